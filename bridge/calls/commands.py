@@ -1,0 +1,217 @@
+"""Intents for one call, in the imperative. `call.step` returns them, the switchboard carries each to its room.
+
+Every room obeys a command at most once, in the order given within a call, and is harmless when the call is unknown to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .events import CallId, Operator, TabId
+
+
+class Direction(Enum):
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallView:
+    """A call as the operators' pages may see it: always the whole of it, never a difference."""
+
+    id: CallId
+    state: str
+    """`State.value`: ringing, joining, talking, held, rejoining, ended, …"""
+    direction: Direction
+    number: str
+    """The other party's number, "" when withheld."""
+    name: str
+    line: str
+    card: str
+    """Bitrix24's CALL_ID, "" until it is registered."""
+    answered_by: Operator | None
+    voice: TabId | None
+    """The tab that holds, or is about to hold, the microphone."""
+    muted: bool
+    pbx_holds: bool
+    started: float
+    """Unix seconds."""
+    answered: float | None
+    ended: float | None
+    ending: str
+    """`Ending.value` once the state is ended, else ""."""
+    notice: str
+    """Why the last attempt to answer failed: a `VoiceFailed.why`, or ""."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """An intent for one call."""
+
+    call: CallId
+
+
+class PbxCommand(Command):
+    """For `sip/trunk`."""
+
+    __slots__ = ()
+
+
+class MediaCommand(Command):
+    """For `media/session`."""
+
+    __slots__ = ()
+
+
+class OperatorsCommand(Command):
+    """For `operators/channel`."""
+
+    __slots__ = ()
+
+
+class PortalCommand(Command):
+    """For `portal/telephony`."""
+
+    __slots__ = ()
+
+
+# ---- the PBX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingPbx(PbxCommand):
+    """180, repeated while it rings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPbx(PbxCommand):
+    """200 with our description, repeated until the ACK."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusePbx(PbxCommand):
+    """One final status to the INVITE."""
+
+    status: int
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUpPbx(PbxCommand):
+    """BYE; if the ACK has not come yet, as soon as the standard allows it."""
+
+    cause: int = 16
+    """Q.850, for the Reason header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPbxReoffer(PbxCommand):
+    """200 to the re-INVITE that waits."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusePbxReoffer(PbxCommand):
+    """A refusal of the re-INVITE that waits; the session stays as it was."""
+
+    status: int
+    phrase: str
+
+
+# ---- the voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectBrowser(MediaCommand):
+    """Set up the leg of `tab` from the page's offer, with the PBX's first codec that the page has."""
+
+    tab: TabId
+    offer: str
+    sdp: str
+    pbx_offer: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinMedia(MediaCommand):
+    """Join the leg of `tab` with the PBX leg as soon as it speaks; legs of other tabs are closed then."""
+
+    tab: TabId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReofferMedia(MediaCommand):
+    """Follow the PBX's new offer."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseMedia(MediaCommand):
+    """Close every leg of the call."""
+
+
+# ---- the operators
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingOperators(OperatorsCommand):
+    """Open the application on the lead tab of each operator, once per call and operator."""
+
+    operators: tuple[Operator, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowCall(OperatorsCommand):
+    """Show the call to every page of these operators, and to the pages that come later. An ended call is shown once more, then forgotten."""
+
+    operators: tuple[Operator, ...]
+    view: CallView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendMediaAnswer(OperatorsCommand):
+    tab: TabId
+    offer: str
+    sdp: str
+
+
+# ---- Bitrix24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterCall(PortalCommand):
+    """Promise to register the call: durable at once, carried out beside the ringing (telephony.externalCall.register)."""
+
+    operator: Operator
+    direction: Direction
+    number: str
+    line: str
+    started: float
+    show: bool
+    """Raise the call card: somebody is there to see it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordAnswer(PortalCommand):
+    """Remember who answered and when, for the record of a call that outlives a crash of the bridge."""
+
+    operator: Operator
+    answered: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishCall(PortalCommand):
+    """Promise to write the call's one record (telephony.externalCall.finish); closes the card as well."""
+
+    operator: Operator
+    status: str
+    """Bitrix24's STATUS_CODE."""
+    duration: int
+    """Seconds of talk."""
+    reason: str
+    """FAILED_REASON, "" for an answered call."""
+    ended: float

@@ -1,0 +1,213 @@
+"""Facts about one call, in the past tense. Rooms report them, `call.step` reads them.
+
+SDP travels through here unread. Times are not part of a fact: `step` gets the time as an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+CallId = NewType("CallId", str)
+"""Our own id of a call, unique for ever; Bitrix24's EXTERNAL_CALL_ID. Not the SIP Call-ID."""
+
+TabId = NewType("TabId", str)
+"""One loaded copy of the widget, named by the page itself with a random UUID."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Operator:
+    """A human at a portal: the portal's id in our configuration and the Bitrix24 user id."""
+
+    portal: str
+    user: int
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.portal}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact about one call."""
+
+    call: CallId
+
+
+# ---- the PBX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxInvited(Event):
+    """An INVITE with an offer arrived and was answered with 100; nothing else was sent yet."""
+
+    trunk: str
+    account: str
+    """Whom the PBX called: the user part of the Request-URI, one of our registered accounts."""
+    line: str
+    """The number that the caller dialled, as far as the PBX tells; else the account."""
+    caller: str
+    """The caller's number, "" when withheld."""
+    caller_name: str
+    offer: bytes
+    """SDP, unread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxCancelled(Event):
+    """The caller gave up, or another branch of the PBX answered. The INVITE was already answered with 487."""
+
+    elsewhere: bool
+    """Somebody else took the call: `Reason: SIP;cause=200` or `Q.850;cause=26` (RFC 3326)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxConfirmed(Event):
+    """The ACK to our 200 arrived: the session stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxReoffered(Event):
+    """A re-INVITE of the PBX waits for its answer. An empty offer asks for one of ours (RFC 3261, 14.2)."""
+
+    offer: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxHungUp(Event):
+    """The PBX ended the session (BYE), or it is lost (no ACK, 481, transport). Nothing is left to send."""
+
+    why: str
+    """For the log: "BYE", "no ACK in 32 s"."""
+
+
+# ---- the voice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserAnswered(Event):
+    """The browser leg of `tab` is being set up; `sdp` answers the page's offer named `offer`."""
+
+    tab: TabId
+    offer: str
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaReady(Event):
+    """The leg of `tab` is connected, its first voice packet arrived, and it is joined with the PBX leg.
+
+    `sdp` is the bridge's description for the PBX.
+    """
+
+    tab: TabId
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaReanswered(Event):
+    """The answer to the PBX's new offer; `held` says that the PBX holds the call now."""
+
+    sdp: bytes
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserLost(Event):
+    """No voice from the browser any more: closed, or silent for 2 s."""
+
+    tab: TabId
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxFellSilent(Event):
+    """No RTP from the PBX for a minute although nobody holds the call."""
+
+
+# ---- the operators
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaOffered(Event):
+    """A page offers its voice; sent while it rings (warm leg), on answering, or to rejoin."""
+
+    operator: Operator
+    tab: TabId
+    offer: str
+    """The page's name for this offer, returned with its answer."""
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorAnswered(Event):
+    """Somebody clicked Answer. `voice` is the tab that will hold the microphone, `tab` the one that was clicked."""
+
+    operator: Operator
+    tab: TabId
+    voice: TabId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorDeclined(Event):
+    operator: Operator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorHungUp(Event):
+    operator: Operator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorMuted(Event):
+    operator: Operator
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceFailed(Event):
+    """The page that should speak can't: no microphone, permission refused."""
+
+    operator: Operator
+    tab: TabId
+    why: str
+    """One of `denied`, `not-delegated`, `no-device`, `timeout`, `other`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabLeft(Event):
+    """A page said goodbye or its socket closed. `online` says whether the operator has another one that can ring."""
+
+    operator: Operator
+    tab: TabId
+    online: bool
+
+
+# ---- Bitrix24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRegistered(Event):
+    """Bitrix24 knows the call; `card` is its CALL_ID."""
+
+    card: str
+
+
+# ---- the bridge itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed(Event):
+    """The deadline that the call had asked for is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandFailed(Event):
+    """A room could not carry out a command; `command` is its class name."""
+
+    command: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeStopped(Event):
+    """The bridge is being shut down in an orderly way."""

@@ -1,0 +1,244 @@
+"""The settings: read once from a TOML file and the environment, frozen, checked before anything starts.
+
+A wrong value is reported with the file's line and what would be right. Environment variables win over the file:
+`BRIDGE_HTTP__PORT=8080` is `port` of `[http]`. Secrets never stand in the file: it names the variable that holds them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from .errors import ConfigError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Http(_Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8090
+    public_url: str = "http://bridge.localhost:8090"
+    """As browsers and Bitrix24 reach it; without a path."""
+
+
+class Sip(_Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 5080
+    advertised: str = ""
+    """The address the PBX reaches us by, if not `host` (NAT)."""
+
+
+class Media(_Section):
+    browser_address: str = "127.0.0.1"
+    """Where the browser legs' one UDP port is bound and what pages are told."""
+    browser_port: Annotated[int, Field(ge=0, le=65535)] = 30000
+    pbx_address: str = "127.0.0.1"
+    pbx_ports: tuple[Port, Port] = (21000, 21999)
+    """First and last UDP port towards PBXs, below 32768; a call takes two."""
+
+    @model_validator(mode="after")
+    def _ports(self) -> Media:
+        first, last = self.pbx_ports
+        if last >= 32768 or last - first < 1:
+            raise ValueError("pbx_ports must be two ports, first < last, both below 32768 (above begin the ephemeral ports)")
+        return self
+
+
+class Store(_Section):
+    url: str = "sqlite+aiosqlite:///var/bridge.db"
+
+
+class Keys(_Section):
+    env: str = "BRIDGE_KEYS"
+    """The variable that holds the keys, newest first, separated by commas."""
+    file: Path | None = None
+    """Or a file that holds them, one a line; made on first start if it is missing."""
+
+
+class Calls(_Section):
+    ring_seconds: Annotated[float, Field(gt=0, le=300)] = 30
+    rejoin_seconds: Annotated[float, Field(gt=0, le=300)] = 30
+
+
+class Portal(_Section):
+    url: str
+    client_id: str
+    client_secret_env: str
+    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "RU"
+    phone_width: Annotated[int, Field(ge=300, le=2000)] = 520
+
+    @property
+    def id(self) -> str:
+        """What the portal is called inside the bridge: the host (and port) of its url here, whatever its domain becomes."""
+        return urlsplit(self.url).netloc.lower()
+
+    @property
+    def client_secret(self) -> SecretStr:
+        return _secret(self.client_secret_env)
+
+    @model_validator(mode="after")
+    def _url(self) -> Portal:
+        _check_url(self.url)
+        return self
+
+
+class Trunk(_Section):
+    name: str
+    server: str
+    """`host` or `host:port` of the PBX."""
+    transport: Literal["udp"] = "udp"
+    register_accounts: Annotated[bool, Field(alias="register")] = True
+    expires: Annotated[int, Field(ge=10, le=86400)] = 300
+    decline_status: Literal[486, 603] = 486
+    """What the PBX hears when an operator declines; 603 stops its other branches too."""
+    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = ("PCMU", "PCMA", "G722", "opus")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.server.partition(":")
+        return host, int(port or 5060)
+
+    @model_validator(mode="after")
+    def _server(self) -> Trunk:
+        if not re.fullmatch(r"[\w.-]+(:\d{1,5})?", self.server):
+            raise ValueError('server must be "host" or "host:port"')
+        return self
+
+
+class Line(_Section):
+    number: str
+    operators: tuple[int, ...]
+    portal: str
+
+
+class OperatorAccount(_Section):
+    portal: str
+    """The url of one of the portals."""
+    user_id: Annotated[int, Field(gt=0)]
+    extension: str
+    trunk: str
+    sip_user: str
+    password_env: str
+
+    @property
+    def password(self) -> SecretStr:
+        return _secret(self.password_env)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(env_prefix="BRIDGE_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    http: Http = Http()
+    sip: Sip = Sip()
+    media: Media = Media()
+    store: Store = Store()
+    keys: Keys = Keys()
+    calls: Calls = Calls()
+    oauth_hosts: tuple[str, ...] = ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech")
+    """Where access tokens are verified and refreshed; no other host ever sees a client secret."""
+    state_dir: Path = Path("var")
+    """Journal, control socket, made keys."""
+    portal: tuple[Portal, ...] = ()
+    trunk: tuple[Trunk, ...] = ()
+    line: tuple[Line, ...] = ()
+    operator: tuple[OperatorAccount, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _references(self) -> Settings:
+        portals, trunks = {p.id for p in self.portal}, {t.name for t in self.trunk}
+        if len(portals) < len(self.portal):
+            raise ValueError("portal: two portals have the same url")
+        if len(trunks) < len(self.trunk):
+            raise ValueError("trunk: two trunks have the same name")
+        for account in self.operator:
+            if portal_id(account.portal) not in portals:
+                raise ValueError(f'operator: no [[portal]] has the url "{account.portal}"')
+            if account.trunk not in trunks:
+                raise ValueError(f'operator: no [[trunk]] has the name "{account.trunk}"')
+        users = [(a.trunk, a.sip_user) for a in self.operator]
+        if len(set(users)) < len(users):
+            raise ValueError("operator: two operators have the same sip_user on one trunk")
+        return self
+
+
+def portal_id(url: str) -> str:
+    return urlsplit(url).netloc.lower()
+
+
+def load(path: Path) -> Settings:
+    """The settings of a file, or ConfigError whose text a person can act on."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(path, text, item) for item in error.errors())) from None
+
+
+def _explain(path: Path, text: str, item: Any) -> str:
+    where = [str(part) for part in item["loc"]]
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "no such setting"
+    given = "" if item["type"] in {"missing", "extra_forbidden", "value_error"} else f", not {item['input']!r}"
+    line = _line_of(text, where)
+    return f"{path}{f':{line}' if line else ''}: {'.'.join(where) or 'settings'}: {message}{given}"
+
+
+def _line_of(text: str, where: list[str]) -> int:
+    """The line of a key as precisely as it can be found: key, else its table's header, else 0."""
+    if not where:
+        return 0
+    index = int(where[1]) if len(where) > 1 and where[1].isdigit() else 0
+    key = next((part for part in reversed(where[1:]) if not part.isdigit()), "")
+    seen, header, inside = -1, 0, False
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]", line):
+            seen += match[1] == where[0]
+            inside = match[1] == where[0] and seen == index
+            header = number if inside else header
+        elif inside and key and re.match(rf"\s*{re.escape(key)}\s*=", line):
+            return number
+        elif not header and len(where) == 1 and re.match(rf"\s*{re.escape(where[0])}\s*=", line):
+            return number
+    return header
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
+        raise ValueError('must be a url without a path, such as "https://acme.bitrix24.com"')
+
+
+def _secret(variable: str) -> SecretStr:
+    if value := os.environ.get(variable):
+        return SecretStr(value)
+    raise ConfigError(f"the environment variable {variable} is not set")

@@ -1,0 +1,1 @@
+"""The voice: browser leg, PBX leg and the relay between them."""

@@ -1,0 +1,239 @@
+"""Every message between a page and the bridge. `widget_static/src/protocol.ts` is generated from this module.
+
+The page opens one socket.io connection (WebSocket only, default namespace, path `/socket.io`) with `Hello` as its `auth`.
+The bridge answers with `welcome` and `state`, and sends a whole new `state` whenever anything in it changes: a page that
+comes back is right after one message. Every message of the page is acknowledged with an `Ack`; repeating one does no harm.
+
+Python names are snake_case, on the wire they are camelCase.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w.:-]+$")]
+Sdp = Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
+Ticket = Annotated[str, StringConstraints(max_length=8_192)]
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+
+
+# ---- what a page is
+
+
+class PageKind(StrEnum):
+    WORKER = "worker"
+    """The hidden frame: rings, speaks, drives the call card."""
+    PHONE = "phone"
+    """The application's page: shows the call, has buttons."""
+
+
+class Capture(StrEnum):
+    """May this page use the microphone, as far as it can know without asking?"""
+
+    YES = "yes"
+    ASK = "ask"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Presence(Message):
+    """Sent as `presence` whenever one of these changes."""
+
+    visible: bool
+    capture: Capture
+    card: bool
+    """The portal's page offers the call card to this worker (absent in slider documents)."""
+
+
+class Hello(Message):
+    """The `auth` of the socket."""
+
+    ticket: Ticket
+    """The page ticket of the document."""
+    session: Ticket = ""
+    """The session ticket of an earlier connection, "" if there is none."""
+    tab: Id
+    """A random UUID, made when the document was loaded and kept for its life."""
+    browser: Id
+    """A random UUID shared by all pages of one browser at one portal (partitioned localStorage)."""
+    page: PageKind
+    presence: Presence
+
+
+class Refusal(StrEnum):
+    """`message` of the connect_error; `data.text` holds a sentence for people."""
+
+    TICKET_EXPIRED = "ticket-expired"
+    TICKET_INVALID = "ticket-invalid"
+    NOT_AN_OPERATOR = "not-an-operator"
+    PORTAL_UNREACHABLE = "portal-unreachable"
+    BAD_MESSAGE = "bad-message"
+    BUSY = "busy"
+
+
+# ---- from the page
+
+
+class CallCommand(Message):
+    """`answer`, `decline` and `hangUp`: the operator's wish for one call."""
+
+    call: Id
+
+
+class Mute(Message):
+    """`mute`: an absolute state, so repeating it is harmless."""
+
+    call: Id
+    muted: bool
+
+
+class Offer(Message):
+    """`offer`: the page's voice for a call, without candidates; answered by `mediaAnswer` with the same `offer`."""
+
+    call: Id
+    offer: Id
+    sdp: Sdp
+
+
+class VoiceFailure(StrEnum):
+    DENIED = "denied"
+    NOT_DELEGATED = "not-delegated"
+    NO_DEVICE = "no-device"
+    TIMEOUT = "timeout"
+    OTHER = "other"
+
+
+class VoiceFailed(Message):
+    """`voiceFailed`: this page was to speak and can't."""
+
+    call: Id
+    why: VoiceFailure
+
+
+class Nothing(Message):
+    """`bye`: the page goes away now. `renew`: a new session ticket, please (comes as `welcome`)."""
+
+
+class Ack(Message):
+    ok: bool
+    error: str = ""
+    """A sentence for people, "" when ok."""
+
+
+# ---- from the bridge
+
+
+class Welcome(Message):
+    """`welcome`: who you are. Keep `session` in localStorage and show it with the next `Hello`."""
+
+    session: Ticket
+    renew_in: int
+    """Seconds until a `renew` is due."""
+    user: int
+    name: str
+
+
+class CallState(StrEnum):
+    RINGING = "ringing"
+    DIALLING = "dialling"
+    JOINING = "joining"
+    TALKING = "talking"
+    HELD = "held"
+    REJOINING = "rejoining"
+    TRANSFERRING = "transferring"
+    ENDED = "ended"
+
+
+class Ended(StrEnum):
+    OPERATOR_HUNG_UP = "operator-hung-up"
+    CALLER_HUNG_UP = "caller-hung-up"
+    CALLER_GAVE_UP = "caller-gave-up"
+    ANSWERED_ELSEWHERE = "answered-elsewhere"
+    DECLINED = "declined"
+    NOBODY_ONLINE = "nobody-online"
+    NOBODY_ANSWERED = "nobody-answered"
+    VOICE_LOST = "voice-lost"
+    MEDIA_FAILED = "media-failed"
+    PBX_LOST = "pbx-lost"
+    BRIDGE_STOPPED = "bridge-stopped"
+    NONE = ""
+
+
+class Call(Message):
+    """One call as this page sees it."""
+
+    id: Id
+    state: CallState
+    direction: Literal["inbound", "outbound"]
+    number: str
+    name: str
+    line: str
+    card: str
+    """Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card."""
+    voice: str
+    """The tab that holds or shall hold the microphone, "" while nobody answered. The page whose `tab` this is captures and speaks."""
+    sound: bool
+    """This page makes the noise: it is the lead of the operator."""
+    elsewhere: bool
+    """Answered by somebody, or on a page of this operator, in another browser."""
+    muted: bool
+    pbx_holds: bool
+    talk_seconds: float | None
+    """Seconds of talk when this message was sent; None before the answer."""
+    ended: Ended
+    notice: VoiceFailure | Literal[""]
+    """Why the last attempt to answer failed."""
+
+
+class State(Message):
+    """`state`: everything a page may know."""
+
+    lead: bool
+    """This page is the operator's lead: it rings, prepares the voice while it rings, opens the application."""
+    calls: list[Call]
+
+
+class Open(Message):
+    """`open`: call openApplication now; sent to one page, once per call."""
+
+    call: Id
+    number: str
+    name: str
+    line: str
+    width: int
+    """Pixels (bx24_width)."""
+
+
+class MediaAnswer(Message):
+    """`mediaAnswer`: the bridge's description for the page's `offer`."""
+
+    call: Id
+    offer: Id
+    sdp: str
+
+
+FROM_PAGE: dict[str, type[Message]] = {
+    "presence": Presence,
+    "offer": Offer,
+    "answer": CallCommand,
+    "decline": CallCommand,
+    "hangUp": CallCommand,
+    "mute": Mute,
+    "voiceFailed": VoiceFailed,
+    "renew": Nothing,
+    "bye": Nothing,
+}
+
+TO_PAGE: dict[str, type[Message]] = {
+    "welcome": Welcome,
+    "state": State,
+    "open": Open,
+    "mediaAnswer": MediaAnswer,
+}

@@ -1,0 +1,1 @@
+"""Bitrix24: its frames, its REST methods, its events."""

@@ -1,0 +1,87 @@
+"""Sealed, expiring tickets and secrets at rest (cryptography's MultiFernet). Pure: the time is an argument.
+
+A page ticket lies in the HTML of a page and proves what Bitrix24 posted for it; a session ticket proves that a portal
+confirmed who the user is. Both are opaque to the page and worthless without our keys. Keys can rotate: the first one seals,
+every one opens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from .errors import ConfigError, TicketError
+
+PAGE_SECONDS = 10 * 60
+"""A page opens its socket right after load; a page that lost its connection reconnects with its session ticket."""
+SESSION_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class PageTicket:
+    """What one POST of Bitrix24 said. Not yet verified: anyone can forge such a POST."""
+
+    auth_id: str
+    member_id: str
+    domain: str
+    app_sid: str
+    uri: str
+    placement: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTicket:
+    """A user whom the portal confirmed."""
+
+    member_id: str
+    portal: str
+    user: int
+    name: str
+
+
+_Kind = TypeVar("_Kind", PageTicket, SessionTicket)
+
+
+class Seal:
+    """Seals and opens with the keys of the configuration (urlsafe base64, 32 bytes each, newest first)."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError as error:
+            raise ConfigError(f"keys: {error}. Make one with: bridge keys") from None
+
+    def seal(self, ticket: PageTicket | SessionTicket, now: float) -> str:
+        body = json.dumps([type(ticket).__name__, asdict(ticket)]).encode()
+        return self._fernet.encrypt_at_time(body, int(now)).decode()
+
+    def open(self, kind: type[_Kind], sealed: str, now: float) -> _Kind:
+        """The ticket, or TicketError (`.expired` tells an old one from a forged one)."""
+        lifetime = PAGE_SECONDS if kind is PageTicket else SESSION_SECONDS
+        try:
+            name, fields = json.loads(self._fernet.decrypt(sealed.encode()))
+        except (InvalidToken, ValueError):
+            raise TicketError("this ticket was not issued here") from None
+        if name != kind.__name__:
+            raise TicketError(f"this is a {name}, not a {kind.__name__}")
+        if self._fernet.extract_timestamp(sealed.encode()) + lifetime < now:
+            raise TicketError("this ticket has expired: reload the page", expired=True)
+        return kind(**fields)
+
+    def seal_secret(self, secret: str) -> str:
+        """For tokens at rest: no lifetime."""
+        return self._fernet.encrypt(secret.encode()).decode()
+
+    def open_secret(self, sealed: str) -> str:
+        try:
+            return self._fernet.decrypt(sealed.encode()).decode()
+        except InvalidToken:
+            raise ConfigError("a stored secret can't be opened: is the key it was sealed with missing from keys?") from None
+
+
+def new_key() -> str:
+    return Fernet.generate_key().decode()

@@ -1,0 +1,113 @@
+"""Who may import whom: the figure, and nothing beside it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "bridge"
+
+EVERYONE = {"errors", "config", "tickets"}
+
+# Room or module of `bridge` -> what of `bridge` it may import, beside EVERYONE.
+FIGURE: dict[str, set[str]] = {
+    "errors": set(),
+    "tickets": set(),
+    "config": set(),
+    "calls": set(),
+    "store": {"calls"},
+    "sip": {"calls"},
+    "media": {"calls"},
+    "operators": {"calls"},
+    "portal": {"store", "calls"},
+    "journal": {"calls"},
+    "switchboard": {"calls", "journal"},
+    "control": {"calls"},
+    "robot": {"operators"},
+    "app": {"sip", "media", "operators", "portal", "store", "calls", "switchboard", "journal", "control"},
+    "demo": {"sip", "app"},
+    "__main__": {"app", "control", "robot", "journal", "demo"},
+}
+
+# A library lives in one room. `calls` lives from the standard library alone.
+LIBRARIES: dict[str, set[str]] = {
+    "aiortc": {"media", "robot"},
+    "aioice": {"media"},
+    "pylibsrtp": {"media"},
+    "socketio": {"operators", "robot"},
+    "sqlalchemy": {"store"},
+    "alembic": {"store"},
+    "typer": {"__main__"},
+    "pydantic_settings": {"config"},
+}
+
+# The pure parts decide; they never wait, sleep or open a socket.
+PURE = [
+    "calls/events.py", "calls/commands.py", "calls/call.py", "calls/routing.py", "tickets.py",
+    "sip/message.py", "sip/address.py", "sip/verdict.py", "sip/transaction.py", "sip/dialog.py",
+    "sip/registration.py", "sip/digest.py", "media/sdp.py", "operators/presence.py", "operators/protocol.py",
+]
+CLOCKS_AND_SOCKETS = {"asyncio", "socket", "time", "random", "threading", "aiohttp"}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    """Absolute names of the modules that a file imports; relative imports resolved."""
+    package = ["bridge", *path.relative_to(PACKAGE).parts[:-1]]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names} if module == "bridge" else {module}
+    return found
+
+
+def _modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_import_only_along_the_arrows(path: Path) -> None:
+    room = _room(path)
+    assert room in FIGURE, f"{room} is not in the figure: add it on purpose"
+    allowed = FIGURE[room] | EVERYONE | {room}
+    for name in _imports(path):
+        if name.startswith("bridge."):
+            assert name.split(".")[1] in allowed, f"{path.name} must not import {name}"
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_library_lives_in_one_room(path: Path) -> None:
+    room = _room(path)
+    for name in _imports(path):
+        top = name.split(".")[0]
+        assert room in LIBRARIES.get(top, {room}), f"{top} does not belong into {room}"
+        if room == "calls":
+            assert top == "bridge" or top in sys.stdlib_module_names, f"calls must not import {top}"
+
+
+def test_the_simulated_portal_knows_nothing_of_the_rooms() -> None:
+    for path in (PACKAGE / "demo").glob("portal*"):
+        for file in [path] if path.is_file() else path.rglob("*.py"):
+            if file.suffix == ".py":
+                ours = {name for name in _imports(file) if name.startswith("bridge.") and ".demo" not in name}
+                assert not ours, f"{file.name} is written against the wire, not against {ours}"
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_parts_have_no_clock_and_no_socket(name: str) -> None:
+    path = PACKAGE / name
+    assert path.exists(), "renamed? then change the figure"
+    touched = {module.split(".")[0] for module in _imports(path)} & CLOCKS_AND_SOCKETS
+    assert not touched, f"{name} imports {touched}"
+    assert not [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.AsyncFunctionDef)]
