@@ -51,7 +51,9 @@ class Media(_Section):
     def _ports(self) -> Media:
         first, last = self.pbx_ports
         if last >= 32768 or last - first < 1:
-            raise ValueError("pbx_ports must be two ports, first < last, both below 32768 (above begin the ephemeral ports)")
+            raise ValueError(
+                "pbx_ports must be two ports, first < last, both below 32768 (above begin the ephemeral ports)"
+            )
         return self
 
 
@@ -158,8 +160,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource, **_: PydanticBaseSettingsSource,
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
@@ -225,9 +231,7 @@ def _line_of(text: str, where: list[str]) -> int:
             seen += match[1] == where[0]
             inside = match[1] == where[0] and seen == index
             header = number if inside else header
-        elif inside and key and re.match(rf"\s*{re.escape(key)}\s*=", line):
-            return number
-        elif not header and len(where) == 1 and re.match(rf"\s*{re.escape(where[0])}\s*=", line):
+        elif re.match(rf"\s*{re.escape(key if inside else where[0])}\s*=", line) and (inside or seen < 0):
             return number
     return header
 

@@ -1,0 +1,179 @@
+"""A line per event and command: the log of every call, and the ladder that `bridge trace CALL` draws from it.
+
+The journal is JSON lines in `journal.jsonl`, rotated so that it never outgrows its bound. Session descriptions stand in it by
+their size only: they hold addresses and ICE passwords, and no part of a ladder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from enum import Enum
+from logging import LogRecord
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+from .calls import commands, events
+from .calls.call import Call
+from .calls.commands import Command
+from .calls.events import Event
+
+MAX_BYTES = 32 << 20
+FILES = 5
+_OPAQUE = {"sdp", "offer", "pbx_offer"}
+_ROOMS = {
+    commands.PbxCommand: "pbx",
+    commands.MediaCommand: "media",
+    commands.OperatorsCommand: "browser",
+    commands.PortalCommand: "bitrix24",
+}
+_SOURCES = {
+    "pbx": {"PbxInvited", "PbxCancelled", "PbxConfirmed", "PbxReoffered", "PbxHungUp"},
+    "media": {"BrowserAnswered", "MediaReady", "MediaReanswered", "BrowserLost", "PbxFellSilent"},
+    "browser": {
+        "MediaOffered",
+        "OperatorAnswered",
+        "OperatorDeclined",
+        "OperatorHungUp",
+        "OperatorMuted",
+        "VoiceFailed",
+        "TabLeft",
+    },
+    "bitrix24": {"CallRegistered"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the journal."""
+
+    at: float
+    call: str
+    kind: str
+    """`event` or `command`."""
+    name: str
+    room: str
+    """The neighbour: pbx, media, browser, bitrix24, or bridge for the call's own deadlines."""
+    state: str
+    """The call's state after it."""
+    facts: dict[str, Any]
+
+
+class Journal:
+    """Writes the journal; a full disk costs lines, never a call."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = _QuietRotation(path, maxBytes=MAX_BYTES, backupCount=FILES, encoding="utf-8")
+        self._file.terminator = ""
+
+    def event(self, event: Event, call: Call, now: float) -> None:
+        name = type(event).__name__
+        room = next((room for room, names in _SOURCES.items() if name in names), "bridge")
+        self._write("event", name, room, event, call, now)
+
+    def command(self, command: Command, call: Call, now: float) -> None:
+        room = next(room for base, room in _ROOMS.items() if isinstance(command, base))
+        self._write("command", type(command).__name__, room, command, call, now)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, kind: str, name: str, room: str, fact: Event | Command, call: Call, now: float) -> None:
+        line = json.dumps(
+            {
+                "at": round(now, 4),
+                "call": call.id,
+                "kind": kind,
+                "name": name,
+                "room": room,
+                "state": call.state.value,
+                "facts": _facts(fact),
+            },
+            ensure_ascii=False,
+        )
+        self._file.emit(LogRecord("journal", 0, "", 0, line + "\n", None, None))
+
+
+class _QuietRotation(RotatingFileHandler):
+    """Rotates by size; reports trouble once instead of printing a traceback per line."""
+
+    failed = False
+
+    def handleError(self, record: LogRecord) -> None:  # noqa: N802 – the name is the standard library's
+        if not self.failed:
+            self.failed = True
+            super().handleError(record)
+
+
+def _facts(fact: Event | Command) -> dict[str, Any]:
+    """The fields worth reading, bounded in size."""
+    found: dict[str, Any] = {}
+    for field in fields(fact):
+        value = getattr(fact, field.name)
+        if field.name in {"call", "view"}:
+            continue
+        if field.name in _OPAQUE and len(value) > 64:
+            found[field.name] = f"{len(value)} bytes"
+        else:
+            found[field.name] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, events.Operator):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return value[:200] if isinstance(value, str) else value
+
+
+def read(path: Path, call: str) -> Iterator[Entry]:
+    """The entries of one call, oldest first, through all rotated files. A torn last line is passed over."""
+    for number in range(FILES, -1, -1):
+        file = path.with_name(f"{path.name}.{number}") if number else path
+        if not file.exists():
+            continue
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if call not in line:
+                    continue
+                try:
+                    entry = Entry(**json.loads(line))
+                except (ValueError, TypeError):
+                    continue
+                if entry.call == call:
+                    yield entry
+
+
+COLUMNS = ("pbx", "bridge", "media", "browser", "bitrix24")
+
+
+def ladder(entries: list[Entry]) -> list[str]:
+    """The call as a ladder: one row per event (towards the bridge) or command (away from it), seconds since the first."""
+    if not entries:
+        return []
+    width = 15
+    stops = {name: index * width + width // 2 for index, name in enumerate(COLUMNS)}
+    rows = [f"{'':9}" + "".join(f"{name.upper():^{width}}" for name in COLUMNS)]
+    home, state = stops["bridge"], ""
+    for entry in entries:
+        there = stops[entry.room]
+        left, right = min(home, there), max(home, there)
+        lane = [" "] * (width * len(COLUMNS))
+        for stop in stops.values():
+            lane[stop] = "│"
+        lane[left : right + 1] = ["─"] * (right - left + 1)
+        toward = home if entry.kind == "event" else there
+        lane[toward] = "●" if left == right else ("◄" if toward == left else "►")
+        text = entry.name + "".join(f" {key}={value}" for key, value in entry.facts.items() if value not in ("", None))
+        note = f"  [{entry.state}]" if entry.state != state else ""
+        state = entry.state
+        rows.append(f"{entry.at - entries[0].at:8.3f} {''.join(lane)} {text[:110]}{note}")
+    return rows

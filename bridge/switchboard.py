@@ -1,0 +1,161 @@
+"""Carries events to calls and commands to rooms.
+
+Events are handled one after the other, in the order they were reported. Each call has one lane per room: order is kept within a
+room, and a slow room (a hanging portal, a browser that thinks) never delays another room's command, a hang-up least of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import structlog
+
+from .calls.call import Call, State, World, step
+from .calls.commands import Command
+from .calls.events import BridgeStopped, CallId, CommandFailed, DeadlinePassed, Event, Operator, PbxInvited
+from .calls.routing import Directory
+from .errors import BridgeError
+from .journal import Journal
+
+log = structlog.get_logger()
+
+STOP_SECONDS = 5.0
+"""What the rooms get to carry out their last commands when the bridge is shut down."""
+
+
+class Room(Protocol):
+    """A neighbour: `perform` carries out one command; commands of one call come in order, those of several calls at once."""
+
+    async def perform(self, command: Any, /) -> None: ...
+
+
+class Switchboard:
+    """All live calls."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        online: Callable[[], frozenset[Operator]],
+        journal: Journal,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._directory = directory
+        self._online = online
+        self._journal = journal
+        self._clock = clock
+        self._rooms: dict[type[Command], Room] = {}
+        self._calls: dict[CallId, Call] = {}
+        self._mail: deque[Event] = deque()
+        self._delivering = False
+        self._lanes: dict[tuple[CallId, type[Command]], deque[Command]] = {}
+        self._timers: dict[CallId, asyncio.TimerHandle] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        return tuple(self._calls.values())
+
+    @asynccontextmanager
+    async def running(self, rooms: Mapping[type[Command], Room]) -> AsyncIterator[None]:
+        """Carries commands to these rooms, by the base class of the command, until the end; then every call is ended."""
+        self._rooms = dict(rooms)
+        async with asyncio.TaskGroup() as self._tasks:
+            try:
+                yield
+            finally:
+                await self._stop()
+
+    async def _stop(self) -> None:
+        for call in self.calls:
+            self.post(BridgeStopped(call=call.id))
+        deadline = self._clock() + STOP_SECONDS
+        while self._serving and (left := deadline - self._clock()) > 0:
+            await asyncio.wait(self._serving, timeout=left)
+        for task in self._serving:
+            task.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
+
+    def post(self, event: Event) -> None:
+        """Reports a fact. Returns after every consequence was decided; commands are carried out afterwards."""
+        self._mail.append(event)
+        if self._delivering:
+            return
+        self._delivering = True
+        try:
+            while self._mail:
+                self._deliver(self._mail.popleft())
+        finally:
+            self._delivering = False
+
+    def _deliver(self, event: Event) -> None:
+        call = self._calls.get(event.call)
+        if call is None:
+            if not isinstance(event, PbxInvited):
+                return
+            call = Call(id=event.call)
+        now = self._clock()
+        try:
+            after, commands = step(call, event, World(now=now, online=self._online(), directory=self._directory))
+        except Exception:
+            # A defect in one call must not silence the others; its neighbours' own deadlines will end it.
+            log.exception("call_step_failed", call=event.call, event_name=type(event).__name__)
+            return
+        self._journal.event(event, after, now)
+        self._keep(after, now)
+        for command in commands:
+            self._journal.command(command, after, now)
+            self._send(command)
+
+    def _keep(self, call: Call, now: float) -> None:
+        before = self._calls.get(call.id)
+        if call.state is State.ENDED:
+            self._calls.pop(call.id, None)
+        else:
+            self._calls[call.id] = call
+        if before is None or before.deadline != call.deadline:
+            if timer := self._timers.pop(call.id, None):
+                timer.cancel()
+            if call.deadline is not None:
+                loop = asyncio.get_running_loop()
+                self._timers[call.id] = loop.call_later(max(0.0, call.deadline - now), self._ring, call.id)
+
+    def _ring(self, call: CallId) -> None:
+        self._timers.pop(call, None)
+        self.post(DeadlinePassed(call=call))
+
+    def _send(self, command: Command) -> None:
+        base = next(base for base in self._rooms if isinstance(command, base))
+        lane = self._lanes.get((command.call, base))
+        if lane is not None:
+            lane.append(command)
+            return
+        lane = self._lanes[command.call, base] = deque([command])
+        assert self._tasks is not None, "running() comes first"
+        task = self._tasks.create_task(self._serve(command.call, base, lane))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, call: CallId, base: type[Command], lane: deque[Command]) -> None:
+        room = self._rooms[base]
+        while lane:
+            command = lane[0]
+            try:
+                await room.perform(command)
+            except Exception as error:
+                name = type(command).__name__
+                log.warning("command_failed", call=call, command=name, why=str(error), exc_info=_unexpected(error))
+                self.post(CommandFailed(call=call, command=name, why=str(error)))
+            lane.popleft()
+        del self._lanes[call, base]
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    return None if isinstance(error, BridgeError) else error

@@ -1,0 +1,323 @@
+"""The life of one call, and what must hold whatever order the facts come in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.calls import commands as do
+from bridge.calls import events as on
+from bridge.calls.call import UNANSWERED, Call, Ending, State, World, step
+from bridge.calls.commands import Command, Direction
+from bridge.calls.events import CallId, Event, Operator, TabId
+from bridge.calls.routing import Directory, TrunkPolicy
+from bridge.operators import protocol
+
+ID = CallId("call-1")
+ANNA, BORIS = Operator("portal", 1), Operator("portal", 2)
+TAB, OTHER = TabId("tab-1"), TabId("tab-2")
+DIRECTORY = Directory(
+    accounts={("pbx", "1001"): ANNA}, trunks={"pbx": TrunkPolicy()}, ring_seconds=30, rejoin_seconds=30
+)
+INVITED = on.PbxInvited(
+    call=ID, trunk="pbx", account="1001", line="100", caller="+49301", caller_name="C", offer=b"v=0"
+)
+OFFERED = on.MediaOffered(call=ID, operator=ANNA, tab=TAB, offer="o1", sdp="v=0")
+ANSWERED = on.OperatorAnswered(call=ID, operator=ANNA, tab=TAB, voice=TAB)
+READY = on.MediaReady(call=ID, tab=TAB, sdp=b"answer")
+
+
+class Story:
+    """A call, told event by event."""
+
+    def __init__(self, *, online: frozenset[Operator] = frozenset({ANNA}), directory: Directory = DIRECTORY) -> None:
+        self.call = Call(id=ID)
+        self.now = 1000.0
+        self.online = online
+        self.directory = directory
+        self.done: list[Command] = []
+
+    def tell(self, *events: Event, after: float = 0) -> list[Command]:
+        commands: list[Command] = []
+        self.now += after
+        for event in events:
+            self.call, new = step(self.call, event, World(now=self.now, online=self.online, directory=self.directory))
+            commands += new
+        self.done += commands
+        return commands
+
+    def of(self, kind: type[Command]) -> list[Any]:
+        return [command for command in self.done if isinstance(command, kind)]
+
+    @property
+    def record(self) -> do.FinishCall:
+        (record,) = self.of(do.FinishCall)
+        assert isinstance(record, do.FinishCall)
+        return record
+
+
+def test_an_invite_rings_the_pbx_the_operator_and_the_crm_at_once() -> None:
+    commands = Story().tell(INVITED)
+    assert [type(command) for command in commands] == [do.RingPbx, do.RegisterCall, do.RingOperators, do.ShowCall]
+    register = commands[1]
+    assert isinstance(register, do.RegisterCall)
+    assert (register.operator, register.direction, register.number, register.show) == (
+        ANNA,
+        Direction.INBOUND,
+        "+49301",
+        True,
+    )
+
+
+def test_the_pbx_is_answered_only_when_the_operator_can_be_heard() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, ANSWERED)
+    assert story.call.state.value == "joining"
+    assert not story.of(do.AnswerPbx)
+    story.tell(READY)
+    assert story.of(do.AnswerPbx)[0].sdp == b"answer"
+    assert story.call.state is State.TALKING
+
+
+def test_talk_time_counts_from_the_answer() -> None:
+    story = Story()
+    story.tell(INVITED)
+    story.tell(ANSWERED, after=5)
+    story.tell(READY, after=1)
+    story.tell(on.PbxHungUp(call=ID, why="BYE"), after=42)
+    assert (story.record.status, story.record.duration, story.record.operator) == ("200", 42, ANNA)
+    assert not story.of(do.HangUpPbx)
+    assert story.of(do.CloseMedia)
+
+
+def test_operator_hangs_up_says_bye() -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, READY, on.OperatorHungUp(call=ID, operator=ANNA))
+    assert len(story.of(do.HangUpPbx)) == 1
+    assert story.record.status == "200"
+
+
+@pytest.mark.parametrize(("elsewhere", "status"), [(False, "304"), (True, "200")])
+def test_caller_gives_up_is_missed_unless_somebody_else_answered(elsewhere: bool, status: str) -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, on.PbxCancelled(call=ID, elsewhere=elsewhere))
+    assert story.record.status == status
+    assert not story.of(do.RefusePbx), "the INVITE got its 487 already"
+    assert story.of(do.CloseMedia), "the warm leg is closed"
+
+
+@pytest.mark.parametrize("status", [486, 603])
+def test_decline_is_486_or_603_by_the_trunks_setting_and_603_in_the_crm(status: int) -> None:
+    directory = Directory(accounts=DIRECTORY.accounts, trunks={"pbx": TrunkPolicy(decline_status=status)})
+    story = Story(directory=directory)
+    story.tell(INVITED, on.OperatorDeclined(call=ID, operator=ANNA))
+    assert [command.status for command in story.of(do.RefusePbx)] == [status]
+    assert story.record.status == "603"
+
+
+def test_nobody_online_is_480_at_once_and_missed() -> None:
+    story = Story(online=frozenset())
+    story.tell(INVITED)
+    assert [command.status for command in story.of(do.RefusePbx)] == [480]
+    assert (story.record.status, story.of(do.RegisterCall)[0].show) == ("304", False)
+    assert not story.of(do.RingPbx)
+
+
+def test_nobody_answers_in_time_is_480_and_missed() -> None:
+    story = Story()
+    story.tell(INVITED)
+    assert story.call.deadline == 1030
+    story.tell(on.DeadlinePassed(call=ID), after=30)
+    assert [command.status for command in story.of(do.RefusePbx)] == [480]
+    assert story.record.status == "304"
+
+
+def test_an_account_nobody_stands_behind_is_404_without_a_record() -> None:
+    story = Story(directory=Directory())
+    story.tell(INVITED)
+    assert [command.status for command in story.of(do.RefusePbx)] == [404]
+    assert not story.of(do.FinishCall)
+    assert not story.of(do.RegisterCall)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        on.VoiceFailed(call=ID, operator=ANNA, tab=TAB, why="denied"),
+        on.TabLeft(call=ID, operator=ANNA, tab=TAB, online=True),
+        on.BrowserLost(call=ID, tab=TAB, why="closed"),
+    ],
+)
+def test_page_or_microphone_lost_while_joining_rings_again(lost: Event) -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, lost)
+    assert (story.call.state, story.call.voice, story.call.deadline) == (State.RINGING, None, story.call.ring_until)
+    story.tell(
+        on.OperatorAnswered(call=ID, operator=ANNA, tab=OTHER, voice=OTHER), on.MediaReady(call=ID, tab=OTHER, sdp=b"")
+    )
+    assert story.call.state is State.TALKING
+
+
+def test_a_leg_that_comes_up_after_its_page_lost_the_call_answers_nothing() -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, on.VoiceFailed(call=ID, operator=ANNA, tab=TAB, why="denied"), READY)
+    assert not story.of(do.AnswerPbx)
+
+
+def test_the_first_answer_wins() -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, on.OperatorAnswered(call=ID, operator=ANNA, tab=OTHER, voice=OTHER))
+    assert story.call.voice == TAB
+
+
+def test_a_stranger_can_neither_answer_decline_offer_nor_hang_up() -> None:
+    story = Story()
+    story.tell(INVITED)
+    ringing = story.call
+    story.tell(
+        on.OperatorAnswered(call=ID, operator=BORIS, tab=OTHER, voice=OTHER),
+        on.OperatorDeclined(call=ID, operator=BORIS),
+        on.OperatorHungUp(call=ID, operator=BORIS),
+        on.MediaOffered(call=ID, operator=BORIS, tab=OTHER, offer="x", sdp="v=0"),
+    )
+    assert story.call == ringing
+
+
+def test_voice_lost_keeps_the_pbx_leg_and_the_next_page_rejoins() -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, READY, on.TabLeft(call=ID, operator=ANNA, tab=TAB, online=False))
+    assert (story.call.state, story.call.voice) == (State.REJOINING, None)
+    assert not story.of(do.HangUpPbx)
+    commands = story.tell(on.MediaOffered(call=ID, operator=ANNA, tab=OTHER, offer="o2", sdp="v=0"), after=1)
+    assert [type(command) for command in commands] == [do.ConnectBrowser, do.JoinMedia, do.ShowCall]
+    story.tell(on.MediaReady(call=ID, tab=OTHER, sdp=b"answer"))
+    assert (story.call.state, story.call.deadline) == (State.TALKING, None)
+    assert len(story.of(do.AnswerPbx)) == 1
+
+
+def test_voice_lost_for_good_is_a_clean_end_with_the_talk_time() -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, READY)
+    story.tell(on.BrowserLost(call=ID, tab=TAB, why="silent"), after=10)
+    story.tell(on.DeadlinePassed(call=ID), after=30)
+    assert (story.record.status, story.record.duration) == ("200", 40)
+    assert len(story.of(do.HangUpPbx)) == 1
+
+
+def test_rfc3261_14_a_reinvite_is_followed_and_its_failure_leaves_the_session() -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, READY)
+    assert [type(c) for c in story.tell(on.PbxReoffered(call=ID, offer=b"hold"))] == [do.ReofferMedia]
+    story.tell(on.MediaReanswered(call=ID, sdp=b"ok", held=True))
+    assert story.call.pbx_holds
+    refused = story.tell(on.CommandFailed(call=ID, command="ReofferMedia", why="no codec"))
+    assert [type(c) for c in refused] == [do.RefusePbxReoffer]
+    assert story.call.state is State.TALKING
+
+
+def test_no_common_codec_is_488() -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, on.CommandFailed(call=ID, command="ConnectBrowser", why="no codec"))
+    assert [command.status for command in story.of(do.RefusePbx)] == [488]
+
+
+def test_a_broken_warm_offer_costs_nothing() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, on.CommandFailed(call=ID, command="ConnectBrowser", why="garbage"))
+    assert story.call.state is State.RINGING
+
+
+def test_a_declining_member_of_a_group_leaves_it_ringing_for_the_others() -> None:
+    story = Story()
+    story.tell(INVITED)
+    story.call = replace(story.call, operators=(ANNA, BORIS))
+    story.tell(on.OperatorDeclined(call=ID, operator=ANNA))
+    assert (story.call.state, story.call.operators) == (State.RINGING, (BORIS,))
+    story.tell(on.OperatorDeclined(call=ID, operator=BORIS))
+    assert story.record.status == "603"
+
+
+def test_every_ending_before_the_answer_has_an_outcome() -> None:
+    answered_only = {Ending.OPERATOR_HUNG_UP, Ending.CALLER_HUNG_UP, Ending.VOICE_LOST}
+    assert set(Ending) - answered_only == set(UNANSWERED)
+
+
+def test_pages_know_every_state_and_ending() -> None:
+    assert {state.value for state in State} - {"new"} == {state.value for state in protocol.CallState}
+    assert {ending.value for ending in Ending} | {""} == {ended.value for ended in protocol.Ended}
+
+
+operators = st.sampled_from([ANNA, BORIS])
+tabs = st.sampled_from([TAB, OTHER])
+facts: st.SearchStrategy[Event] = st.one_of(
+    st.builds(on.PbxCancelled, call=st.just(ID), elsewhere=st.booleans()),
+    st.builds(on.PbxConfirmed, call=st.just(ID)),
+    st.builds(on.PbxReoffered, call=st.just(ID), offer=st.just(b"v=0")),
+    st.builds(on.PbxHungUp, call=st.just(ID), why=st.just("BYE")),
+    st.builds(on.BrowserAnswered, call=st.just(ID), tab=tabs, offer=st.just("o"), sdp=st.just("v=0")),
+    st.builds(on.MediaReady, call=st.just(ID), tab=tabs, sdp=st.just(b"v=0")),
+    st.builds(on.MediaReanswered, call=st.just(ID), sdp=st.just(b"v=0"), held=st.booleans()),
+    st.builds(on.BrowserLost, call=st.just(ID), tab=tabs, why=st.just("silent")),
+    st.builds(on.PbxFellSilent, call=st.just(ID)),
+    st.builds(on.MediaOffered, call=st.just(ID), operator=operators, tab=tabs, offer=st.just("o"), sdp=st.just("v=0")),
+    st.builds(on.OperatorAnswered, call=st.just(ID), operator=operators, tab=tabs, voice=tabs),
+    st.builds(on.OperatorDeclined, call=st.just(ID), operator=operators),
+    st.builds(on.OperatorHungUp, call=st.just(ID), operator=operators),
+    st.builds(on.OperatorMuted, call=st.just(ID), operator=operators, muted=st.booleans()),
+    st.builds(on.VoiceFailed, call=st.just(ID), operator=operators, tab=tabs, why=st.just("denied")),
+    st.builds(on.TabLeft, call=st.just(ID), operator=operators, tab=tabs, online=st.booleans()),
+    st.builds(on.CallRegistered, call=st.just(ID), card=st.just("card")),
+    st.builds(on.DeadlinePassed, call=st.just(ID)),
+    st.builds(
+        on.CommandFailed,
+        call=st.just(ID),
+        command=st.sampled_from(["RingPbx", "AnswerPbx", "ConnectBrowser", "JoinMedia", "ReofferMedia"]),
+        why=st.just(""),
+    ),
+)
+
+
+@given(
+    online=st.sampled_from([frozenset[Operator](), frozenset({ANNA})]),
+    order=st.lists(st.tuples(facts, st.floats(0, 40)), max_size=30),
+)
+def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_and_is_recorded_once(
+    online: frozenset[Operator], order: list[tuple[Event, float]]
+) -> None:
+    story = Story(online=online)
+    story.tell(INVITED)
+    for event, seconds in order:
+        if isinstance(event, on.DeadlinePassed) and story.call.deadline is None:
+            continue
+        story.tell(event, after=seconds)
+    story.tell(on.BridgeStopped(call=ID))
+
+    assert story.call.state is State.ENDED
+    assert len(story.of(do.RegisterCall)) == 1
+    assert len(story.of(do.FinishCall)) == 1
+    assert len(story.of(do.AnswerPbx)) <= 1
+    assert len(story.of(do.RefusePbx)) + len(story.of(do.HangUpPbx)) <= 1
+    if story.of(do.AnswerPbx):
+        assert not story.of(do.RefusePbx)
+        assert story.record.status == "200"
+    else:
+        assert story.record.duration == 0
+    kinds = [type(command) for command in story.done]
+    if do.ConnectBrowser in kinds or do.JoinMedia in kinds:
+        last_opened = max(i for i, kind in enumerate(kinds) if kind in {do.ConnectBrowser, do.JoinMedia})
+        assert do.CloseMedia in kinds[last_opened:]
+    shown = story.of(do.ShowCall)[-1].view
+    assert (shown.state, bool(shown.ending)) == ("ended", True)
+
+
+@given(order=st.lists(facts, max_size=30))
+def test_a_call_that_is_over_ignores_everything(order: list[Event]) -> None:
+    story = Story()
+    story.tell(INVITED, on.PbxCancelled(call=ID, elsewhere=False))
+    before = list(story.done)
+    story.tell(*order)
+    assert story.done == before

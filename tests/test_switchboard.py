@@ -1,0 +1,142 @@
+"""Order within a lane, independence between lanes, and the call's own deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.calls import commands as do
+from bridge.calls import events as on
+from bridge.calls.commands import Command
+from bridge.calls.events import CallId, Operator
+from bridge.calls.routing import Directory
+from bridge.errors import NetworkError
+from bridge.journal import Journal, ladder, read
+from bridge.switchboard import Switchboard
+
+ANNA = Operator("portal", 1)
+ID = CallId("call-1")
+
+
+class Recorder:
+    """A room that remembers, and can be made slow or broken."""
+
+    def __init__(self) -> None:
+        self.done: list[Command] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.broken: type[Command] | None = None
+        self.changed = asyncio.Event()
+
+    async def perform(self, command: Command) -> None:
+        await self.gate.wait()
+        if self.broken and isinstance(command, self.broken):
+            raise NetworkError("unplugged")
+        self.done.append(command)
+        self.changed.set()
+
+    @property
+    def names(self) -> list[str]:
+        return [type(command).__name__ for command in self.done]
+
+    async def until(self, condition: Callable[[list[str]], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition(self.names):
+                self.changed.clear()
+                await self.changed.wait()
+
+
+class Rig:
+    def __init__(self, tmp_path: Path, ring_seconds: float = 30) -> None:
+        self.pbx, self.media, self.pages, self.portal = Recorder(), Recorder(), Recorder(), Recorder()
+        self.journal_path = tmp_path / "journal.jsonl"
+        self.journal = Journal(self.journal_path)
+        self.board = Switchboard(
+            directory=Directory(accounts={("pbx", "1001"): ANNA}, ring_seconds=ring_seconds),
+            online=lambda: frozenset({ANNA}),
+            journal=self.journal,
+        )
+        self.rooms = {
+            do.PbxCommand: self.pbx,
+            do.MediaCommand: self.media,
+            do.OperatorsCommand: self.pages,
+            do.PortalCommand: self.portal,
+        }
+
+    def invite(self) -> None:
+        self.board.post(
+            on.PbxInvited(call=ID, trunk="pbx", account="1001", line="1", caller="2", caller_name="", offer=b"")
+        )
+
+
+async def test_a_hanging_portal_delays_neither_the_ringing_nor_the_hang_up(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    async with rig.board.running(rig.rooms):
+        rig.portal.gate.clear()
+        rig.invite()
+        await rig.pbx.until(lambda names: names == ["RingPbx"])
+        await rig.pages.until(lambda names: "RingOperators" in names)
+        rig.board.post(on.OperatorDeclined(call=ID, operator=ANNA))
+        await rig.pbx.until(lambda names: names == ["RingPbx", "RefusePbx"])
+        assert rig.portal.done == []
+        rig.portal.gate.set()
+    assert rig.portal.names == ["RegisterCall", "FinishCall"]
+
+
+async def test_a_rooms_failure_comes_back_as_a_fact_of_the_call(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.pbx.broken = do.RingPbx
+    async with rig.board.running(rig.rooms):
+        rig.invite()
+        await rig.portal.until(lambda names: "FinishCall" in names)
+    assert rig.board.calls == ()
+
+
+async def test_the_calls_deadline_is_kept(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, ring_seconds=0.01)
+    async with rig.board.running(rig.rooms):
+        rig.invite()
+        await rig.pbx.until(lambda names: names == ["RingPbx", "RefusePbx"])
+
+
+async def test_shutting_down_ends_every_call_and_records_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    async with rig.board.running(rig.rooms):
+        rig.invite()
+    assert rig.pbx.names == ["RingPbx", "RefusePbx"]
+    assert rig.portal.names == ["RegisterCall", "FinishCall"]
+
+
+async def test_facts_about_unknown_calls_are_passed_over(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    async with rig.board.running(rig.rooms):
+        rig.board.post(on.PbxHungUp(call=CallId("nobody"), why="BYE"))
+        assert rig.board.calls == ()
+
+
+async def test_the_journal_tells_the_call_as_a_ladder_without_descriptions(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    async with rig.board.running(rig.rooms):
+        rig.invite()
+        secret = "v=0\r\na=ice-pwd:secret\r\n" * 10
+        rig.board.post(on.MediaOffered(call=ID, operator=ANNA, tab=on.TabId("t"), offer="o", sdp=secret))
+        rig.board.post(on.PbxCancelled(call=ID, elsewhere=False))
+    rig.journal.close()
+    entries = list(read(rig.journal_path, ID))
+    assert [entry.name for entry in entries][:4] == ["PbxInvited", "RingPbx", "RegisterCall", "RingOperators"]
+    assert "ice-pwd" not in rig.journal_path.read_text()
+    rows = ladder(entries)
+    assert "►" in rows[1]
+    assert "PbxInvited" in rows[1]
+    assert "[ended]" in "".join(rows)
+
+
+async def test_a_torn_journal_still_reads(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    async with rig.board.running(rig.rooms):
+        rig.invite()
+    rig.journal.close()
+    with rig.journal_path.open("a") as file:
+        file.write('{"at": 1, "call": "call-1", "ki')
+    assert list(read(rig.journal_path, ID))
