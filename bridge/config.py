@@ -119,9 +119,13 @@ class Trunk(_Section):
 
 
 class Line(_Section):
+    """A dialled number that rings several operators at once."""
+
     number: str
-    operators: tuple[int, ...]
     portal: str
+    """The url of one of the portals."""
+    operators: Annotated[tuple[int, ...], Field(min_length=1)]
+    """Bitrix24 user ids."""
 
 
 class OperatorAccount(_Section):
@@ -181,6 +185,11 @@ class Settings(BaseSettings):
                 raise ValueError(f'operator: no [[portal]] has the url "{account.portal}"')
             if account.trunk not in trunks:
                 raise ValueError(f'operator: no [[trunk]] has the name "{account.trunk}"')
+        people = {(portal_id(account.portal), account.user_id) for account in self.operator}
+        for line in self.line:
+            for user in line.operators:
+                if (portal_id(line.portal), user) not in people:
+                    raise ValueError(f'line {line.number}: user {user} of "{line.portal}" is no [[operator]]')
         users = [(a.trunk, a.sip_user) for a in self.operator]
         if len(set(users)) < len(users):
             raise ValueError("operator: two operators have the same sip_user on one trunk")

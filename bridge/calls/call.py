@@ -173,7 +173,7 @@ def step(call: Call, event: Event, world: World) -> Step:
 
 
 def _invited(call: Call, event: on.PbxInvited, world: World) -> Step:
-    way = route(world.directory, event.trunk, event.account)
+    way = route(world.directory, event.trunk, event.account, event.line)
     if way is None:
         ended = replace(call, state=State.ENDED, ended=world.now, ending=Ending.NOBODY_ONLINE)
         return ended, [do.RefusePbx(call=call.id, status=404, phrase="Not Found")]

@@ -22,6 +22,8 @@ class Directory:
 
     accounts: Mapping[tuple[str, str], Operator] = field(default_factory=dict)
     """(trunk, SIP user) -> operator."""
+    lines: Mapping[str, tuple[Operator, ...]] = field(default_factory=dict)
+    """Dialled number -> everybody who hears its calls ring, whichever account the PBX delivers them to."""
     trunks: Mapping[str, TrunkPolicy] = field(default_factory=dict)
     ring_seconds: float = 30
     rejoin_seconds: float = 30
@@ -35,10 +37,20 @@ class Route:
     decline_status: int
 
 
-def route(directory: Directory, trunk: str, account: str) -> Route | None:
-    """The route of a call for one of our accounts, None when nobody stands behind it."""
+def route(directory: Directory, trunk: str, account: str, line: str) -> Route | None:
+    """The route of a call for one of our accounts, None when nobody stands behind it.
+
+    The account's own operator comes first; a line with operators of its own rings them all at once.
+    """
     operator = directory.accounts.get((trunk, account))
     if operator is None:
         return None
     policy = directory.trunks.get(trunk, TrunkPolicy())
-    return Route(operators=(operator,), ring_seconds=directory.ring_seconds, decline_status=policy.decline_status)
+    group = directory.lines.get(line, ())
+    return Route(
+        operators=(operator, *(member for member in group if member != operator))
+        if operator in group
+        else group or (operator,),
+        ring_seconds=directory.ring_seconds,
+        decline_status=policy.decline_status,
+    )

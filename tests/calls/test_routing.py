@@ -3,17 +3,34 @@ from __future__ import annotations
 from bridge.calls.events import Operator
 from bridge.calls.routing import Directory, TrunkPolicy, route
 
-ANNA = Operator("portal", 1)
+ANNA, BORIS = Operator("portal", 1), Operator("portal", 2)
 
 
 def test_an_account_leads_to_its_operator_with_the_trunks_policy() -> None:
     directory = Directory(
         accounts={("a", "1001"): ANNA}, trunks={"a": TrunkPolicy(decline_status=603)}, ring_seconds=12
     )
-    found = route(directory, "a", "1001")
+    found = route(directory, "a", "1001", "555")
     assert found is not None
     assert (found.operators, found.ring_seconds, found.decline_status) == ((ANNA,), 12, 603)
 
 
 def test_the_same_account_name_on_another_pbx_is_somebody_else() -> None:
-    assert route(Directory(accounts={("a", "1001"): ANNA}), "b", "1001") is None
+    assert route(Directory(accounts={("a", "1001"): ANNA}), "b", "1001", "555") is None
+
+
+def test_a_line_rings_all_its_operators_the_accounts_own_first() -> None:
+    accounts = {("a", "1001"): ANNA, ("a", "1002"): BORIS}
+    directory = Directory(accounts=accounts, lines={"555": (ANNA, BORIS)})
+    found = route(directory, "a", "1002", "555")
+    assert found is not None
+    assert found.operators == (BORIS, ANNA)
+    alone = route(directory, "a", "1002", "556")
+    assert alone is not None
+    assert alone.operators == (BORIS,)
+
+
+def test_a_line_without_the_accounts_operator_rings_only_its_own() -> None:
+    found = route(Directory(accounts={("a", "1001"): ANNA}, lines={"555": (BORIS,)}), "a", "1001", "555")
+    assert found is not None
+    assert found.operators == (BORIS,)

@@ -1,0 +1,88 @@
+"""A wrong setting is named with its line and what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.config import Settings, load
+from bridge.errors import ConfigError
+
+GOOD = """\
+[http]
+port = 8090
+
+[[portal]]
+url = "https://acme.bitrix24.com"
+client_id = "local.1"
+client_secret_env = "ACME_SECRET"
+
+[[trunk]]
+name = "office"
+server = "127.0.0.1:5060"
+
+[[operator]]
+portal = "https://acme.bitrix24.com"
+user_id = 1
+extension = "101"
+trunk = "office"
+sip_user = "1001"
+password_env = "ACME_1001"
+"""
+
+
+def settings(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / "bridge.toml"
+    file.write_text(text)
+    return load(file)
+
+
+def test_the_commented_sample_is_valid() -> None:
+    assert load(Path(__file__).parent.parent / "config" / "bridge.toml").http.port == 8090
+
+
+def test_a_portal_is_known_by_its_host(tmp_path: Path) -> None:
+    assert settings(tmp_path, GOOD).portal[0].id == "acme.bitrix24.com"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIDGE_HTTP__PORT", "9000")
+    assert settings(tmp_path, GOOD).http.port == 9000
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "says"),
+    [
+        (("port = 8090", "port = 80900"), 2, "less than or equal to 65535, not 80900"),
+        (("port = 8090", 'port = "many"'), 2, "integer"),
+        (("port = 8090", "prot = 8090"), 2, "no such setting"),
+        (("https://acme.bitrix24.com", "acme.bitrix24.com"), 4, "must be a url"),
+        (("127.0.0.1:5060", "sip:127.0.0.1"), 9, 'server must be "host"'),
+        (("user_id = 1\n", ""), 13, "required"),
+        (('trunk = "office"', 'trunk = "home"'), 0, 'no [[trunk]] has the name "home"'),
+        (("[http]", "[media]\npbx_ports = [40000, 41000]\n[http]"), 1, "below 32768"),
+        (("[http]", "[http"), 0, "line 1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line_and_the_remedy(
+    tmp_path: Path, change: tuple[str, str], line: int, says: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        settings(tmp_path, GOOD.replace(*change, 1))
+    assert says in str(raised.value)
+    if line:
+        assert f"bridge.toml:{line}:" in str(raised.value)
+
+
+def test_a_secret_that_is_not_in_the_environment_names_its_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ACME_1001"):
+        _ = settings(tmp_path, GOOD).operator[0].password
+
+
+def test_a_missing_or_unreadable_file_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load(tmp_path / "none.toml")
+    (tmp_path / "bridge.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load(tmp_path / "bridge.toml")
