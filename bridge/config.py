@@ -62,7 +62,7 @@ class Store(_Section):
 
 
 class Keys(_Section):
-    env: str = "BRIDGE_KEYS"
+    env: str = "BRIDGE_SECRET_KEYS"
     """The variable that holds the keys, newest first, separated by commas."""
     file: Path | None = None
     """Or a file that holds them, one a line; made on first start if it is missing."""

@@ -70,9 +70,9 @@ class Switchboard:
             try:
                 yield
             finally:
-                await self._stop()
+                await self.stop()
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
         for call in self.calls:
             self.post(BridgeStopped(call=call.id))
         deadline = self._clock() + STOP_SECONDS

@@ -47,9 +47,21 @@ LIBRARIES: dict[str, set[str]] = {
 
 # The pure parts decide; they never wait, sleep or open a socket.
 PURE = [
-    "calls/events.py", "calls/commands.py", "calls/call.py", "calls/routing.py", "tickets.py",
-    "sip/message.py", "sip/address.py", "sip/verdict.py", "sip/transaction.py", "sip/dialog.py",
-    "sip/registration.py", "sip/digest.py", "media/sdp.py", "operators/presence.py", "operators/protocol.py",
+    "calls/events.py",
+    "calls/commands.py",
+    "calls/call.py",
+    "calls/routing.py",
+    "tickets.py",
+    "sip/message.py",
+    "sip/address.py",
+    "sip/verdict.py",
+    "sip/transaction.py",
+    "sip/dialog.py",
+    "sip/registration.py",
+    "sip/digest.py",
+    "media/sdp.py",
+    "operators/presence.py",
+    "operators/protocol.py",
 ]
 CLOCKS_AND_SOCKETS = {"asyncio", "socket", "time", "random", "threading", "aiohttp"}
 

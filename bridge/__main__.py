@@ -1,0 +1,204 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__, config, control, journal
+from .app import Bridge, journal_path, portal_rows
+from .errors import BridgeError
+from .robot import Orders, Robot, ticket_from_simulator
+from .tickets import new_key
+
+cli = typer.Typer(help="A telephone on every page of Bitrix24.", no_args_is_help=True, add_completion=False)
+out = Console(highlight=False)
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The settings.", envvar="BRIDGE_CONFIG")]
+CONFIG = Path("config/bridge.toml")
+
+
+@cli.command()
+def run(config_file: ConfigFile = CONFIG) -> None:
+    """Run the bridge."""
+    _log_to_stderr()
+    asyncio.run(_run(config.load(config_file)))
+
+
+async def _run(settings: config.Settings) -> None:
+    async with Bridge(settings).running() as bridge:
+        typer.echo(f"ready {bridge.url}")
+        await _until_told_to_stop()
+
+
+@cli.command()
+def demo(
+    http_port: Annotated[int, typer.Option(help="The bridge's pages.")] = 8090,
+    portal_port: Annotated[int, typer.Option(help="The simulated portal.")] = 8091,
+    sip_port: Annotated[int, typer.Option(help="The bridge's SIP port; the PBX takes the next one.")] = 5080,
+) -> None:
+    """Try it all: the bridge, a simulated Bitrix24 portal and a small PBX."""
+    from .demo import stage
+
+    _log_to_stderr(logging.WARNING)
+    asyncio.run(_demo(stage.Ports(http=http_port, portal=portal_port, sip=sip_port)))
+
+
+async def _demo(ports: Any) -> None:
+    from .demo import stage
+
+    async with stage.running(ports) as address:
+        out.print(
+            f"\n  Open [bold]{address}[/bold] in Chrome, Edge or Firefox, sign in as somebody and press “Call me”."
+        )
+        out.print("  You need a microphone; use headphones, the caller is an echo. Ctrl+C ends it.\n")
+        await _until_told_to_stop()
+
+
+@cli.command()
+def operator(
+    portal: Annotated[str, typer.Option(help="The portal's url.")],
+    user: Annotated[int, typer.Option(help="Bitrix24 user id.")],
+    answer: Annotated[str, typer.Option(help="Seconds until it answers, or never.")] = "1",
+    hang_up_after: Annotated[float | None, typer.Option(help="Seconds of talk.")] = None,
+    early: Annotated[bool, typer.Option(help="Connect the voice while it rings.")] = False,
+    audio: Annotated[str, typer.Option(help="tone, echo or a WAV file.")] = "tone",
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """A headless operator: joins like the worker page and answers calls."""
+    _log_to_stderr(logging.WARNING)
+    orders = Orders(
+        answer_after=None if answer == "never" else float(answer),
+        hang_up_after=hang_up_after,
+        early=early,
+        audio=audio if audio in {"tone", "echo"} else Path(audio),
+    )
+    asyncio.run(_operator(portal, user, orders, config_file))
+
+
+async def _operator(portal: str, user: int, orders: Orders, config_file: Path) -> None:
+    if config_file.exists():
+        answer = await control.ask(config.load(config_file).state_dir, do="ticket", portal=portal, user=user)
+        url, ticket, session = answer["url"], answer["ticket"], answer["session"]
+    else:
+        url, ticket = await ticket_from_simulator(portal, user)
+        session = ""
+    robot = Robot(bridge_url=url, ticket=ticket, session=session, orders=orders, say=out.print)
+    with contextlib.suppress(asyncio.CancelledError):
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(robot.run())
+            await _until_told_to_stop()
+            running.cancel()
+
+
+@cli.command()
+def calls(
+    hang_up: Annotated[str, typer.Option(help="Hang up this call, or all.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """Live calls of the running bridge."""
+    state = config.load(config_file).state_dir
+    if hang_up:
+        done = asyncio.run(control.ask(state, do="hang-up", call=hang_up))["hung_up"]
+        out.print(json.dumps(done) if as_json else f"Hung up: {', '.join(done) or 'nothing'}")
+        return
+    rows = asyncio.run(control.ask(state, do="calls"))["calls"]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("call", "state", "direction", "number", "line", "operator", "since")
+    for row in rows:
+        since = datetime.fromtimestamp(row["started"], UTC).astimezone().strftime("%H:%M:%S")
+        table.add_row(row["call"], row["state"], row["direction"], row["number"], row["line"], row["operator"], since)
+    out.print(table if rows else "No calls.")
+
+
+@cli.command()
+def status(config_file: ConfigFile = CONFIG) -> None:
+    """Registrations at the PBXs and pages that are open, of the running bridge."""
+    answer = asyncio.run(control.ask(config.load(config_file).state_dir, do="status"))
+    for title in ("registrations", "tabs"):
+        rows = answer[title]
+        out.print(f"[bold]{title}[/bold]: {len(rows)}")
+        for row in rows:
+            out.print("  " + "  ".join(f"{key}={value}" for key, value in row.items()))
+
+
+@cli.command()
+def trace(call: str, config_file: ConfigFile = CONFIG) -> None:
+    """The ladder of one call: what every neighbour said, and what was done."""
+    entries = list(journal.read(journal_path(config.load(config_file)), call))
+    if not entries:
+        _fail(f"no call {call} in the journal")
+    for row in journal.ladder(entries):
+        typer.echo(row)
+
+
+@cli.command()
+def portals(config_file: ConfigFile = CONFIG) -> None:
+    """The portals of the configuration and whether the application is installed there."""
+    table = Table("portal", "installed", "domain", "promises waiting", "set aside")
+    for row in asyncio.run(portal_rows(config.load(config_file))):
+        table.add_row(*row)
+    out.print(table)
+
+
+@cli.command()
+def keys() -> None:
+    """Make a new key for BRIDGE_SECRET_KEYS."""
+    typer.echo(new_key())
+
+
+async def _until_told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _log_to_stderr(level: int = logging.INFO) -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer()
+            if sys.stderr.isatty()
+            else structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _fail(sentence: str) -> None:
+    typer.echo(f"bridge: {sentence}", err=True)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    """`bridge`, and `python -m bridge`: errors of this program are one sentence, not a traceback."""
+    try:
+        cli()
+    except BridgeError as error:
+        typer.echo(f"bridge {__version__}: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The composition root: the one place that knows every room."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from .calls import commands as do
+from .calls.events import CallId, Event, Operator
+from .calls.routing import Directory, TrunkPolicy
+from .config import Keys, Settings, portal_id
+from .control import Control, socket_path
+from .errors import ConfigError, OursError, RefusedError
+from .journal import Journal
+from .media.session import Voice
+from .operators.channel import Channel
+from .portal.doors import Doors
+from .portal.http import Http
+from .portal.identity import Identity
+from .portal.installation import Installation
+from .portal.oauth import OAuth
+from .portal.placement import Placement
+from .portal.rest import Rest
+from .portal.telephony import Telephony
+from .sip.trunk import Trunks
+from .store.database import Store
+from .switchboard import Switchboard
+from .tickets import PageTicket, Seal, SessionTicket, new_key
+
+log = structlog.get_logger()
+
+ROBOT = "ROBOT"
+"""The placement of a page ticket that the control socket gave to a headless operator."""
+
+
+class Bridge:
+    """Everything, wired together from the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._robots = {
+            (portal_id(account.portal), account.user_id): SessionTicket(
+                member_id="", portal=portal_id(account.portal), user=account.user_id, name=account.extension
+            )
+            for account in settings.operator
+        }
+        self._seal = Seal(read_keys(settings.keys))
+        self._journal = Journal(journal_path(settings))
+        self._store = Store(settings.store.url, self._seal)
+        self._http = Http()
+        oauth = OAuth(settings=settings, portals=self._store.portals, http=self._http)
+        rest = Rest(http=self._http, oauth=oauth)
+        placement = Placement(settings=settings, seal=self._seal, rest=rest)
+        self._identity = Identity(settings=settings, portals=self._store.portals, rest=rest)
+        self._telephony = Telephony(store=self._store, rest=rest, post=self._post)
+        installation = Installation(
+            settings=settings,
+            portals=self._store.portals,
+            rest=rest,
+            oauth=oauth,
+            placement=placement,
+            installed=self._telephony.reopen,
+        )
+        self._doors = Doors(
+            settings=settings,
+            seal=self._seal,
+            pages=pages_dir(),
+            portals=self._store.portals,
+            installation=installation,
+        )
+        widths = {portal.id: portal.phone_width for portal in settings.portal}
+        self._channel = Channel(
+            seal=self._seal, identify=self._identify, post=self._post, phone_width=lambda portal: widths[portal]
+        )
+        self._voice = Voice(media=settings.media, post=self._post)
+        self._trunks = Trunks(
+            sip=settings.sip,
+            trunks=settings.trunk,
+            accounts=settings.operator,
+            post=self._post,
+            new_call_id=new_call_id,
+        )
+        self._switchboard = Switchboard(
+            directory=directory(settings), online=self._channel.online, journal=self._journal
+        )
+        self._control = Control(
+            path=socket_path(settings.state_dir),
+            calls=lambda: self._switchboard.calls,
+            post=self._post,
+            ticket=self._robot_ticket,
+            status=self._status,
+        )
+        self.url = settings.http.public_url
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Bridge]:
+        """Serves until left; then ends every call in an orderly way, records included."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self._journal.close)
+            await stack.enter_async_context(self._store.running())
+            await stack.enter_async_context(self._http.running())
+            await stack.enter_async_context(self._switchboard.running(self._rooms()))
+            await stack.enter_async_context(self._telephony.running())
+            await stack.enter_async_context(self._voice.running())
+            await stack.enter_async_context(self._channel.running())
+            await stack.enter_async_context(self._doors.running())
+            await stack.enter_async_context(self._serving())
+            await stack.enter_async_context(self._trunks.running())
+            await stack.enter_async_context(self._control.running())
+            log.info("bridge_started", url=self.url, portals=len(self.settings.portal), trunks=len(self.settings.trunk))
+            try:
+                yield self
+            finally:
+                await self._switchboard.stop()
+
+    def _rooms(self) -> dict[type[do.Command], Any]:
+        return {
+            do.PbxCommand: self._trunks,
+            do.MediaCommand: self._voice,
+            do.OperatorsCommand: self._channel,
+            do.PortalCommand: self._telephony,
+        }
+
+    @asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
+        app = web.Application()
+        self._doors.attach(app)
+        self._channel.attach(app)
+        app.router.add_get("/healthz", _healthy)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+        await runner.setup()
+        http = self.settings.http
+        try:
+            await web.TCPSite(runner, http.host, http.port, backlog=1024).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise ConfigError(f"http: can't listen on {http.host}:{http.port}: {error.strerror}") from None
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+    def _post(self, event: Event) -> None:
+        self._switchboard.post(event)
+
+    async def _identify(self, ticket: PageTicket) -> SessionTicket:
+        if ticket.placement == ROBOT:
+            portal, _, user = ticket.uri.rpartition("/")
+            return self._robots[portal, int(user)]
+        return await self._identity.identify(ticket)
+
+    def _robot_ticket(self, portal: str, user: int) -> dict[str, str]:
+        """For a headless operator on this machine: whoever can open the control socket may stand in for an operator."""
+        known = portal_id(portal) or portal
+        if (known, user) not in self._robots:
+            raise RefusedError(f"user {user} of {portal} is no [[operator]] of the configuration")
+        ticket = PageTicket(auth_id="", member_id="", domain=known, app_sid="", uri=f"{known}/{user}", placement=ROBOT)
+        return {"url": self.url, "ticket": self._seal.seal(ticket, time.time())}
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "registrations": [account._asdict() for account in self._trunks.registrations],
+            "tabs": [
+                {
+                    "portal": tab.operator.portal,
+                    "user": tab.operator.user,
+                    "kind": tab.kind.value,
+                    "lead": lead,
+                    "visible": tab.visible,
+                    "capture": tab.capture.value,
+                }
+                for tab, lead in self._channel.tabs()
+            ],
+        }
+
+
+def directory(settings: Settings) -> Directory:
+    """Who stands behind which account and line."""
+    people = {
+        (account.trunk, account.sip_user): Operator(portal_id(account.portal), account.user_id)
+        for account in settings.operator
+    }
+    return Directory(
+        accounts=people,
+        lines={
+            line.number: tuple(Operator(portal_id(line.portal), user) for user in line.operators)
+            for line in settings.line
+        },
+        trunks={trunk.name: TrunkPolicy(decline_status=trunk.decline_status) for trunk in settings.trunk},
+        ring_seconds=settings.calls.ring_seconds,
+        rejoin_seconds=settings.calls.rejoin_seconds,
+    )
+
+
+def new_call_id() -> CallId:
+    """Sortable by time, unguessable, and short enough to read over the telephone."""
+    return CallId(f"{int(time.time()):x}-{secrets.token_hex(6)}")
+
+
+def journal_path(settings: Settings) -> Path:
+    return settings.state_dir / "journal.jsonl"
+
+
+def pages_dir() -> Path:
+    """The built pages: beside the package in a wheel, in `widget_static/dist` of a checkout."""
+    here = Path(__file__).resolve().parent
+    for place in (here / "widget", here.parent / "widget_static" / "dist"):
+        if (place / "worker.html").exists():
+            return place
+    raise OursError("the pages are not built: run make setup")
+
+
+def read_keys(keys: Keys) -> Sequence[str]:
+    """From the environment, else from the file, which is made if it is missing."""
+    if value := os.environ.get(keys.env):
+        return [key.strip() for key in value.split(",") if key.strip()]
+    if keys.file is None:
+        raise ConfigError(f"keys: set {keys.env} in the environment (bridge keys makes one), or name a file in [keys]")
+    try:
+        if not keys.file.exists():
+            keys.file.parent.mkdir(parents=True, exist_ok=True)
+            keys.file.touch(stat.S_IRUSR | stat.S_IWUSR)
+            keys.file.write_text(new_key() + "\n")
+        return keys.file.read_text().split()
+    except OSError as error:
+        raise ConfigError(f"keys.file: {keys.file}: {error.strerror}") from None
+
+
+async def portal_rows(settings: Settings) -> list[tuple[str, ...]]:
+    """For `bridge portals`: id, installed, domain, promises waiting and set aside."""
+    store = Store(settings.store.url, Seal(read_keys(settings.keys)))
+    async with store.running():
+        counts = await store.outbox.counts()
+        rows: list[tuple[str, ...]] = []
+        for portal in settings.portal:
+            known = store.portals.get(portal.id)
+            waiting, aside = counts.get(portal.id, (0, 0))
+            rows.append((portal.id, _installed(known), known.domain if known else "", str(waiting), str(aside)))
+        return rows
+
+
+def _installed(known: Any) -> str:
+    if known is None or not known.installed:
+        return "no: open the application in the portal as an administrator"
+    return "needs login: an administrator must open the application" if known.needs_login else "yes"
+
+
+async def _healthy(request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")

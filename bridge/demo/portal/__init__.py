@@ -1,0 +1,89 @@
+"""A simulated Bitrix24: portal pages, application frames, call card, REST, OAuth, events and faults on demand.
+
+Written against Bitrix24's wire, not against the bridge: it imports nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from .door import Server
+from .faults import Faults, RestFault
+from .install import InstallError
+from .ledger import Call
+from .world import App, RestRequest, User, World
+
+__all__ = ["App", "Call", "Faults", "InstallError", "Portal", "RestFault", "RestRequest", "User"]
+
+
+class Portal:
+    """One portal with one application, served on 127.0.0.1.
+
+    `call_me` places a test call to a user when the button is clicked. `state` is a file in which the portal remembers its
+    application, tokens and calls over restarts. `port` 0 takes a free one.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "portal.localhost",
+        port: int,
+        app: App,
+        users: Sequence[User],
+        call_me: Callable[[int], Awaitable[None]] | None = None,
+        state: Path | None = None,
+    ) -> None:
+        if not users:
+            raise ValueError("a portal needs at least one user")
+        self.world = World(host=host, port=port, app=app, users=tuple(users))
+        self._server = Server(self.world, call_me=call_me, state=state)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serves until left."""
+        async with self._server.running():
+            yield
+
+    @property
+    def url(self) -> str:
+        return self.world.url
+
+    @property
+    def oauth_url(self) -> str:
+        """The OAuth host of this portal, without a path."""
+        return f"http://{self.world.oauth_domain}"
+
+    @property
+    def member_id(self) -> str:
+        return self.world.member_id
+
+    @property
+    def faults(self) -> Faults:
+        return self.world.faults
+
+    @property
+    def calls(self) -> list[Call]:
+        """The CRM's records, oldest first; `finished` is None while a call lasts."""
+        return self.world.ledger.calls
+
+    @property
+    def requests(self) -> list[RestRequest]:
+        """The REST requests of the application, oldest first."""
+        return list(self.world.requests)
+
+    @property
+    def installed(self) -> bool:
+        return self.world.installed
+
+    async def auto_install(self) -> list[str]:
+        """Installs the application as an administrator's browser would; the steps taken, or InstallError."""
+        return await self._server.install()
+
+    def uninstall(self, *, clean: bool = True) -> None:
+        self._server.desk.uninstall(clean=clean)
+
+    def expire_tokens(self) -> None:
+        """Every access token handed out so far is expired; refresh tokens still work."""
+        self.world.tokens.expire_all()

@@ -1,0 +1,185 @@
+"""The REST door: parameters, authorisation, limits, faults, envelopes and the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+from aiohttp import web
+
+from .bucket import Bucket
+from .events import Events
+from .faults import RestFault
+from .forms import nest
+from .methods import METHODS, Caller, RestError, timing
+from .telephony import TELEPHONY
+from .tokens import TokenError
+from .world import RestRequest, User, World
+
+log = structlog.get_logger()
+_ALL = {**METHODS, **TELEPHONY}
+_BATCH = 50
+_SOURCES = 1_000
+_REFERENCE = re.compile(r"\$result((?:\[[^\]]+\])+)")
+_AUTH_STATUS = {"expired_token": 401, "NO_AUTH_FOUND": 401}
+
+
+class Rest:
+    """Answers `/rest/<method>`."""
+
+    def __init__(self, world: World, events: Events) -> None:
+        self._world = world
+        self._events = events
+        self._buckets: dict[str, Bucket] = {}
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"].lower().removesuffix(".json")
+        params = await parameters(request)
+        fault = self._world.faults.take(method)
+        if fault:
+            await asyncio.sleep(fault.delay)
+        return self._answer(request, method, params, fault or RestFault())
+
+    def _answer(
+        self, request: web.Request, method: str, params: dict[str, Any], fault: RestFault
+    ) -> web.StreamResponse:
+        start, user, error = time.time(), 0, ""
+        status, body = 200, {}
+        try:
+            if not fault.status and not fault.carry_out:
+                raise _Dropped
+            self._admit(request.remote or "")
+            if fault.status:
+                raise RestError(fault.code, "Injected by a test", fault.status)
+            caller = self._caller(params)
+            user = caller.user.id
+            body = {"result": self._run(method, caller), "time": timing(start, time.time())}
+            error = body["result"]["error"] if isinstance(body["result"], dict) and "error" in body["result"] else ""
+            if fault.drop_response:
+                raise _Dropped
+        except RestError as refused:
+            status, error = refused.status, refused.code
+            body = {"error": refused.code, "error_description": refused.text, **refused.extra}
+        except _Dropped:
+            status = 0
+        self._note(method, params, user, status, error, start)
+        return web.json_response(body, status=status) if status else _hang_up(request)
+
+    def _admit(self, source: str) -> None:
+        bucket = self._buckets.setdefault(source, Bucket())
+        while len(self._buckets) > _SOURCES:
+            del self._buckets[next(iter(self._buckets))]
+        if not bucket.admits(time.monotonic()) and self._world.faults.rate_limit:
+            raise RestError("QUERY_LIMIT_EXCEEDED", "Too many requests", 503)
+
+    def _caller(self, params: Mapping[str, Any]) -> Caller:
+        user = authorise(self._world, str(params.get("AUTH", "")))
+        return Caller(world=self._world, events=self._events, user=user, params=params)
+
+    def _run(self, method: str, caller: Caller) -> Any:
+        if method == "batch":
+            return self._batch(caller)
+        if method not in _ALL:
+            raise RestError("ERROR_METHOD_NOT_FOUND", "Method not found!", 404)
+        return _ALL[method](caller)
+
+    def _batch(self, caller: Caller) -> dict[str, Any]:
+        given = caller.params.get("CMD", {})
+        commands = dict(enumerate(given)) if isinstance(given, list) else given
+        if not isinstance(commands, Mapping):
+            raise RestError("ERROR_ARGUMENT", "cmd must be an object", argument="cmd")
+        done: dict[str, Any] = {}
+        failed: dict[str, Any] = {}
+        for index, (name, command) in enumerate(commands.items()):
+            try:
+                done[str(name)] = self._batched(caller, str(command), done, index)
+            except RestError as refused:
+                failed[str(name)] = {"error": refused.code, "error_description": refused.text}
+                if caller.number("HALT"):
+                    break
+        times = {name: timing(time.time(), time.time()) for name in done}
+        # PHP writes an empty map as an empty list.
+        return {
+            "result": done or [],
+            "result_error": failed or [],
+            "result_total": [],
+            "result_next": [],
+            "result_time": times or [],
+        }
+
+    def _batched(self, caller: Caller, command: str, done: dict[str, Any], index: int) -> Any:
+        if index >= _BATCH:
+            raise RestError("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded")
+        method, _, query = command.partition("?")
+        method = method.lower().removesuffix(".json")
+        if method in {"batch", "placement.bind"}:
+            raise RestError("ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage", 405)
+        pairs = [(key, _resolve(value, done)) for key, value in parse_qsl(query, keep_blank_values=True)]
+        below = Caller(world=self._world, events=self._events, user=caller.user, params=_upper(nest(pairs)))
+        return self._run(method, below)
+
+    def _note(self, method: str, params: dict[str, Any], user: int, status: int, error: str, start: float) -> None:
+        public = {name: value for name, value in params.items() if name != "AUTH"}
+        entry = RestRequest(method=method, params=public, user=user, status=status, error=error, time=start)
+        self._world.requests.append(entry)
+        log.info("rest", method=method, user=user, status=status, error=error)
+
+
+class _Dropped(Exception):  # noqa: N818 -- not an error but the absence of an answer
+    """The connection is closed without an answer."""
+
+
+async def parameters(request: web.Request) -> dict[str, Any]:
+    """Query and body as one map; top-level names in capitals, for Bitrix24 does not care about their case."""
+    values = nest(request.query.items())
+    try:
+        if request.content_type == "application/json":
+            body = json.loads(await request.read() or b"{}")
+            values |= body if isinstance(body, dict) else {}
+        elif request.method == "POST":
+            values |= nest([(key, value) for key, value in (await request.post()).items() if isinstance(value, str)])
+    except ValueError:
+        raise web.HTTPBadRequest(text='{"error":"INVALID_REQUEST"}', content_type="application/json") from None
+    return _upper(values)
+
+
+def authorise(world: World, token: str) -> User:
+    """The user of an access token; RestError 401."""
+    try:
+        user = world.user(world.tokens.user_of(token, time.time()))
+    except TokenError as refused:
+        raise RestError(refused.code, str(refused), _AUTH_STATUS[refused.code]) from None
+    if user is None:
+        raise RestError("user_access_error", "The user does not have access to the application.", 403)
+    return user
+
+
+def _upper(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.upper(): value for key, value in values.items()}
+
+
+def _resolve(value: str, done: Mapping[str, Any]) -> str:
+    """`$result[first][ID]` of an earlier command."""
+
+    def look_up(match: re.Match[str]) -> str:
+        found: Any = done
+        for part in re.findall(r"\[([^\]]+)\]", match[1]):
+            found = found[int(part)] if isinstance(found, list) else found[part]
+        return str(found)
+
+    try:
+        return _REFERENCE.sub(look_up, value)
+    except (KeyError, IndexError, ValueError, TypeError):
+        return ""
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response()

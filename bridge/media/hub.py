@@ -1,0 +1,144 @@
+"""One UDP socket for all browser legs, and whose each datagram is (RFC 7983)."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Final, Protocol
+
+import structlog
+
+from .poller import Poller
+from .relay import HEADER, LONGEST_DATAGRAM
+
+log = structlog.get_logger()
+
+Address = tuple[str, int]
+
+DRAIN: Final = 64
+"""Datagrams per look at the socket at most."""
+WANTED_BUFFER: Final = 4 << 20
+ENOUGH_BUFFER: Final = 1 << 20
+"""Bytes; the usual default holds 256 voice packets, 13 ms of 400 calls."""
+
+_STUN_HEADER: Final = 20
+_USERNAME: Final = 0x0006
+_MAX_ATTRIBUTES: Final = 32
+
+
+class Endpoint(Protocol):
+    """A browser leg, as the hub sees it."""
+
+    def stun_received(self, data: bytes, address: Address) -> None: ...
+    def dtls_received(self, data: bytes) -> None: ...
+    def media_received(self, length: int, now: float) -> None: ...
+
+
+def stun_username(data: bytes) -> str:
+    """The receiver's half of a STUN request's USERNAME (RFC 8445, 7.2.2), "" if there is none."""
+    at = _STUN_HEADER
+    for _ in range(_MAX_ATTRIBUTES):
+        if at + 4 > len(data):
+            break
+        kind, length = struct.unpack_from("!HH", data, at)
+        if kind == _USERNAME:
+            return data[at + 4 : at + 4 + length].partition(b":")[0].decode("ascii", errors="replace")
+        at += 4 + (length + 3) // 4 * 4
+    return ""
+
+
+class Hub:
+    """The socket of all browser legs.
+
+    STUN requests find their leg by user name, STUN responses by transaction, everything else by source address.
+    Legs claim an address only after their own check to it was answered, so a forged source takes nothing.
+    """
+
+    def __init__(self, address: Address, buffer: bytearray, poller: Poller) -> None:
+        self.buffer, self._view = buffer, memoryview(buffer)
+        """Where the one datagram in hand lies."""
+        self._inlet = self._view[:LONGEST_DATAGRAM]
+        self._poller = poller
+        self._socket = _bound_socket(address)
+        self.address: Address = self._socket.getsockname()
+        self.by_username: dict[str, Endpoint] = {}
+        self.by_transaction: dict[bytes, Endpoint] = {}
+        self.by_address: dict[Address, Endpoint] = {}
+        self.strange = 0
+        """Datagrams of nobody's, or that made no sense."""
+        self.unsent = 0
+        poller.add(self._socket, self._read)
+
+    def close(self) -> None:
+        self._poller.remove(self._socket)
+        self._socket.close()
+
+    def claim(self, address: Address, endpoint: Endpoint) -> None:
+        """From now on `address` is the endpoint's; the newest proof wins, since pages reuse ports."""
+        self.by_address[address] = endpoint
+
+    def forget(self, username: str, endpoint: Endpoint) -> None:
+        """Take out what is still this endpoint's."""
+        if self.by_username.get(username) is endpoint:
+            del self.by_username[username]
+        for address in [address for address, owner in self.by_address.items() if owner is endpoint]:
+            del self.by_address[address]
+
+    def send(self, data: bytes | memoryview, address: Address) -> None:
+        try:
+            self._socket.sendto(data, address)
+        except OSError:  # full buffer or unreachable: media is not repeated, STUN and DTLS repeat themselves
+            self.unsent += 1
+
+    def send_buffer(self, length: int, address: Address) -> None:
+        self.send(self._view[:length], address)
+
+    def _read(self, now: float) -> int:
+        receive, inlet, buffer, owners = self._socket.recvfrom_into, self._inlet, self.buffer, self.by_address
+        for count in range(DRAIN):
+            try:
+                length, address = receive(inlet)
+            except BlockingIOError:
+                return count
+            except OSError:  # an ICMP error that belongs to an earlier datagram
+                continue
+            try:
+                if 127 < buffer[0] < 192 and length > HEADER:
+                    owners[address].media_received(length, now)
+                else:
+                    self._control(bytes(inlet[:length]), address)
+            except Exception:  # noqa: BLE001  # one hostile datagram must not cost the others (aioice raises many kinds)
+                self.strange += 1
+        return DRAIN
+
+    def _control(self, data: bytes, address: Address) -> None:
+        endpoint = None
+        if len(data) >= _STUN_HEADER and data[0] < 4:
+            if data[0] & 1 or data[1] & 0x10:  # response, error, indication
+                endpoint = self.by_transaction.get(data[8:20])
+            else:
+                endpoint = self.by_username.get(stun_username(data))
+            if endpoint is not None:
+                endpoint.stun_received(data, address)
+        elif data and 19 < data[0] < 64:
+            endpoint = self.by_address.get(address)
+            if endpoint is not None:
+                endpoint.dtls_received(data)
+        if endpoint is None:
+            self.strange += 1
+
+
+def _bound_socket(address: Address) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, WANTED_BUFFER)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    if granted < ENOUGH_BUFFER:
+        log.warning("media_buffer_small", granted=granted, wanted=WANTED_BUFFER, remedy="raise net.core.rmem_max")
+    return sock

@@ -1,0 +1,191 @@
+"""The voice room: carries out media commands, reports what becomes of the voice."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from .. import config
+from ..calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaCommand, ReofferMedia
+from ..calls.events import CallId, Event
+from ..errors import ConfigError
+from . import sdp
+from .conversation import Conversation, Equipment, Patience, TooManyLegsError
+from .hub import Hub
+from .poller import Poller
+from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
+from .rtp import PortPairs
+from .webrtc import Certificates
+
+log = structlog.get_logger()
+
+MAX_CALLS: Final = 4_000
+MAX_LEGS: Final = 8_000
+FRAME: Final = 1 / FRAMES_PER_SECOND
+LATE_FRAMES: Final = 5
+"""After a longer standstill the rhythm of silence starts anew instead of catching up."""
+
+
+class Voice:
+    """Joins browsers with the PBX: one conversation per call, a socket for all browsers, one task to watch them all.
+
+    `codecs` are the ones that may be chosen; the order of preference is the PBX's (RFC 3264, 6.1).
+    """
+
+    def __init__(
+        self,
+        *,
+        media: config.Media,
+        codecs: Sequence[str] = tuple(sdp.CLOCK_RATES),
+        post: Callable[[Event], None],
+        patience: Patience | None = None,
+    ) -> None:
+        self._media = media
+        self._codecs = frozenset(codecs) & sdp.CLOCK_RATES.keys()
+        self._post = post
+        self._patience = patience or Patience()
+        self._certificates = Certificates()
+        self._conversations: dict[CallId, Conversation] = {}
+        self._quiet: dict[CallId, Conversation] = {}
+        """Conversations whose PBX must be sent silence."""
+        self._quiet_came = asyncio.Event()
+        self._equipment: Equipment | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the browsers' socket, watch, and close every leg in the end; ConfigError for addresses of no use."""
+        for address in (self._media.browser_address, self._media.pbx_address):
+            _check_address(address)
+        buffer = bytearray(BUFFER_BYTES)
+        poller = Poller()
+        try:
+            hub = self._open_hub(buffer, poller)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    self._equipment = self._equip(buffer, poller, hub, tasks)
+                    watchers = [tasks.create_task(self._watch()), tasks.create_task(self._keep_quiet_calls_alive())]
+                    try:
+                        yield
+                    finally:
+                        for call in list(self._conversations):
+                            await self._close(call)
+                        for watcher in watchers:
+                            watcher.cancel()
+            finally:
+                self._equipment = None
+                hub.close()
+        finally:
+            poller.close()
+
+    async def perform(self, command: MediaCommand) -> None:
+        """Carry out one command; SdpError or OursError if it can't be done, nothing for a call that is over."""
+        match command:
+            case ConnectBrowser() | JoinMedia():
+                await self._begin(command)
+            case ReofferMedia():
+                if conversation := self._conversations.get(command.call):
+                    conversation.reoffer(command)
+            case CloseMedia():
+                await self._close(command.call)
+
+    @property
+    def legs(self) -> int:
+        """Browser legs of all calls."""
+        return sum(len(conversation.legs) for conversation in self._conversations.values())
+
+    async def _begin(self, command: ConnectBrowser | JoinMedia) -> None:
+        conversation = self._conversation(command.call)
+        try:
+            if isinstance(command, JoinMedia):
+                conversation.join(command.tab)
+            elif self.legs >= MAX_LEGS:
+                raise TooManyLegsError(f"the bridge has {MAX_LEGS} browser legs already")
+            else:
+                await conversation.connect(command)
+        finally:
+            if conversation.idle:
+                self._conversations.pop(command.call, None)
+
+    def _conversation(self, call: CallId) -> Conversation:
+        assert self._equipment is not None, "commands are for a running room"
+        if call not in self._conversations:
+            if len(self._conversations) >= MAX_CALLS:
+                raise TooManyLegsError(f"the bridge has {MAX_CALLS} calls already")
+            self._conversations[call] = Conversation(call, self._equipment)
+        return self._conversations[call]
+
+    async def _close(self, call: CallId) -> None:
+        self._quiet.pop(call, None)
+        if conversation := self._conversations.pop(call, None):
+            await conversation.close()
+
+    # ---- what goes on by itself
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._patience.look)
+            now = time.monotonic()
+            for call, conversation in list(self._conversations.items()):
+                try:
+                    quiet = conversation.look(now)
+                except Exception:  # a fault in one call must not leave the others unwatched
+                    log.exception("media_look_failed", call=call)
+                    continue
+                if quiet:
+                    self._quiet[call] = conversation
+                    self._quiet_came.set()
+
+    async def _keep_quiet_calls_alive(self) -> None:
+        """A frame of silence every 20 ms to each PBX whose operator can't be heard."""
+        due = 0.0
+        while True:
+            await self._quiet_came.wait()
+            now = time.monotonic()
+            if now - due > LATE_FRAMES * FRAME:
+                due = now
+            for call, conversation in list(self._quiet.items()):
+                if not conversation.silence(now):
+                    del self._quiet[call]
+            if not self._quiet:
+                self._quiet_came.clear()
+            due += FRAME
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    # ---- building
+
+    def _open_hub(self, buffer: bytearray, poller: Poller) -> Hub:
+        address = self._media.browser_address, self._media.browser_port
+        try:
+            return Hub(address, buffer, poller)
+        except OSError as error:
+            raise ConfigError(f"media: can't use UDP {address[0]}:{address[1]}: {error.strerror}") from error
+
+    def _equip(self, buffer: bytearray, poller: Poller, hub: Hub, tasks: asyncio.TaskGroup) -> Equipment:
+        return Equipment(
+            buffer=buffer,
+            poller=poller,
+            hub=hub,
+            ports=PortPairs(self._media.pbx_address, self._media.pbx_ports),
+            certificates=self._certificates,
+            codecs=self._codecs,
+            patience=self._patience,
+            post=self._post,
+            spawn=tasks.create_task,
+            clock=time.monotonic,
+        )
+
+
+def _check_address(text: str) -> None:
+    """It is told to the other side, so it must be one that packets can be sent to."""
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        raise ConfigError(f'media: "{text}" is not an IPv4 address') from None
+    if address.is_unspecified or address.is_multicast:
+        raise ConfigError(f'media: "{text}" is no address of one interface, and it is what the other side is told')

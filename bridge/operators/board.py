@@ -1,0 +1,68 @@
+"""Which calls are on show for whom, and whose application still has to be opened. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..calls.commands import CallView
+from ..calls.events import CallId, Operator
+from .protocol import CallState
+
+MAX_RINGS = 10_000
+
+
+class Board:
+    def __init__(self) -> None:
+        self._calls: dict[Operator, dict[CallId, CallView]] = {}
+        self._audience: dict[CallId, set[Operator]] = {}
+        self._rings: dict[CallId, dict[Operator, bool]] = {}
+        """Whose application shall be opened for a call, and whether it was."""
+
+    def show(self, view: CallView, operators: Iterable[Operator]) -> set[Operator]:
+        """Put the call up for these operators only; returns those who see it no more.
+
+        An ended call is taken down for these operators and stays for the others: one may decline while others still ring.
+        """
+        listed = set(operators)
+        audience = self._audience.setdefault(view.id, set())
+        if CallState(view.state) is CallState.ENDED:
+            leaving = listed
+        else:
+            leaving = audience - listed
+            audience |= listed
+            for operator in listed:
+                self._calls.setdefault(operator, {})[view.id] = view
+        audience -= leaving
+        for operator in leaving:
+            self._take_down(operator, view.id)
+        if not audience:
+            del self._audience[view.id]
+            self._rings.pop(view.id, None)
+        return leaving
+
+    def of(self, operator: Operator) -> dict[CallId, CallView]:
+        """The live calls that an operator sees."""
+        return self._calls.get(operator, {})
+
+    def ring(self, call: CallId, operators: Iterable[Operator]) -> None:
+        """Remember whose application to open; the call may be shown later than this."""
+        ring = self._rings.setdefault(call, {})
+        for operator in operators:
+            ring.setdefault(operator, False)
+        if len(self._rings) > MAX_RINGS:
+            del self._rings[next(iter(self._rings))]
+
+    def waiting(self, call: CallId) -> list[tuple[Operator, CallView]]:
+        """Operators for whom the call rings and whose application was not opened yet."""
+        ring = self._rings.get(call, {})
+        views = [(operator, self.of(operator).get(call)) for operator, opened in ring.items() if not opened]
+        return [(operator, view) for operator, view in views if view and view.state == CallState.RINGING.value]
+
+    def opened(self, call: CallId, operator: Operator) -> None:
+        self._rings[call][operator] = True
+
+    def _take_down(self, operator: Operator, call: CallId) -> None:
+        calls = self._calls.get(operator, {})
+        calls.pop(call, None)
+        if not calls:
+            self._calls.pop(operator, None)

@@ -1,0 +1,396 @@
+"""The operators' room: one socket.io connection per page, WebSocket only, messages as in `protocol`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import socketio
+import structlog
+from aiohttp import web
+from multidict import CIMultiDict
+from pydantic import ValidationError
+from socketio.exceptions import ConnectionRefusedError as ConnectRefused
+
+from ..calls import commands as do
+from ..calls import events as on
+from ..calls.commands import CallView, OperatorsCommand
+from ..calls.events import CallId, Event, Operator, TabId
+from ..tickets import SESSION_SECONDS, Seal
+from . import protocol as say
+from .admission import Admission, AdmissionError, Identify, Visitor
+from .board import Board
+from .page import Page
+from .presence import Roster, Tab, picture
+from .protocol import FROM_PAGE, Ack, CallState, Refusal
+
+MAX_SOCKETS = 20_000
+MAX_TABS = 64
+"""Pages of one operator."""
+MESSAGE_BYTES = 64 * 1024
+MAX_EXCESS = 1_000
+"""Messages refused for their rate before the connection is cut."""
+MAX_BACKLOG = 512
+"""Messages that a page has not read before its connection is cut."""
+PING_SECONDS = 10
+SWEEP_SECONDS = 20
+PART_SECONDS = 0.05
+"""For the writers of the connections to empty their queues, which can't be waited for reliably."""
+
+DONE = Ack(ok=True)
+ENDED = Ack(ok=False, error="This call has already ended.")
+
+log = structlog.get_logger()
+
+# The libraries log whole packets, tickets included, from INFO on.
+_library_log = logging.getLogger("bridge.operators.socketio")
+_library_log.setLevel(logging.ERROR)
+
+
+class Channel:
+    def __init__(
+        self,
+        *,
+        seal: Seal,
+        identify: Identify,
+        post: Callable[[Event], None],
+        phone_width: Callable[[str], int],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._seal = seal
+        self._admission = Admission(seal=seal, identify=identify, clock=clock)
+        self._post = post
+        self._phone_width = phone_width
+        self._clock = clock
+        self._roster = Roster()
+        self._board = Board()
+        self._pages: dict[str, Page] = {}
+        self._by_tab: dict[TabId, Page] = {}
+        self._unsent: set[Page] = set()
+        self._wake = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._confirming: set[asyncio.Task[None]] = set()
+        self._sio = socketio.AsyncServer(
+            async_mode="aiohttp",
+            transports=["websocket"],
+            async_handlers=False,  # messages of one page are handled in their order
+            cors_allowed_origins="*",  # tickets travel in `auth`: no cookie gives a foreign page any power
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
+            max_http_buffer_size=MESSAGE_BYTES,
+            logger=_library_log,
+            engineio_logger=_library_log,
+        )
+        self._sio.on("connect", self._connected)
+        self._sio.on("disconnect", self._disconnected)
+        self._sio.on("*", self._heard)
+
+    def attach(self, app: web.Application) -> None:
+        app.router.add_get("/socket.io/", self._upgrade)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            own = [tasks.create_task(self._send()), tasks.create_task(self._sweep())]
+            try:
+                yield
+            finally:
+                self._tasks = None
+                await self._part()
+                for task in [*own, *self._confirming]:
+                    task.cancel()
+
+    async def perform(self, command: OperatorsCommand) -> None:
+        match command:
+            case do.ShowCall():
+                self._show(command)
+            case do.RingOperators():
+                self._board.ring(command.call, command.operators)
+                self._open(command.call)
+            case do.SendMediaAnswer():
+                page = self._by_tab.get(command.tab)
+                if page and command.call in self._board.of(page.operator):
+                    answer = say.MediaAnswer(call=command.call, offer=command.offer, sdp=command.sdp)
+                    self._write(page, "mediaAnswer", answer)
+
+    def online(self) -> frozenset[Operator]:
+        """Operators who can be rung: those with a worker page connected."""
+        return self._roster.online()
+
+    def tabs(self) -> tuple[tuple[Tab, bool], ...]:
+        """Every connected page, and whether it is the lead of its operator."""
+        found = [tab for operator in self._roster.operators() for tab in self._roster.tabs(operator)]
+        return tuple((tab, self._roster.lead(tab.operator) == tab.id) for tab in found)
+
+    # ---- calls on the pages
+
+    def _show(self, command: do.ShowCall) -> None:
+        view = command.view
+        leaving = self._board.show(view, command.operators)
+        if view.state == CallState.ENDED.value:
+            for page in [page for operator in leaving for page in self._pages_of(operator)]:
+                page.farewells[view.id] = view
+        elif view.voice:
+            self._roster.give_lead(view.voice)
+        for operator in {*leaving, *command.operators}:
+            self._roster.engage(operator, busy=bool(self._board.of(operator)))
+            self._refresh(operator)
+        self._open(view.id)
+
+    def _open(self, call: CallId) -> None:
+        """Open the application for those who wait for it and have a page that can."""
+        for operator, view in self._board.waiting(call):
+            if lead := self._roster.lead(operator):
+                self._board.opened(call, operator)
+                width = self._phone_width(operator.portal)
+                letter = say.Open(call=call, number=view.number, name=view.name, line=view.line, width=width)
+                self._write(self._by_tab[lead], "open", letter)
+
+    def _state(self, page: Page) -> say.State:
+        tab = self._roster.tab(page.tab)
+        if tab is None:
+            return say.State(lead=False, calls=[])
+        views = {**self._board.of(page.operator), **page.farewells}
+        page.farewells.clear()
+        now = self._clock()
+        calls = [picture(view, tab, self._roster, now) for view in sorted(views.values(), key=lambda one: one.started)]
+        return say.State(lead=self._roster.lead(page.operator) == page.tab, calls=calls)
+
+    # ---- words to the pages
+
+    def _pages_of(self, operator: Operator) -> list[Page]:
+        return [self._by_tab[tab.id] for tab in self._roster.tabs(operator)]
+
+    def _refresh(self, operator: Operator) -> None:
+        for page in self._pages_of(operator):
+            self._write(page, "state")
+
+    def _welcome(self, page: Page) -> None:
+        sealed = self._seal.seal(page.session, self._clock())
+        user, name = page.session.user, page.session.name
+        self._write(page, "welcome", say.Welcome(session=sealed, renew_in=SESSION_SECONDS // 2, user=user, name=name))
+
+    def _write(self, page: Page, event: str, message: say.Message | None = None) -> None:
+        page.write(event, message)
+        self._unsent.add(page)
+        self._wake.set()
+
+    async def _send(self) -> None:
+        """The one sender: whatever happens at once, a page hears it in order and never an old state after a new one."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._unsent:
+                page = self._unsent.pop()
+                try:
+                    await self._deliver(page)
+                except Exception:
+                    # One page's trouble must not silence all the others.
+                    log.exception("page_not_told", operator=str(page.operator), tab=page.tab)
+
+    async def _deliver(self, page: Page) -> None:
+        while page.sid in self._pages and (letter := page.next()):
+            event, message = letter
+            said = message or self._state(page)
+            await self._sio.emit(event, said.model_dump(mode="json", by_alias=True), to=page.sid)
+        socket = self._sio.eio.sockets.get(page.wire)
+        if socket and socket.queue.qsize() > MAX_BACKLOG:
+            self._cut(page, "does not read")
+
+    # ---- words from the pages
+
+    async def _heard(self, event: str, sid: str, *payload: Any) -> dict[str, Any]:
+        return self._act(sid, event, payload[0] if payload else None).model_dump(by_alias=True)
+
+    def _act(self, sid: str, event: str, payload: Any) -> Ack:
+        page = self._pages.get(sid)
+        if page is None:
+            return Ack(ok=False, error="This page is not connected any more.")
+        if page.exceeds(self._clock()):
+            if page.excess == MAX_EXCESS:
+                self._cut(page, "floods")
+            return Ack(ok=False, error="Too many messages at once.")
+        if event not in FROM_PAGE:
+            return Ack(ok=False, error="The bridge does not know this message.")
+        try:
+            message = FROM_PAGE[event].model_validate({} if payload is None else payload)
+        except ValidationError as error:
+            return Ack(ok=False, error=_explain(error))
+        if isinstance(message, say.CallCommand | say.Mute | say.Offer | say.VoiceFailed):
+            view = self._board.of(page.operator).get(CallId(message.call))
+            return self._act_on_call(page, event, message, view) if view else ENDED
+        tab = self._roster.tab(page.tab)
+        if isinstance(message, say.Presence) and tab:
+            self._place(replace(tab, visible=message.visible, capture=message.capture, card=message.card))
+        elif event == "renew":
+            self._welcome(page)
+        elif event == "bye":
+            self._leave(page)
+        return DONE
+
+    def _act_on_call(
+        self, page: Page, event: str, message: say.CallCommand | say.Mute | say.Offer | say.VoiceFailed, view: CallView
+    ) -> Ack:
+        call, operator, tab = view.id, page.operator, page.tab
+        match message:
+            case say.Offer(offer=name, sdp=sdp):
+                self._post(on.MediaOffered(call=call, operator=operator, tab=tab, offer=name, sdp=sdp))
+            case say.Mute(muted=muted):
+                self._post(on.OperatorMuted(call=call, operator=operator, muted=muted))
+            case say.VoiceFailed(why=why):
+                self._post(on.VoiceFailed(call=call, operator=operator, tab=tab, why=why.value))
+            case say.CallCommand() if event == "answer":
+                return self._answer(page, view)
+            case say.CallCommand() if event == "decline":
+                self._post(on.OperatorDeclined(call=call, operator=operator))
+            case say.CallCommand():
+                self._post(on.OperatorHungUp(call=call, operator=operator))
+        return DONE
+
+    def _answer(self, page: Page, view: CallView) -> Ack:
+        if view.answered_by not in {None, page.operator}:
+            return Ack(ok=False, error="Somebody else has answered this call.")
+        voice = self._roster.voice_for(page.tab)
+        if voice is None:
+            return Ack(ok=False, error="No page of the portal is open that could speak: open one and answer again.")
+        self._post(on.OperatorAnswered(call=view.id, operator=page.operator, tab=page.tab, voice=voice))
+        if view.state == CallState.RINGING.value:
+            self._roster.give_lead(voice)
+            self._refresh(page.operator)
+        return DONE
+
+    # ---- pages come and go
+
+    async def _upgrade(self, request: web.Request) -> web.StreamResponse:
+        if self._tasks is None or len(self._sio.environ) >= MAX_SOCKETS:
+            return web.Response(status=503, text="The bridge takes no more connections now.")
+        # Deflate would cost every page some 300 KB of state, for messages of a few hundred bytes.
+        headers = CIMultiDict(request.headers)
+        headers.popall("Sec-WebSocket-Extensions", None)
+        response: web.StreamResponse = await self._sio.handle_request(request.clone(headers=headers))
+        return response
+
+    async def _connected(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        try:
+            hello = say.Hello.model_validate(auth)
+            visitor = await self._admission.admit(hello)
+            wire = self._sio.manager.eio_sid_from_sid(sid, "/")
+            request, tab = environ["aiohttp.request"], TabId(hello.tab)
+            page = Page(sid=sid, wire=wire, request=request, tab=tab, session=visitor.session)
+            self._seat(page, hello, visitor)
+        except ValidationError as error:
+            raise ConnectRefused(Refusal.BAD_MESSAGE.value, {"text": _explain(error)}) from None
+        except AdmissionError as error:
+            log.info("page_refused", why=error.refusal.value)
+            raise ConnectRefused(error.refusal.value, {"text": str(error)}) from None
+
+    def _seat(self, page: Page, hello: say.Hello, visitor: Visitor) -> None:
+        older = self._by_tab.get(page.tab)
+        if older and older.operator != page.operator:
+            raise AdmissionError(Refusal.BAD_MESSAGE, "This tab belongs to another operator.")
+        if self._tasks is None or (older is None and len(self._roster.tabs(page.operator)) >= MAX_TABS):
+            raise AdmissionError(Refusal.BUSY, "Too many pages are connected: close some.")
+        self._pages[page.sid] = self._by_tab[page.tab] = page
+        if older:
+            del self._pages[older.sid]
+            self._cut(older, "replaced")
+        # `_send` has its turn after socket.io has told the page that it is connected.
+        self._welcome(page)
+        self._write(page, "state")
+        self._place(
+            Tab(
+                id=page.tab,
+                browser=hello.browser,
+                operator=page.operator,
+                kind=hello.page,
+                visible=hello.presence.visible,
+                capture=hello.presence.capture,
+                card=hello.presence.card,
+                slider=visitor.slider,
+            )
+        )
+        log.info("page_joined", operator=str(page.operator), tab=page.tab, kind=hello.page.value)
+        if visitor.doubt:
+            task = self._tasks.create_task(self._confirm(page, visitor))
+            self._confirming.add(task)
+            task.add_done_callback(self._confirming.discard)
+
+    def _place(self, tab: Tab) -> None:
+        before = self._roster.lead(tab.operator)
+        self._roster.put(tab)
+        self._rearranged(tab.operator, before)
+
+    def _leave(self, page: Page) -> None:
+        del self._pages[page.sid], self._by_tab[page.tab]
+        before = self._roster.lead(page.operator)
+        self._roster.remove(page.tab)
+        online = page.operator in self._roster.online()
+        for call in self._board.of(page.operator):
+            self._post(on.TabLeft(call=call, operator=page.operator, tab=page.tab, online=online))
+        self._rearranged(page.operator, before)
+
+    def _rearranged(self, operator: Operator, before: TabId | None) -> None:
+        """A page came, went or changed: the lead may have moved, and with it what every page shows."""
+        calls = list(self._board.of(operator))
+        if calls or self._roster.lead(operator) != before:
+            self._refresh(operator)
+        for call in calls:
+            self._open(call)
+
+    async def _confirm(self, page: Page, visitor: Visitor) -> None:
+        try:
+            genuine = await self._admission.confirm(visitor)
+        except Exception:
+            # A fault in the portal's room must not end this one.
+            log.exception("page_not_confirmed", operator=str(page.operator), tab=page.tab)
+            return
+        if not genuine:
+            log.warning("page_dismissed", operator=str(page.operator), tab=page.tab)
+            await self._sio.disconnect(page.sid)
+
+    async def _disconnected(self, sid: str, reason: str) -> None:
+        if page := self._pages.get(sid):
+            log.info("page_left", operator=str(page.operator), tab=page.tab, reason=reason)
+            self._leave(page)
+
+    def _cut(self, page: Page, why: str) -> None:
+        log.info("page_cut_off", operator=str(page.operator), tab=page.tab, why=why)
+        page.cut()
+
+    async def _sweep(self) -> None:
+        """End connections that never became a page, forget pages whose end was not reported."""
+        suspects: set[str] = set()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            strangers = set(self._sio.environ) - {page.wire for page in self._pages.values()}
+            for wire in strangers & suspects:
+                if transport := self._sio.environ[wire]["aiohttp.request"].transport:
+                    transport.abort()
+            suspects = strangers
+            for page in [page for page in self._pages.values() if page.wire not in self._sio.environ]:
+                self._leave(page)
+
+    async def _part(self) -> None:
+        """Let the pages hear the last word, then close; they will look for the bridge again by themselves."""
+        pages = list(self._pages.values())
+        for page in pages:
+            await self._deliver(page)
+        if pages:
+            await asyncio.sleep(PART_SECONDS)
+        self._pages.clear()
+        for environ in list(self._sio.environ.values()):
+            if transport := environ["aiohttp.request"].transport:
+                transport.close()
+        await self._sio.shutdown()
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}." if where else f"{first['msg']}."

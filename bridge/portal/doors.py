@@ -1,0 +1,308 @@
+"""The HTTP doors that Bitrix24 and its frames knock at. All of them answer from memory; what takes longer is queued.
+
+The worker's door is the one that must never be slow: ten loads above five seconds a day and the portal throws it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from yarl import URL
+
+from ..config import Portal, Settings
+from ..errors import BridgeError, TicketError
+from ..store.portals import EnrolledPortal, Portals
+from ..tickets import InstallTicket, PageTicket, Seal
+from .form import FormError, domain_of, nested, optional, parse, placement_uri, required
+from .installation import Installation
+from .pages import Pages, Template, plain_page
+
+log = structlog.get_logger()
+
+LARGEST_BODY = 64 * 1024
+BODY_SECONDS = 10.0
+LONGEST_QUEUE = 100
+IMMUTABLE = "public, max-age=31536000, immutable"
+
+Job = Callable[[], Awaitable[object]]
+
+
+class Doors:
+    """Attach to the application before it starts; `running()` works off what the portals reported.
+
+    `pages` is the directory that the widget's build left.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        seal: Seal,
+        pages: Path,
+        portals: Portals,
+        installation: Installation,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._seal = seal
+        self._pages = Pages(pages)
+        self._portals = portals
+        self._installation = installation
+        self._clock = clock
+        self._configured = {portal.id: portal for portal in settings.portal}
+        self._hosts = {domain_of(URL(portal.url).authority): portal for portal in settings.portal}
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue(LONGEST_QUEUE)
+
+    def attach(self, app: web.Application) -> None:
+        app.router.add_post("/b24/worker", self._guarded(self._worker))
+        app.router.add_post("/b24/app", self._guarded(self._app))
+        app.router.add_post("/b24/install", self._guarded(self._install))
+        app.router.add_post("/b24/events", self._guarded(self._event))
+        app.router.add_post("/b24/worker-error", self._guarded(self._worker_error))
+        for path in ("/b24/worker", "/b24/app", "/b24/install"):
+            app.router.add_get(path, _outside)
+        app.router.add_get("/static/{path:.+}", self._static)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            worker = group.create_task(self._work())
+            try:
+                yield
+            finally:
+                worker.cancel()
+
+    # ---- pages
+
+    async def _worker(self, request: web.Request) -> web.Response:
+        form = parse(await _body(request))
+        portal = self._portal(request, form)
+        if portal is None:
+            return _stranger(request)
+        return self._page(portal, request, self._pages.worker, self._page_ticket(request, form))
+
+    async def _app(self, request: web.Request) -> web.Response:
+        form = parse(await _body(request))
+        portal = self._portal(request, form)
+        if portal is None:
+            return _stranger(request)
+        enrolled = self._portals.get(portal.id)
+        if enrolled is not None and enrolled.installed:
+            return self._page(portal, request, self._pages.phone, self._page_ticket(request, form))
+        return self._page(portal, request, self._pages.install, self._install_ticket(request, form))
+
+    async def _install(self, request: web.Request) -> web.Response:
+        """A form is Bitrix24 opening the initial installation path, JSON is the install page at work."""
+        text = await _body(request)
+        if request.content_type == "application/json":
+            return await self._run_installation(text)
+        form = parse(text)
+        portal = self._portal(request, form)
+        if portal is None:
+            return _stranger(request)
+        return self._page(portal, request, self._pages.install, self._install_ticket(request, form))
+
+    async def _run_installation(self, text: bytes) -> web.Response:
+        try:
+            message = json.loads(text)
+            ticket = self._seal.open(InstallTicket, str(message["ticket"]), self._clock())
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return web.json_response({"error": 'The body must be JSON: {"ticket": "…"}.'}, status=400)
+        except TicketError as error:
+            return web.json_response({"error": f"{error}. Open the application again in Bitrix24."}, status=403)
+        report = await self._installation.run(ticket)
+        return web.json_response({"steps": [asdict(step) for step in report.steps], "done": report.done})
+
+    def _portal(self, request: web.Request, form: dict[str, str]) -> Portal | None:
+        """The configured portal that DOMAIN and member_id belong to; FormError when they are not there at all."""
+        member = required(form, "member_id", 64)
+        domain = domain_of(required(dict(request.query), "DOMAIN", 255))
+        enrolled = self._portals.of_member(member)
+        if enrolled is not None and domain in {enrolled.domain, domain_of(enrolled.id)}:
+            return self._configured.get(enrolled.id)
+        portal = self._hosts.get(domain)
+        known = self._portals.get(portal.id) if portal else None
+        # A portal that is installed has one member_id; another one under its name is a forgery, unless it was set up anew.
+        return None if known is not None and known.installed else portal
+
+    def _page_ticket(self, request: web.Request, form: dict[str, str]) -> str:
+        ticket = PageTicket(
+            auth_id=required(form, "AUTH_ID", 512),
+            member_id=form["member_id"],
+            domain=domain_of(request.query["DOMAIN"]),
+            app_sid=optional(dict(request.query), "APP_SID", 64),
+            uri=placement_uri(form.get("PLACEMENT_OPTIONS", "")),
+            placement=optional(form, "PLACEMENT", 64),
+        )
+        return self._seal.seal(ticket, self._clock())
+
+    def _install_ticket(self, request: web.Request, form: dict[str, str]) -> str:
+        lifetime = form.get("AUTH_EXPIRES", "")
+        seconds = int(lifetime) if lifetime.isascii() and lifetime.isdigit() and len(lifetime) < 6 else 3600
+        ticket = InstallTicket(
+            auth_id=required(form, "AUTH_ID", 512),
+            refresh_id=required(form, "REFRESH_ID", 512),
+            expires=self._clock() + seconds,
+            member_id=form["member_id"],
+            domain=domain_of(request.query["DOMAIN"]),
+            server_endpoint=optional(form, "SERVER_ENDPOINT", 255),
+            application_token=optional(form, "APPLICATION_TOKEN", 255),
+        )
+        return self._seal.seal(ticket, self._clock())
+
+    def _page(self, portal: Portal, request: web.Request, template: Template, ticket: str) -> web.Response:
+        headers = {
+            "Content-Security-Policy": f"frame-ancestors {self._ancestor(portal, domain_of(request.query['DOMAIN']))}",
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return web.Response(body=template.filled(ticket), content_type="text/html", charset="utf-8", headers=headers)
+
+    def _ancestor(self, portal: Portal, domain: str) -> str:
+        """The configured url, or the address that the OAuth server told since the portal was renamed."""
+        enrolled = self._portals.get(portal.id)
+        scheme = URL(portal.url).scheme
+        if enrolled is not None and domain == enrolled.domain and domain != domain_of(portal.id):
+            return f"{scheme}://{enrolled.domain}"
+        return portal.url.rstrip("/")
+
+    # ---- what portals report
+
+    async def _event(self, request: web.Request) -> web.Response:
+        form = parse(await _body(request))
+        event = required(form, "event", 64).upper()
+        auth, data = nested(form, "auth"), nested(form, "data")
+        token = required(auth, "application_token", 255)
+        enrolled = self._portals.of_member(required(auth, "member_id", 64))
+        if enrolled is None:
+            log.warning("event_of_a_stranger", event_name=event[:40], remote=request.remote)
+            return web.Response(status=403, text="This portal is not known here.")
+        proven = _same(enrolled.application_token, token)
+        if not proven and event not in {"ONAPPINSTALL", "ONAPPUPDATE"}:
+            log.warning("event_with_wrong_token", portal=enrolled.id, event_name=event[:40], remote=request.remote)
+            return web.Response(status=403, text="The application_token is wrong.")
+        self._queue(enrolled.id, self._reaction(enrolled, event, data, auth, proven=proven))
+        return web.Response(text="ok")
+
+    def _reaction(
+        self, portal: EnrolledPortal, event: str, data: dict[str, str], auth: dict[str, str], *, proven: bool
+    ) -> Job | None:
+        if event == "ONAPPUNINSTALL":
+            clean = data.get("CLEAN") in {"1", "Y", "true"}
+            return lambda: self._installation.uninstalled(portal.id, clean=clean)
+        if event not in {"ONAPPINSTALL", "ONAPPUPDATE"}:
+            return None
+
+        async def updated() -> None:
+            token, access = auth["application_token"], auth.get("access_token", "")
+            if proven or await self._installation.adopt(portal.id, token, access):
+                await self._installation.updated(portal.id)
+            else:
+                log.warning("event_with_wrong_token", portal=portal.id, event_name=event)
+
+        return updated
+
+    async def _worker_error(self, request: web.Request) -> web.Response:
+        portal, key = request.query.get("t", ""), request.query.get("k", "")
+        if not self._installation.worker_key_fits(portal, key):
+            log.warning("worker_error_with_wrong_key", remote=request.remote)
+            return web.Response(status=403, text="The key is wrong.")
+        form = parse(await _body(request))
+        log.error("worker_thrown_out", portal=portal, error=optional(form, "error", 100))
+        self._queue(portal, lambda: self._installation.worker_lost(portal))
+        return web.Response(text="ok")
+
+    def _queue(self, portal: str, job: Job | None) -> None:
+        if job is None:
+            return
+        try:
+            self._jobs.put_nowait(job)
+        except asyncio.QueueFull:
+            log.warning("report_dropped", portal=portal, why="too many wait")
+
+    async def _work(self) -> None:
+        while True:
+            job = await self._jobs.get()
+            try:
+                await job()
+            except BridgeError as error:
+                log.warning("report_not_handled", why=str(error))
+            except Exception:
+                log.exception("report_not_handled")
+            finally:
+                self._jobs.task_done()
+
+    async def settled(self) -> None:
+        """Returns when everything that was reported so far is handled."""
+        await self._jobs.join()
+
+    # ---- the rest
+
+    async def _static(self, request: web.Request) -> web.Response:
+        file = self._pages.files.get(request.match_info["path"])
+        if file is None:
+            return web.Response(status=404, text="no such file")
+        headers = {"Cache-Control": IMMUTABLE, "X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding"}
+        if file.zipped and "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            return web.Response(body=file.zipped, content_type=file.kind, headers=headers)
+        return web.Response(body=file.plain, content_type=file.kind, headers=headers)
+
+    @staticmethod
+    def _guarded(
+        handler: Callable[[web.Request], Awaitable[web.Response]],
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except FormError as error:
+                return web.Response(status=400, text=str(error))
+
+        return guarded
+
+
+async def _outside(_request: web.Request) -> web.Response:
+    text = plain_page(
+        "A telephone for Bitrix24", "Open this page inside Bitrix24: it shows it in the application's frame."
+    )
+    return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+def _stranger(request: web.Request) -> web.Response:
+    log.warning("unknown_portal", domain=request.query.get("DOMAIN", "")[:255], remote=request.remote)
+    text = plain_page(
+        "This Bitrix24 is not connected",
+        "The bridge's configuration has no portal with this address. Ask the provider of your telephone to add it.",
+    )
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": "frame-ancestors 'none'"}
+    return web.Response(status=403, text=text, content_type="text/html", headers=headers)
+
+
+async def _body(request: web.Request) -> bytes:
+    """At most LARGEST_BODY, in BODY_SECONDS; FormError otherwise."""
+    too_large = f"The body is larger than {LARGEST_BODY // 1024} KiB."
+    if (request.content_length or 0) > LARGEST_BODY:
+        raise FormError(too_large)
+    text = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while chunk := await request.content.readany():
+                text += chunk
+                if len(text) > LARGEST_BODY:
+                    raise FormError(too_large)
+    except TimeoutError:
+        raise FormError(f"The body did not arrive in {BODY_SECONDS:g} s.") from None
+    return bytes(text)
+
+
+def _same(stored: str, given: str) -> bool:
+    return bool(stored) and hmac.compare_digest(stored.encode(), given.encode())

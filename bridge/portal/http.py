@@ -1,0 +1,105 @@
+"""The HTTP client towards portals and OAuth servers: JSON in, JSON out, no redirects, every failure with a meaning.
+
+The texts of its errors name hosts and methods only: the library's own texts may carry a url, and urls may carry secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from ..errors import NetworkError
+from .resolver import LocalhostResolver
+
+REQUEST_SECONDS = 20.0
+CONNECT_SECONDS = 10.0
+LARGEST_ANSWER = 2 * 1024 * 1024
+CONNECTIONS_PER_HOST = 16
+
+
+class UnreachableError(NetworkError):
+    """No connection: the request certainly was not carried out."""
+
+
+class UnansweredError(NetworkError):
+    """The request went out and no usable answer came back: it may have been carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    body: dict[str, Any]
+    """{} for a redirect."""
+
+    @property
+    def moved(self) -> bool:
+        return 300 <= self.status < 400
+
+
+class Http:
+    """Use inside `running()`. `seconds` limits one request, connecting included."""
+
+    def __init__(self, *, seconds: float = REQUEST_SECONDS) -> None:
+        self._seconds = seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        timeout = aiohttp.ClientTimeout(total=self._seconds, sock_connect=min(CONNECT_SECONDS, self._seconds))
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST, resolver=LocalhostResolver())
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
+            self._session = session
+            try:
+                yield
+            finally:
+                self._session = None
+
+    async def post(self, url: str, body: Mapping[str, Any]) -> Reply:
+        return await self._ask("POST", url, json=body)
+
+    async def get(self, url: str, query: Mapping[str, str]) -> Reply:
+        """For the OAuth server, which takes secrets in the query."""
+        return await self._ask("GET", url, params=query)
+
+    async def _ask(self, verb: str, url: str, **content: Any) -> Reply:
+        where = urlsplit(url).netloc
+        if self._session is None:
+            raise UnreachableError("the bridge is stopping")
+        try:
+            async with self._session.request(verb, url, allow_redirects=False, **content) as response:
+                if 300 <= response.status < 400:
+                    return Reply(response.status, {})
+                return Reply(response.status, _object(await _read(response), response.status, where))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise UnreachableError(f"{where} can't be reached ({type(error).__name__})") from None
+        except TimeoutError:
+            raise UnansweredError(f"{where} did not answer in {self._seconds:g} s") from None
+        except aiohttp.ClientError as error:
+            raise UnansweredError(f"{where} broke off ({type(error).__name__})") from None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    text = bytearray()
+    async for chunk in response.content.iter_any():
+        text += chunk
+        if len(text) > LARGEST_ANSWER:
+            raise UnansweredError("the answer is larger than anything Bitrix24 sends")
+    return bytes(text)
+
+
+def _object(text: bytes, status: int, where: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnansweredError(f"{where} answered {status} without JSON") from None
+    if not isinstance(body, dict):
+        raise UnansweredError(f"{where} answered {status} without a JSON object")
+    return body

@@ -1,0 +1,265 @@
+"""The page of a headless operator: what it decides and does, as the worker page would."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Literal
+
+import aiohttp
+import socketio
+import socketio.exceptions as sio_errors
+
+from ..errors import NetworkError, RefusedError
+from ..operators.protocol import Ack, Call, CallState, Ended, MediaAnswer, Refusal, State, Welcome
+from .http import http_client
+from .voice import TONE_HZ, Leg, Mouth, blocks_of, tone
+
+CONNECT_SECONDS = 20
+BYE_SECONDS = 1
+LONGEST_PAUSE = 10
+MAX_OFFERS = 4
+"""Legs for one call before the robot gives up on it."""
+
+_library_log = logging.getLogger("bridge.robot.socketio")
+_library_log.setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    answer_after: float | None = 1.0
+    """Seconds of ringing; None for never."""
+    hang_up_after: float | None = None
+    """Seconds of talk; None for never."""
+    early: bool = False
+    """Connect the voice while it rings."""
+    audio: Literal["tone", "echo"] | Path = "tone"
+
+
+class Robot:
+    """One page of one operator. `run` until cancelled; everything that happens is told to `say` in one line.
+
+    Raises ConfigError for a sound file that can't be played.
+    """
+
+    def __init__(
+        self,
+        *,
+        bridge_url: str,
+        ticket: str | Callable[[], Awaitable[str]],
+        orders: Orders,
+        say: Callable[[str], None],
+        session: str = "",
+    ) -> None:
+        self._url = bridge_url
+        self._ticket = ticket
+        self._orders = orders
+        self._say = say
+        self._session = session
+        self._blocks = _blocks(orders.audio)
+        self._tab, self._browser = str(uuid.uuid4()), str(uuid.uuid4())
+
+    async def run(self) -> None:
+        """Raises RefusedError when the bridge will not have this operator; a lost connection is made again."""
+        pause = 1.0
+        async with http_client() as http:
+            while True:
+                try:
+                    await self._attend(http)
+                    pause = 1.0
+                    self._say("the connection is lost, connecting again")
+                except NetworkError as error:
+                    self._say(f"{error}; trying again in {pause:.0f} s")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _attend(self, http: aiohttp.ClientSession) -> None:
+        """One connection, from the greeting to its end."""
+        inbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        client = socketio.AsyncClient(
+            reconnection=False,
+            handle_sigint=False,
+            http_session=http,
+            logger=_library_log,
+            engineio_logger=_library_log,
+        )
+        client.on("*", lambda event, data=None: inbox.put_nowait((event, data)))
+        client.on("disconnect", lambda reason: inbox.put_nowait(("disconnect", reason)))
+        await self._connect(client)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                visit = _Visit(self._tab, self._orders, self._mouth, client, inbox, tasks, self._say)
+                try:
+                    while (event := await inbox.get())[0] != "disconnect":
+                        if event[0] == "welcome":
+                            self._welcomed(Welcome.model_validate(event[1]), inbox)
+                        await visit.take(*event)
+                finally:
+                    await visit.close()
+        finally:
+            await self._leave(client)
+
+    async def _connect(self, client: Any) -> None:
+        refusals: asyncio.Queue[Any] = asyncio.Queue()
+        client.on("connect_error", refusals.put_nowait)
+        hello = {
+            "ticket": self._ticket if isinstance(self._ticket, str) else await self._ticket(),
+            "session": self._session,
+            "tab": self._tab,
+            "browser": self._browser,
+            "page": "worker",
+            "presence": {"visible": True, "capture": "yes", "card": True},
+        }
+        try:
+            await client.connect(self._url, auth=hello, transports=["websocket"], wait_timeout=CONNECT_SECONDS)
+        except sio_errors.ConnectionError as error:
+            answer = None if refusals.empty() else refusals.get_nowait()
+            if not isinstance(answer, dict):
+                raise NetworkError(f"{self._url} can't be reached: {error}") from None
+            text = (answer.get("data") or {}).get("text") or answer.get("message", "")
+            if answer.get("message") in {Refusal.PORTAL_UNREACHABLE, Refusal.BUSY}:
+                raise NetworkError(f"the bridge says: {text}") from None
+            raise RefusedError(f"the bridge says: {text}") from None
+
+    def _mouth(self) -> Mouth:
+        return Mouth(cycle(self._blocks) if self._blocks else None)
+
+    def _welcomed(self, welcome: Welcome, inbox: asyncio.Queue[tuple[str, Any]]) -> None:
+        self._session = welcome.session
+        self._say(f"on duty as {welcome.name}")
+        asyncio.get_running_loop().call_later(welcome.renew_in, inbox.put_nowait, ("renew", {}))
+
+    async def _leave(self, client: Any) -> None:
+        if client.connected:
+            # Without an answer the bridge sees the socket close as well.
+            with suppress(sio_errors.SocketIOError):
+                await client.call("bye", {}, timeout=BYE_SECONDS)
+            await client.disconnect()
+
+
+class _Visit:
+    """What the page decides and does during one connection; events are taken one after the other."""
+
+    def __init__(
+        self,
+        tab: str,
+        orders: Orders,
+        mouth: Callable[[], Mouth],
+        client: Any,
+        inbox: asyncio.Queue[tuple[str, Any]],
+        tasks: asyncio.TaskGroup,
+        say: Callable[[str], None],
+    ) -> None:
+        self._tab = tab
+        self._orders = orders
+        self._mouth = mouth
+        self._client = client
+        self._inbox = inbox
+        self._tasks = tasks
+        self._say = say
+        self._state = State(lead=False, calls=[])
+        self._seen: dict[str, Call] = {}
+        self._legs: dict[str, Leg] = {}
+        self._offers: dict[str, int] = {}
+        self._due: set[tuple[str, str]] = set()
+        """Orders that have their time already."""
+
+    async def take(self, event: str, data: Any) -> None:
+        match event:
+            case "state":
+                self._state = State.model_validate(data)
+                await self._follow()
+            case "mediaAnswer":
+                answer = MediaAnswer.model_validate(data)
+                leg = self._legs.get(answer.call)
+                if leg and leg.name == answer.offer:
+                    await leg.accept(answer.sdp)
+            case "lost":
+                leg = next((leg for leg in self._legs.values() if leg.name == data), None)
+                if leg:
+                    await self._drop(leg.call)
+                    await self._follow()
+            case "answer" | "hangUp" | "renew":
+                await self._tell(event, data)
+
+    async def close(self) -> None:
+        for call in list(self._legs):
+            await self._drop(call)
+
+    async def _follow(self) -> None:
+        """Do what the calls now on show ask for."""
+        shown = {call.id: call for call in self._state.calls if call.state is not CallState.ENDED}
+        endings = {call.id: call.ended for call in self._state.calls if call.state is CallState.ENDED}
+        for gone in [name for name in self._seen if name not in shown]:
+            await self._finish(gone, endings.get(gone, Ended.NONE))
+        for call in shown.values():
+            before = self._seen.get(call.id)
+            self._seen[call.id] = call
+            if before is None or before.state is not call.state:
+                self._say(f"{call.number or 'unknown number'}: {call.state.value}")
+                if call.state is CallState.REJOINING:
+                    await self._drop(call.id)  # the bridge has lost this leg
+            await self._serve(call)
+
+    async def _serve(self, call: Call) -> None:
+        mine = call.voice == self._tab
+        ringing = call.state is CallState.RINGING and self._state.lead
+        rejoining = call.state is CallState.REJOINING and self._state.lead and not call.elsewhere
+        if ringing and self._orders.answer_after is not None:
+            self._later("answer", call.id, self._orders.answer_after)
+        if mine and call.talk_seconds is not None and self._orders.hang_up_after is not None:
+            self._later("hangUp", call.id, self._orders.hang_up_after - call.talk_seconds)
+        if (mine or rejoining or (ringing and self._orders.early)) and call.id not in self._legs:
+            await self._offer(call.id)
+        if leg := self._legs.get(call.id):
+            leg.speak(mine and not call.muted)
+
+    def _later(self, event: str, call: str, seconds: float) -> None:
+        if (event, call) not in self._due:
+            self._due.add((event, call))
+            asyncio.get_running_loop().call_later(max(0.0, seconds), self._inbox.put_nowait, (event, {"call": call}))
+
+    async def _offer(self, call: str) -> None:
+        count = self._offers[call] = self._offers.get(call, 0) + 1
+        if count > MAX_OFFERS:
+            return
+        leg = self._legs[call] = Leg(call, self._mouth(), self._tasks, self._inbox)
+        sdp = await leg.offer()
+        if sdp is None:
+            self._say("no network interface but loopback, which aiortc does not use: no voice")
+            await self._tell("voiceFailed", {"call": call, "why": "no-device"})
+        else:
+            await self._tell("offer", {"call": call, "offer": leg.name, "sdp": sdp})
+
+    async def _finish(self, call: str, why: Ended) -> None:
+        last = self._seen.pop(call)
+        leg = self._legs.get(call)
+        heard = f"; heard {leg.ear}" if leg else ""
+        self._say(f"{last.number or 'unknown number'}: ended{f' ({why.value})' if why else ''}{heard}")
+        await self._drop(call)
+        self._offers.pop(call, None)
+        self._due -= {("answer", call), ("hangUp", call)}
+
+    async def _drop(self, call: str) -> None:
+        if leg := self._legs.pop(call, None):
+            await leg.close()
+
+    async def _tell(self, event: str, data: dict[str, Any]) -> None:
+        try:
+            ack = Ack.model_validate(await self._client.call(event, data, timeout=CONNECT_SECONDS))
+        except sio_errors.SocketIOError:
+            return  # disconnected: the next connection starts from a fresh state
+        if not ack.ok:
+            self._say(f"{event}: {ack.error}")
+
+
+def _blocks(audio: str | Path) -> list[bytes] | None:
+    if isinstance(audio, Path):
+        return blocks_of(audio)
+    return [tone(TONE_HZ)] if audio == "tone" else None

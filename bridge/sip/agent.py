@@ -1,0 +1,334 @@
+"""The user agent: messages find their transaction, dialog and usage here, and only here (RFC 3261 section 8; pure).
+
+Feed it datagrams and the time, drain what is to be sent and what happened. The owner is asked what only it can know.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from . import transaction as tx
+from .address import Uri
+from .callee import Inbound
+from .caller import Outbound
+from .deadlines import Deadlines
+from .dialog import PRODUCT, Identity
+from .matching import Address, Key, client_key, return_address, server_key, stamp
+from .message import FaultyRequestError, Request, Response, SipError, is_keepalive, parse, respond
+from .sundry import METHODS, sundry
+from .transaction import Send, Timers, Transactions
+from .usage import Abandon, Answer, Ask, Fact, Output, Transmit, Usage
+from .verdict import judge_request, judge_response
+
+MOST_CALLS = 2_000
+MOST_TRANSACTIONS = 60_000
+RETRY_AFTER = ("Retry-After", "5")
+NO_EXTENSIONS: frozenset[str] = frozenset()
+"""Whatever a peer requires earns 420."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invited(Fact):
+    """A call came in; it was answered with 100."""
+
+    invite: Request
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Gone(Fact):
+    """Nothing is left of this call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What happened to which call or registration."""
+
+    user: User
+    fact: Fact
+
+
+class Owner(Protocol):
+    """What the user agent can't know by itself."""
+
+    def admits(self, source: Address) -> bool:
+        """Whether this address belongs to a peer of ours; strangers get silence."""
+
+    def is_ours(self, uri: Uri, source: Address) -> bool:
+        """Whether a Request-URI names us."""
+
+    def outside(self, request: Request, source: Address, now: float) -> Response | None:
+        """The answer to a request that belongs to no call; None for the usual one."""
+
+
+class User(Protocol):
+    """A transaction user: usage or registration."""
+
+    def __hash__(self) -> int: ...
+    @property
+    def deadline(self) -> float | None: ...
+    @property
+    def over(self) -> bool: ...
+    def wake(self, now: float) -> list[Output]: ...
+    def responded(self, request: Request, response: Response, now: float) -> list[Output]: ...
+    def unanswered(self, request: Request, now: float) -> list[Output]: ...
+
+
+Drained: TypeAlias = Send | Report
+_Origin: TypeAlias = tuple[str, str, int]
+"""Call-ID, From tag and CSeq of an initial INVITE: the same over another way is a merged request (RFC 3261 8.2.2.2)."""
+
+
+class UserAgent:
+    """One of these owns everything on one socket."""
+
+    def __init__(
+        self, *, me: Identity, owner: Owner, timers: Timers | None = None,
+        most_calls: int = MOST_CALLS, most_transactions: int = MOST_TRANSACTIONS,
+    ) -> None:  # fmt: skip
+        self.me = me
+        self.timers = timers or Timers()
+        self.counts: Counter[str] = Counter()
+        """What was dropped, by reason."""
+        self._owner = owner
+        self._most_calls = most_calls
+        self._most_transactions = most_transactions
+        self._transactions = Transactions(self.timers)
+        self._deadlines: Deadlines[User] = Deadlines()
+        self._usages: dict[tuple[str, str], Usage] = {}
+        self._asked: dict[Key, User] = {}
+        self._invited: dict[Key, Usage] = {}
+        self._origins: dict[Key, _Origin] = {}
+        self._pending: set[_Origin] = set()
+        self._out: list[Drained] = []
+
+    # ---- in
+
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram; whatever is wrong with it is answered or counted."""
+        if is_keepalive(data):
+            return
+        try:
+            message = parse(data)
+            if isinstance(message, Response):
+                self._receive_response(message, now)
+            else:
+                self._receive_request(stamp(message, source), source, now)
+        except FaultyRequestError as fault:
+            self._refuse_faulty(fault, source)
+        except SipError:
+            self.counts["unreadable"] += 1
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self._handle(self._transactions.tick(now), now)
+        while (user := self._deadlines.pop(now)) is not None:
+            self.act(user, user.wake(now), now)
+
+    def act(self, user: User, outputs: Iterable[Output], now: float) -> None:
+        """Carry out what a usage or registration wants done, and look when it wants to be woken."""
+        for output in outputs:
+            match output:
+                case Answer(key, response):
+                    self._handle(self._transactions.answer(key, response, now), now)
+                case Ask(request, to):
+                    self._asked[client_key(request)] = user
+                    self._handle(self._transactions.ask(request, to, now), now)
+                case Transmit(request, to):
+                    self._out.append(Send(request.encode(), to))
+                case Abandon(request):
+                    self._asked.pop(client_key(request), None)
+                    self._transactions.abandon(client_key(request))
+                case Fact():
+                    self._out.append(Report(user, output))
+        self._deadlines.set(user, None if user.over else user.deadline)
+        if isinstance(user, Usage) and user.over and (user.call_id, user.tag) in self._usages:
+            del self._usages[user.call_id, user.tag]
+            self._out.append(Report(user, Gone()))
+
+    def call(self, usage: Outbound, now: float) -> None:
+        """Begin an outgoing call."""
+        self._usages[usage.call_id, usage.tag] = usage
+        self.act(usage, usage.start(now), now)
+
+    # ---- out
+
+    def drain(self) -> list[Drained]:
+        """What is to be sent and what happened since the last time."""
+        out, self._out = self._out, []
+        return out
+
+    @property
+    def next_deadline(self) -> float | None:
+        times = [when for when in (self._transactions.next_deadline, self._deadlines.next) if when is not None]
+        return min(times, default=None)
+
+    @property
+    def usages(self) -> tuple[Usage, ...]:
+        return tuple(self._usages.values())
+
+    @property
+    def pending(self) -> int:
+        """Transactions and calls that are still remembered."""
+        return len(self._transactions) + len(self._usages)
+
+    # ---- responses
+
+    def _receive_response(self, response: Response, now: float) -> None:
+        if not judge_response(response):
+            self.counts["faulty response"] += 1
+            return
+        outputs = self._transactions.receive_response(response, now)
+        if outputs is not None:
+            self._handle(outputs, now)
+            return
+        usage = self._usages.get((response.call_id, response.from_tag))
+        if isinstance(usage, Outbound) and response.cseq[1] == "INVITE" and 200 <= response.status < 300:
+            self.act(usage, usage.accepted_again(response), now)
+        else:
+            self.counts["stray response"] += 1
+
+    # ---- requests
+
+    def _receive_request(self, request: Request, source: Address, now: float) -> None:
+        usage = self._usage_of(request)
+        if usage is None and not self._owner.admits(source):
+            self.counts["stranger"] += 1
+            return
+        key = server_key(request)
+        if self._transactions.knows(key):
+            self._handle(self._transactions.receive_request(request, source, now), now)
+            return
+        verdict = judge_request(
+            request,
+            ours=lambda uri: usage is not None or self._owner.is_ours(uri, source),
+            methods=METHODS,
+            extensions=NO_EXTENSIONS,
+        )
+        if verdict.status < 0:
+            self.counts["faulty request"] += 1
+        elif verdict.status:
+            self._refuse(request, verdict.status, verdict.phrase, verdict.headers)
+        elif len(self._transactions) >= self._most_transactions and request.method not in {"ACK", "BYE", "CANCEL"}:
+            self.counts["overload"] += 1
+            self._refuse(request, 503, "", [RETRY_AFTER])
+        else:
+            self._handle(self._transactions.receive_request(request, source, now), now)
+
+    def _arrived(self, key: Key, request: Request, source: Address, now: float) -> None:
+        usage = self._usage_of(request)
+        if request.method == "CANCEL":
+            self._cancel(key, request, now)
+        elif usage is not None:
+            if request.method == "INVITE":
+                self._invited[key] = usage
+            self.act(usage, usage.received(key, request, now), now)
+        elif request.to_tag:
+            self._answer(key, request, 481, now)
+        elif request.method == "INVITE":
+            self._invite(key, request, source, now)
+        else:
+            response = self._owner.outside(request, source, now)
+            response = response or sundry(request, in_dialog=False, tag=self.me.tag())
+            self._handle(self._transactions.answer(key, response, now), now)
+
+    def _invite(self, key: Key, request: Request, source: Address, now: float) -> None:
+        origin = request.call_id, request.from_tag, request.cseq[0]
+        if origin in self._pending:
+            self._answer(key, request, 482, now)
+            return
+        if len(self._usages) >= self._most_calls:
+            self.counts["overload"] += 1
+            self._answer(key, request, 503, now, [RETRY_AFTER])
+            return
+        try:
+            user = Uri.parse(request.uri).user
+            usage = Inbound(key, request, me=self.me, timers=self.timers, user=user, peer=source)
+        except SipError as error:
+            self._answer(key, request, 400, now, phrase=str(error))
+            return
+        self._usages[usage.call_id, usage.tag] = usage
+        self._invited[key] = usage
+        self._origins[key] = origin
+        self._pending.add(origin)
+        self.act(usage, usage.trying(), now)
+        self._out.append(Report(usage, Invited(request, source)))
+
+    def _cancel(self, key: Key, request: Request, now: float) -> None:
+        """200 if the INVITE is known, whatever becomes of it (RFC 3261 9.2)."""
+        invite = (*key[:3], "INVITE", *key[4:])
+        usage = self._invited.get(invite)
+        if usage is None:
+            self._answer(key, request, 200 if self._transactions.knows(invite) else 481, now)
+            return
+        response = respond(request, 200, to_tag=usage.tag, headers=[("Server", PRODUCT)])
+        self._handle(self._transactions.answer(key, response, now), now)
+        self.act(usage, usage.cancelled(invite, request, now), now)
+
+    def _acknowledged(self, request: Request, now: float) -> None:
+        usage = self._usage_of(request)
+        if usage is not None:
+            self.act(usage, usage.acknowledged(request, now), now)
+
+    def _usage_of(self, request: Request) -> Usage | None:
+        tag = request.to_tag
+        return self._usages.get((request.call_id, tag)) if tag else None
+
+    # ---- within
+
+    def _handle(self, outputs: Iterable[tx.Output], now: float) -> None:
+        for output in outputs:
+            match output:
+                case Send():
+                    self._out.append(output)
+                case tx.Arrived(key, request, source):
+                    self._arrived(key, request, source, now)
+                case tx.Acknowledged(request):
+                    self._acknowledged(request, now)
+                case tx.Responded(key, request, response):
+                    if user := self._asked.get(key):
+                        self.act(user, user.responded(request, response, now), now)
+                case tx.Unanswered(key, request):
+                    if user := self._asked.get(key):
+                        self.act(user, user.unanswered(request, now), now)
+                case tx.Terminated(key):
+                    self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        self._asked.pop(key, None)
+        self._invited.pop(key, None)
+        if origin := self._origins.pop(key, None):
+            self._pending.discard(origin)
+
+    def _answer(
+        self, key: Key, request: Request, status: int, now: float,
+        headers: Iterable[tuple[str, str]] = (), phrase: str = "",
+    ) -> None:  # fmt: skip
+        headers = [("Server", PRODUCT), *headers]
+        response = respond(request, status, phrase, to_tag=self.me.tag(), headers=headers)
+        self._handle(self._transactions.answer(key, response, now), now)
+
+    def _refuse(self, request: Request, status: int, phrase: str, headers: Iterable[tuple[str, str]]) -> None:
+        """Without a transaction: a repeated request earns the same answer again (RFC 3261 8.2.7)."""
+        if request.method == "ACK":
+            return
+        headers = [("Server", PRODUCT), *headers]
+        response = respond(request, status, phrase, to_tag=self.me.tag(), headers=headers)
+        self._out.append(Send(response.encode(), return_address(request.via)))
+
+    def _refuse_faulty(self, fault: FaultyRequestError, source: Address) -> None:
+        self.counts["faulty request"] += 1
+        try:
+            request = stamp(fault.request, source)
+            if self._owner.admits(source) and _is_answerable(request):
+                self._refuse(request, fault.status or 400, str(fault), [])
+        except SipError:
+            self.counts["unreadable"] += 1
+
+
+def _is_answerable(request: Request) -> bool:
+    """Whether what every response copies is there; without it silence is all that is left (RFC 3261 8.2.6)."""
+    return all(name in request.headers for name in ("Via", "From", "To", "Call-ID", "CSeq"))

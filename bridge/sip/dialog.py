@@ -1,0 +1,172 @@
+"""Dialogs: what two user agents keep in common between requests (RFC 3261 section 12; pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+
+from .address import NameAddr, Uri, Via
+from .matching import COOKIE, Address
+from .message import Headers, Request, Response, SipError
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY"
+PRODUCT = "bridge"
+TARGET_REFRESHERS = frozenset({"INVITE", "UPDATE", "NOTIFY", "REFER"})
+"""RFC 3261 12.2, 3311, 6665: their Contact becomes the remote target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What we call ourselves on one socket, and where our random names come from."""
+
+    host: str
+    port: int
+    token: Callable[[int], str]
+    """That many random bytes in hexadecimal, from a secure generator."""
+    fraction: Callable[[], float]
+    """A random number, 0 <= x < 1, for jitter."""
+
+    def via(self) -> Via:
+        """A new branch; with rport, so that NAT does not matter (RFC 3581)."""
+        return Via("UDP", self.host, self.port, (("branch", COOKIE + self.token(12)), ("rport", None)))
+
+    def contact(self, user: str) -> NameAddr:
+        return NameAddr("", Uri("sip", user, "", self.host, self.port))
+
+    def tag(self) -> str:
+        return self.token(8)
+
+    def call_id(self) -> str:
+        return self.token(16)
+
+
+@dataclass(slots=True, kw_only=True)
+class Dialog:
+    """One dialog as one of its two parties sees it."""
+
+    call_id: str
+    local: NameAddr
+    """With our tag."""
+    remote: NameAddr
+    contact: NameAddr
+    """Ours."""
+    target: Uri
+    """Their Contact: where requests go."""
+    routes: tuple[str, ...]
+    """As received: proxies want their parameters back letter by letter."""
+    peer: Address
+    """Where the dialog was made from, for a next hop that is not a numeric address."""
+    local_cseq: int
+    remote_cseq: int | None
+
+    @classmethod
+    def of_server(cls, invite: Request, *, tag: str, contact: NameAddr, peer: Address) -> Dialog:
+        """The callee's; SipError without a usable Contact."""
+        return cls(
+            call_id=invite.call_id,
+            local=_address(invite, "To").with_tag(tag),
+            remote=_address(invite, "From"),
+            contact=contact,
+            target=_address(invite, "Contact").uri,
+            routes=_routes(invite),
+            peer=peer,
+            local_cseq=0,
+            remote_cseq=invite.cseq[0],
+        )
+
+    @classmethod
+    def of_client(cls, invite: Request, response: Response, *, contact: NameAddr, peer: Address) -> Dialog:
+        """The caller's, early or confirmed; what can't be read of the way back leaves the way the INVITE went."""
+        dialog = cls(
+            call_id=invite.call_id,
+            local=_address(invite, "From"),
+            remote=_address(response, "To"),
+            contact=contact,
+            target=Uri.parse(invite.uri),
+            routes=(),
+            peer=peer,
+            local_cseq=invite.cseq[0],
+            remote_cseq=None,
+        )
+        dialog.refresh(response)
+        with suppress(SipError):
+            dialog.routes = _routes(response)[::-1]
+        return dialog
+
+    def request(
+        self, method: str, me: Identity, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+    ) -> tuple[Request, Address]:
+        """The next request and where it goes."""
+        self.local_cseq += 1
+        return self._request(method, self.local_cseq, me, headers, body)
+
+    def acknowledge(
+        self, invite: Request, me: Identity, headers: Iterable[tuple[str, str]] = ()
+    ) -> tuple[Request, Address]:
+        """The ACK to a 2xx: the CSeq number and the credentials of its INVITE (RFC 3261 13.2.2.4)."""
+        credentials = [pair for pair in invite.headers if pair[0] in {"Authorization", "Proxy-Authorization"}]
+        return self._request("ACK", invite.cseq[0], me, [*credentials, *headers], b"")
+
+    def in_order(self, request: Request) -> bool:
+        """Whether an incoming request's CSeq is higher than the last one's; remembers it if so (RFC 3261 12.2.2)."""
+        number = request.cseq[0]
+        if self.remote_cseq is not None and number <= self.remote_cseq:
+            return False
+        self.remote_cseq = number
+        return True
+
+    def refresh(self, message: Request | Response) -> None:
+        """Take the remote target from a target refresh request or its 2xx; an unreadable Contact changes nothing."""
+        try:
+            self.target = _address(message, "Contact").uri
+        except SipError:
+            return
+
+    def _request(
+        self, method: str, number: int, me: Identity, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> tuple[Request, Address]:
+        uri, routes = self._way()
+        pairs = [
+            ("Via", str(me.via())),
+            *(("Route", route) for route in routes),
+            ("Max-Forwards", "70"),
+            ("From", str(self.local)),
+            ("To", str(self.remote)),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{number} {method}"),
+            ("User-Agent", PRODUCT),
+            *headers,
+        ]
+        return Request(method, str(uri), Headers(pairs), body), self._next_hop()
+
+    def _way(self) -> tuple[Uri, tuple[str, ...]]:
+        """Request-URI and Route; a first route without `lr` is a strict router's (RFC 3261 12.2.1.1)."""
+        if not self.routes:
+            return self.target, ()
+        first = NameAddr.parse(self.routes[0]).uri
+        if first.param("lr") is not None:
+            return self.target, self.routes
+        return replace(first, headers=""), (*self.routes[1:], f"<{self.target}>")
+
+    def _next_hop(self) -> Address:
+        hop = NameAddr.parse(self.routes[0]).uri if self.routes else self.target
+        try:
+            return str(IPv4Address(hop.host)), hop.port or 5060
+        except ValueError:
+            return self.peer
+
+
+def _routes(message: Request | Response) -> tuple[str, ...]:
+    routes = message.headers.all("Record-Route")
+    for route in routes:
+        NameAddr.parse(route)
+    return routes
+
+
+def _address(message: Request | Response, header: str) -> NameAddr:
+    value = message.headers.get(header)
+    if value is None:
+        raise SipError(f"there is no {header}")
+    return NameAddr.parse(value)

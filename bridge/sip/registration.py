@@ -1,0 +1,201 @@
+"""One account kept registered at its registrar (RFC 3261 section 10, back-off of RFC 5626 4.5; pure).
+
+IDLE ─start→ REGISTERING ─200→ REGISTERED ─refresh fails→ FAILING ─200→ REGISTERED
+                 ├─ silence, 5xx → FAILING: again after a growing pause
+                 └─ 403, wrong password → REFUSED: again after ten minutes, so as not to hammer
+any ─stop→ STOPPING ─answer→ OVER
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .address import NameAddr, Uri
+from .dialog import ALLOW, PRODUCT, Identity
+from .login import Login
+from .matching import Address
+from .message import Headers, Request, Response, SipError
+from .usage import Ask, Fact, Output
+
+BASE_WAIT = 30.0
+MOST_WAIT = 1800.0
+REFUSED_WAIT = 600.0
+MOST_EXPIRES = 86400
+PATIENCE = 90.0
+"""The transaction reports after 32 s; should that report be lost to a fault, the account must not be."""
+LEAST_GRANTED = 10
+"""A registrar that grants less is believed to have granted this, or we would do nothing but refresh."""
+_REFUSALS = frozenset({401, 403, 404, 405, 407})
+
+
+class State(Enum):
+    IDLE = "idle"
+    REGISTERING = "registering"
+    REGISTERED = "registered"
+    FAILING = "failing"
+    REFUSED = "refused"
+    STOPPING = "stopping"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Became(Fact):
+    """The state changed; `why` says what went wrong, for a person."""
+
+    state: State
+    why: str
+
+
+class Registration:
+    """`peer` is where REGISTER goes; it may be changed at any time."""
+
+    def __init__(
+        self, *, account: Uri, registrar: Uri, expires: int, login: Login, me: Identity, peer: Address
+    ) -> None:
+        self.peer = peer
+        self.account = account
+        self.state = State.IDLE
+        self.since = 0.0
+        self.why = ""
+        """The last refusal or failure, for a person."""
+        self.deadline: float | None = None
+        """When to wake it; set before the start, it starts then."""
+        self._registrar = registrar
+        self._contact = me.contact(account.user)
+        self._expires = expires
+        self._login = login
+        self._me = me
+        self._call_id = me.call_id()
+        self._tag = me.tag()
+        self._cseq = 0
+        self._failures = 0
+
+    @property
+    def over(self) -> bool:
+        return self.state is State.OVER
+
+    def start(self, now: float) -> list[Output]:
+        """Register now, or try again now."""
+        if self.state in {State.STOPPING, State.OVER}:
+            return []
+        told = self._become(State.REGISTERING, now) if self.state in {State.IDLE, State.REFUSED} else []
+        return [*told, *self._register(now)]
+
+    def wake(self, now: float) -> list[Output]:
+        return self.start(now) if self.deadline is not None and now >= self.deadline else []
+
+    def stop(self, now: float) -> list[Output]:
+        """Un-register; over when that is answered, or when it is not."""
+        bound = self.state is State.REGISTERED or self._failures > 0
+        self._expires = 0
+        if not bound:
+            return self._become(State.OVER, now)
+        return [*self._become(State.STOPPING, now), *self._register(now)]
+
+    def responded(self, request: Request, response: Response, now: float) -> list[Output]:
+        if response.status < 200 or self.over:
+            return []
+        if self.state is not State.STOPPING and request.headers.get("Expires") == "0":
+            return []
+        if response.status in {401, 407}:
+            return self._challenged(request, response, now)
+        if self.state is State.STOPPING:
+            return self._become(State.OVER, now)
+        if response.status < 300:
+            return self._granted(response, now)
+        if response.status == 423:
+            return self._too_brief(response, now)
+        if response.status in _REFUSALS:
+            return self._refused(response, now)
+        return self._failed(f"{response.status} {response.phrase}", now, _seconds(response, "Retry-After"))
+
+    def unanswered(self, request: Request, now: float) -> list[Output]:
+        if self.state is State.STOPPING:
+            return self._become(State.OVER, now)
+        return [] if self.over else self._failed("no answer", now)
+
+    def _register(self, now: float) -> list[Output]:
+        self.deadline = now + PATIENCE
+        return [Ask(self._login.sign(self._request()), self.peer)]
+
+    def _request(self) -> Request:
+        self._cseq += 1
+        pairs = [
+            ("Via", str(self._me.via())),
+            ("Max-Forwards", "70"),
+            ("From", str(NameAddr("", self.account).with_tag(self._tag))),
+            ("To", str(NameAddr("", self.account))),
+            ("Call-ID", self._call_id),
+            ("CSeq", f"{self._cseq} REGISTER"),
+            # Some registrars read only the one, some only the other.
+            ("Contact", str(self._contact.with_param("expires", str(self._expires)))),
+            ("Expires", str(self._expires)),
+            ("Allow", ALLOW),
+            ("User-Agent", PRODUCT),
+        ]
+        return Request("REGISTER", str(self._registrar), Headers(pairs))
+
+    def _challenged(self, request: Request, response: Response, now: float) -> list[Output]:
+        signed = self._login.retry(self._request(), request, response)
+        if signed is not None:
+            return [Ask(signed, self.peer)]
+        return self._become(State.OVER, now) if self.state is State.STOPPING else self._refused(response, now)
+
+    def _granted(self, response: Response, now: float) -> list[Output]:
+        granted = max(self._granted_seconds(response), LEAST_GRANTED)
+        early = granted * (0.8 + 0.1 * self._me.fraction())
+        self.deadline = now + min(early, granted - 5)
+        self._failures = 0
+        self.why = ""
+        return self._become(State.REGISTERED, now)
+
+    def _granted_seconds(self, response: Response) -> int:
+        """From our Contact, else the only one's, else Expires, else what we asked for."""
+        contacts = [contact for text in response.headers.all("Contact") if (contact := _contact(text))]
+        ours = [contact for contact in contacts if contact.uri.equals(self._contact.uri)]
+        for contact in ours or (contacts if len(contacts) == 1 else []):
+            value = contact.param("expires") or ""
+            if value.isascii() and value.isdigit():
+                return min(int(value[:9]), MOST_EXPIRES)
+        return min(_seconds(response, "Expires") or self._expires, MOST_EXPIRES)
+
+    def _too_brief(self, response: Response, now: float) -> list[Output]:
+        least = _seconds(response, "Min-Expires")
+        if not self._expires < least <= MOST_EXPIRES:
+            return self._failed(f"423, Min-Expires {least}", now)
+        self._expires = least
+        return self._register(now)
+
+    def _refused(self, response: Response, now: float) -> list[Output]:
+        self.why = f"{response.status} {response.phrase}"
+        self.deadline = now + REFUSED_WAIT * (1 + 0.5 * self._me.fraction())
+        return self._become(State.REFUSED, now)
+
+    def _failed(self, why: str, now: float, wait: int = 0) -> list[Output]:
+        self.why = why
+        pause = min(MOST_WAIT, BASE_WAIT * 2 ** min(self._failures, 10)) * (0.5 + 0.5 * self._me.fraction())
+        self._failures += 1
+        self.deadline = now + max(pause, min(wait, MOST_WAIT))
+        return self._become(State.FAILING, now)
+
+    def _become(self, state: State, now: float) -> list[Output]:
+        if state in {State.STOPPING, State.OVER}:
+            self.deadline = None
+        if state is self.state:
+            return []
+        self.state, self.since = state, now
+        return [Became(state, self.why)]
+
+
+def _contact(text: str) -> NameAddr | None:
+    try:
+        return NameAddr.parse(text)
+    except SipError:
+        return None  # another device's; it is none of our business
+
+
+def _seconds(response: Response, header: str) -> int:
+    """0 when absent or unreadable; `Retry-After: 18000;duration=3600 (comment)` is legal."""
+    text = (response.headers.get(header) or "").partition(";")[0].partition("(")[0].strip()
+    return int(text[:9]) if text.isascii() and text.isdigit() else 0

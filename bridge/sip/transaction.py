@@ -1,0 +1,371 @@
+"""Transactions over UDP: RFC 3261 section 17, as corrected by RFC 6026 (Accepted) and RFC 4320 (pure).
+
+    INVITE client   CALLING ─1xx→ PROCEEDING    ─2xx→ ACCEPTED    ─3xx..6xx→ COMPLETED (ACK)    ─B→ unanswered
+    INVITE server   PROCEEDING ─2xx→ ACCEPTED (ACK goes up)    ─3xx..6xx→ COMPLETED ─ACK→ CONFIRMED    ─H→ gone
+    other client    TRYING ─1xx→ PROCEEDING ─final→ COMPLETED    ─F→ unanswered
+    other server    TRYING ─1xx→ PROCEEDING ─final→ COMPLETED
+
+Each machine has two timers: one resends, one ends the state. Time is an argument, in seconds; a timer is a deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from .deadlines import Deadlines
+from .matching import Address, Key, client_key, return_address, server_key
+from .message import Headers, Request, Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timers:
+    """The three times every other is made of, in seconds (RFC 3261, table 4)."""
+
+    t1: float = 0.5
+    t2: float = 4.0
+    t4: float = 5.0
+
+    @property
+    def timeout(self) -> float:
+        """64·T1: B, F, H, J, L, M, and the patience of whoever waits for an ACK."""
+        return 64 * self.t1
+
+
+class State(Enum):
+    CALLING = "calling"
+    TRYING = "trying"
+    PROCEEDING = "proceeding"
+    COMPLETED = "completed"
+    CONFIRMED = "confirmed"
+    ACCEPTED = "accepted"
+    TERMINATED = "terminated"
+
+
+# ---- what comes out
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this datagram."""
+
+    data: bytes
+    to: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request begins a server transaction: somebody has to answer it."""
+
+    key: Key
+    request: Request
+    source: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """An ACK that belongs to no refusal: it confirms a 2xx."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    """A response to a request of ours."""
+
+    key: Key
+    request: Request
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A request of ours found no answer in 64·T1: as good as a 408."""
+
+    key: Key
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """The transaction is forgotten."""
+
+    key: Key
+
+
+Output: TypeAlias = Send | Arrived | Acknowledged | Responded | Unanswered | Terminated
+
+
+# ---- the four machines
+
+
+class _Machine:
+    """What the four have in common: a state, the last message sent, and the two timers."""
+
+    __slots__ = ("_end_at", "_interval", "_last", "_resend_at", "_timers", "_to", "key", "state")
+
+    def __init__(self, key: Key, state: State, to: Address, timers: Timers) -> None:
+        self.key = key
+        self.state = state
+        self._to = to
+        self._timers = timers
+        self._last = b""
+        self._interval = timers.t1
+        self._resend_at: float | None = None
+        self._end_at: float | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        if self._resend_at is None or self._end_at is None:
+            return self._resend_at if self._end_at is None else self._end_at
+        return min(self._resend_at, self._end_at)
+
+    def wake(self, now: float) -> list[Output]:
+        if self._end_at is not None and now >= self._end_at:
+            return self._end()
+        if self._resend_at is None or now < self._resend_at:
+            return []
+        self._interval = self._longer(self._interval)
+        self._resend_at = now + self._interval
+        return self._resend()
+
+    def _enter(self, state: State, *, end_at: float | None = None, resend_at: float | None = None) -> None:
+        self.state, self._end_at, self._resend_at = state, end_at, resend_at
+
+    def _end(self) -> list[Output]:
+        self._enter(State.TERMINATED)
+        return [Terminated(self.key)]
+
+    def _resend(self) -> list[Output]:
+        return [Send(self._last, self._to)] if self._last else []
+
+    def _transmit(self, message: Request | Response) -> list[Output]:
+        self._last = message.encode()
+        return self._resend()
+
+    def _longer(self, interval: float) -> float:
+        return min(2 * interval, self._timers.t2)
+
+
+class _Client(_Machine):
+    __slots__ = ("_request",)
+
+    def __init__(self, key: Key, state: State, request: Request, to: Address, timers: Timers) -> None:
+        super().__init__(key, state, to, timers)
+        self._request = request
+
+    def start(self, now: float) -> list[Output]:
+        self._enter(self.state, end_at=now + self._timers.timeout, resend_at=now + self._timers.t1)
+        return self._transmit(self._request)
+
+    def received(self, response: Response, now: float) -> list[Output]:
+        raise NotImplementedError
+
+    def _deliver(self, response: Response) -> Output:
+        return Responded(self.key, self._request, response)
+
+    def _end(self) -> list[Output]:
+        waiting = self.state in {State.CALLING, State.TRYING} or (
+            self.state is State.PROCEEDING and self._request.method != "INVITE"
+        )
+        return [*([Unanswered(self.key, self._request)] if waiting else []), *super()._end()]
+
+
+class InviteClient(_Client):
+    """RFC 3261 17.1.1: timers A, B, D and, in Accepted, M."""
+
+    __slots__ = ()
+
+    def __init__(self, key: Key, request: Request, to: Address, timers: Timers) -> None:
+        super().__init__(key, State.CALLING, request, to, timers)
+
+    def received(self, response: Response, now: float) -> list[Output]:
+        undecided = self.state in {State.CALLING, State.PROCEEDING}
+        if response.status < 200:
+            if undecided:
+                self._enter(State.PROCEEDING)
+            return [self._deliver(response)] if undecided else []
+        if response.status < 300:
+            if undecided:
+                self._enter(State.ACCEPTED, end_at=now + self._timers.timeout)
+            return [self._deliver(response)] if self.state is State.ACCEPTED else []
+        if undecided:
+            self._enter(State.COMPLETED, end_at=now + max(32.0, self._timers.timeout))
+            return [*self._transmit(ack_of_refusal(self._request, response)), self._deliver(response)]
+        return self._resend() if self.state is State.COMPLETED else []
+
+    def _longer(self, interval: float) -> float:
+        return 2 * interval
+
+
+class OtherClient(_Client):
+    """RFC 3261 17.1.2: timers E, F, K."""
+
+    __slots__ = ()
+
+    def __init__(self, key: Key, request: Request, to: Address, timers: Timers) -> None:
+        super().__init__(key, State.TRYING, request, to, timers)
+
+    def received(self, response: Response, now: float) -> list[Output]:
+        if self.state is State.COMPLETED:
+            return []
+        if response.status < 200:
+            self._interval = self._timers.t2
+            self.state = State.PROCEEDING
+        else:
+            self._enter(State.COMPLETED, end_at=now + self._timers.t4)
+        return [self._deliver(response)]
+
+
+class _Server(_Machine):
+    __slots__ = ()
+
+    def repeated(self, request: Request, now: float) -> list[Output]:
+        raise NotImplementedError
+
+    def answer(self, response: Response, now: float) -> list[Output]:
+        raise NotImplementedError
+
+
+class InviteServer(_Server):
+    """RFC 3261 17.2.1: timers G, H, I and, in Accepted, L. The repeats of a 2xx come from above."""
+
+    __slots__ = ()
+
+    def __init__(self, key: Key, to: Address, timers: Timers) -> None:
+        super().__init__(key, State.PROCEEDING, to, timers)
+
+    def repeated(self, request: Request, now: float) -> list[Output]:
+        if request.method == "ACK":
+            return self._acknowledged(request, now)
+        return self._resend() if self.state in {State.PROCEEDING, State.COMPLETED} else []
+
+    def answer(self, response: Response, now: float) -> list[Output]:
+        success = 200 <= response.status < 300
+        if self.state is State.ACCEPTED and success:
+            return self._transmit(response)
+        if self.state is not State.PROCEEDING:
+            return []
+        if success:
+            self._enter(State.ACCEPTED, end_at=now + self._timers.timeout)
+        elif response.status >= 300:
+            self._enter(State.COMPLETED, end_at=now + self._timers.timeout, resend_at=now + self._timers.t1)
+        return self._transmit(response)
+
+    def _acknowledged(self, request: Request, now: float) -> list[Output]:
+        if self.state is State.ACCEPTED:
+            return [Acknowledged(request)]
+        if self.state is State.COMPLETED:
+            self._enter(State.CONFIRMED, end_at=now + self._timers.t4)
+        return []
+
+
+class OtherServer(_Server):
+    """RFC 3261 17.2.2: timer J."""
+
+    __slots__ = ()
+
+    def __init__(self, key: Key, to: Address, timers: Timers) -> None:
+        super().__init__(key, State.TRYING, to, timers)
+
+    def repeated(self, request: Request, now: float) -> list[Output]:
+        return self._resend()
+
+    def answer(self, response: Response, now: float) -> list[Output]:
+        if self.state is State.COMPLETED:
+            return []
+        if response.status < 200:
+            self.state = State.PROCEEDING
+        else:
+            self._enter(State.COMPLETED, end_at=now + self._timers.timeout)
+        return self._transmit(response)
+
+
+# ---- all of them
+
+
+class Transactions:
+    """The transactions of one socket. Requests must have been stamped with where they came from."""
+
+    def __init__(self, timers: Timers | None = None) -> None:
+        self.timers = timers or Timers()
+        self._machines: dict[Key, _Client | _Server] = {}
+        self._deadlines: Deadlines[Key] = Deadlines()
+
+    def __len__(self) -> int:
+        return len(self._machines)
+
+    @property
+    def next_deadline(self) -> float | None:
+        return self._deadlines.next
+
+    def knows(self, key: Key) -> bool:
+        return key in self._machines
+
+    def ask(self, request: Request, to: Address, now: float) -> list[Output]:
+        """Begin a client transaction; its Via is the request's."""
+        key = client_key(request)
+        kind = InviteClient if request.method == "INVITE" else OtherClient
+        machine = kind(key, request, to, self.timers)
+        self._machines[key] = machine
+        return self._settle(machine, machine.start(now))
+
+    def answer(self, key: Key, response: Response, now: float) -> list[Output]:
+        """Send a response; nothing happens if the transaction already has a final one or is gone."""
+        machine = self._machines.get(key)
+        return self._settle(machine, machine.answer(response, now)) if isinstance(machine, _Server) else []
+
+    def receive_request(self, request: Request, source: Address, now: float) -> list[Output]:
+        key = server_key(request)
+        machine = self._machines.get(key)
+        if isinstance(machine, _Server):
+            return self._settle(machine, machine.repeated(request, now))
+        if request.method == "ACK":
+            return [Acknowledged(request)]
+        server = InviteServer if request.method == "INVITE" else OtherServer
+        self._machines[key] = server(key, return_address(request.via), self.timers)
+        return [Arrived(key, request, source)]
+
+    def receive_response(self, response: Response, now: float) -> list[Output] | None:
+        """None if no transaction of ours asked for it."""
+        machine = self._machines.get(client_key(response))
+        if not isinstance(machine, _Client):
+            return None
+        return self._settle(machine, machine.received(response, now))
+
+    def abandon(self, key: Key) -> None:
+        """Forget an INVITE of ours that rings for ever: it has no timer of its own (RFC 3261 9.1)."""
+        self._machines.pop(key, None)
+        self._deadlines.set(key, None)
+
+    def tick(self, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        while (key := self._deadlines.pop(now)) is not None:
+            machine = self._machines[key]
+            outputs += self._settle(machine, machine.wake(now))
+        return outputs
+
+    def _settle(self, machine: _Client | _Server, outputs: list[Output]) -> list[Output]:
+        self._deadlines.set(machine.key, machine.deadline)
+        if machine.state is State.TERMINATED:
+            self._machines.pop(machine.key, None)
+        return outputs
+
+
+def ack_of_refusal(invite: Request, response: Response) -> Request:
+    """The ACK to a 3xx–6xx: part of the INVITE's transaction, on its branch (RFC 3261 17.1.1.3)."""
+    return _on_the_branch_of(invite, "ACK", response.headers.get("To") or "")
+
+
+def cancel_of(invite: Request) -> Request:
+    """The CANCEL of an INVITE of ours: same branch, To without a new tag (RFC 3261 9.1)."""
+    return _on_the_branch_of(invite, "CANCEL", invite.headers.get("To") or "")
+
+
+def _on_the_branch_of(invite: Request, method: str, to: str) -> Request:
+    headers = invite.headers
+    kept = [("Via", headers.get("Via") or ""), *(("Route", route) for route in headers.all("Route"))]
+    kept += [("Max-Forwards", "70"), ("From", headers.get("From") or ""), ("To", to)]
+    kept += [("Call-ID", invite.call_id), ("CSeq", f"{invite.cseq[0]} {method}")]
+    return Request(method, invite.uri, Headers(kept))

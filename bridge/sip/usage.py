@@ -1,0 +1,349 @@
+"""The INVITE usage of a dialog (RFC 5057): what caller and callee have in common once a session stands (pure).
+
+    INVITING ──2xx sent──→ ANSWERED ──ACK──→ CONFIRMED ──our BYE──→ LEAVING ──its answer──→ OVER
+        └────────────2xx received, ACK sent──────┘ └───────────their BYE──────────────────────┘
+
+Methods return what is to be done; the user agent does it. Setting up differs: `callee.Inbound` and `caller.Outbound`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from .dialog import ALLOW, PRODUCT, TARGET_REFRESHERS, Dialog, Identity
+from .login import Login
+from .matching import Address, Key
+from .message import Request, Response, respond, session_description
+from .sundry import sundry
+from .transaction import Timers
+
+REOFFER_SECONDS = 10.0
+"""How long a re-INVITE or UPDATE may wait for us; its sender gives up after 32 s."""
+SDP = ("Content-Type", "application/sdp")
+
+
+class Stage(Enum):
+    INVITING = "inviting"
+    ANSWERED = "answered"
+    CONFIRMED = "confirmed"
+    LEAVING = "leaving"
+    OVER = "over"
+
+
+class Timer(Enum):
+    RING_AGAIN = "ring again"
+    REPEAT = "repeat the 2xx"
+    ACK = "no ACK"
+    REOFFER = "offer unanswered"
+    GIVE_UP = "no final answer after CANCEL"
+
+
+# ---- what is to be done
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Send this response in its server transaction."""
+
+    key: Key
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Begin a client transaction; its outcome comes back to whoever asked."""
+
+    request: Request
+    to: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Send this request outside transactions: an ACK."""
+
+    request: Request
+    to: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Forget the client transaction of this request."""
+
+    request: Request
+
+
+# ---- what the user is told
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that the peer did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(Fact):
+    """The caller gave up; `elsewhere`: another branch answered (RFC 3326)."""
+
+    elsewhere: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed(Fact):
+    """The ACK to our 2xx came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reoffered(Fact):
+    """A re-INVITE or UPDATE waits for `answer_reoffer`; an empty offer asks for ours."""
+
+    offer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp(Fact):
+    """The session ended, and not by us."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed(Fact):
+    """A provisional response to our INVITE, perhaps with early media."""
+
+    status: int
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Fact):
+    """A 2xx to our INVITE."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Fact):
+    """Our INVITE came to nothing."""
+
+    status: int
+    phrase: str
+
+
+Output: TypeAlias = Answer | Ask | Transmit | Abandon | Fact
+
+
+@dataclass(slots=True)
+class _Repeat:
+    """A 2xx that waits for its ACK (RFC 3261 13.3.1.4)."""
+
+    key: Key
+    response: Response
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reoffer:
+    key: Key
+    request: Request
+
+
+class Usage:
+    """One session with one peer. `tag` is our tag of its dialogs, the same for all of its life."""
+
+    def __init__(self, *, call_id: str, me: Identity, timers: Timers, user: str, login: Login | None) -> None:
+        self.call_id = call_id
+        self.tag = me.tag()
+        self.stage = Stage.INVITING
+        self.dialog: Dialog | None = None
+        self._me = me
+        self._timers = timers
+        self._login = login
+        self._contact = me.contact(user)
+        self._due: dict[Timer, float] = {}
+        self._repeat: _Repeat | None = None
+        self._reoffer: _Reoffer | None = None
+        self._cause: int | None = None
+        """Hang up with this cause as soon as it is allowed."""
+
+    @property
+    def over(self) -> bool:
+        return self.stage is Stage.OVER
+
+    @property
+    def deadline(self) -> float | None:
+        return min(self._due.values(), default=None)
+
+    # ---- what the user wants
+
+    def hang_up(self, cause: int, now: float) -> list[Output]:
+        """BYE with a Q.850 cause; while our 2xx waits for its ACK, not before that (RFC 3261 15)."""
+        if self.stage is Stage.ANSWERED:
+            self._cause = cause
+        return self._bye(cause) if self.stage is Stage.CONFIRMED else []
+
+    def answer_reoffer(self, sdp: bytes, now: float) -> list[Output]:
+        if (reoffer := self._take_reoffer()) is None:
+            return []
+        response = self._success(reoffer.request, sdp)
+        if reoffer.request.method == "INVITE":
+            self._await_ack(reoffer.key, response, now)
+        return [Answer(reoffer.key, response)]
+
+    def refuse_reoffer(self, status: int, phrase: str, now: float) -> list[Output]:
+        """The session stays as it was (RFC 3261 14.2)."""
+        reoffer = self._take_reoffer()
+        return [] if reoffer is None else [self._refusal(reoffer, status, phrase)]
+
+    # ---- what the peer sends
+
+    def received(self, key: Key, request: Request, now: float) -> list[Output]:
+        """A request within one of the dialogs, other than ACK and CANCEL."""
+        dialog = self._dialog_with(request.from_tag)
+        if dialog is None or self.stage is Stage.OVER:
+            return [self._reply(key, request, 481)]
+        if not dialog.in_order(request):
+            return [self._reply(key, request, 500)]
+        if request.method == "BYE":
+            return [self._reply(key, request, 200), *self._left(request)]
+        if self.stage is Stage.LEAVING:
+            return [self._reply(key, request, 481)]
+        if request.method in {"INVITE", "UPDATE"}:
+            return self._offered(key, request, dialog, now)
+        if request.method in TARGET_REFRESHERS and "Contact" in request.headers:
+            dialog.refresh(request)
+        return [Answer(key, sundry(request, in_dialog=True))]
+
+    def acknowledged(self, request: Request, now: float) -> list[Output]:
+        """An ACK to a 2xx of ours; only the one that is waited for counts."""
+        if self._repeat is None or self._repeat.response.cseq[0] != request.cseq[0]:
+            return []
+        return self._settled()
+
+    def cancelled(self, key: Key, request: Request, now: float) -> list[Output]:
+        """A CANCEL of the INVITE named `key`; it was answered with 200 already."""
+        if self._reoffer is None or self._reoffer.key != key:
+            return []
+        return self.refuse_reoffer(487, "", now)
+
+    def responded(self, request: Request, response: Response, now: float) -> list[Output]:
+        """A response to a request of ours."""
+        if request.method != "BYE" or response.status < 200 or self.stage is not Stage.LEAVING:
+            return []
+        if response.status in {401, 407} and self.dialog and self._login:
+            login, (again, to) = self._login, self.dialog.request("BYE", self._me)
+            if (signed := login.retry(again, request, response)) is not None:
+                return [Ask(signed, to)]
+        return self._finish()
+
+    def unanswered(self, request: Request, now: float) -> list[Output]:
+        """A request of ours found no answer; a BYE ends the session all the same."""
+        return self._finish() if request.method == "BYE" and self.stage is Stage.LEAVING else []
+
+    def wake(self, now: float) -> list[Output]:
+        """Do what is due."""
+        outputs: list[Output] = []
+        for timer in [timer for timer, when in self._due.items() if when <= now]:
+            if self._due.pop(timer, None) is not None:
+                outputs += self._timed_out(timer, now)
+        return outputs
+
+    # ---- within
+
+    def _timed_out(self, timer: Timer, now: float) -> list[Output]:
+        if timer is Timer.REPEAT and self._repeat:
+            self._repeat.interval = min(2 * self._repeat.interval, self._timers.t2)
+            self._due[Timer.REPEAT] = now + self._repeat.interval
+            return [Answer(self._repeat.key, self._repeat.response)]
+        if timer is Timer.REOFFER:
+            return self.refuse_reoffer(500, "", now)
+        if timer is Timer.ACK:
+            told = [HungUp(f"no ACK in {self._timers.timeout:g} s")] if self._cause is None else []
+            return [*self._bye(self._cause or 102), *told]
+        return []
+
+    def _dialog_with(self, remote_tag: str) -> Dialog | None:
+        return self.dialog if self.dialog and self.dialog.remote.tag == remote_tag else None
+
+    def _offered(self, key: Key, request: Request, dialog: Dialog, now: float) -> list[Output]:
+        """re-INVITE and UPDATE. One offer at a time (RFC 3261 14.2, RFC 3311 5.2)."""
+        offer = session_description(request)
+        if request.method == "UPDATE" and not offer:
+            dialog.refresh(request)
+            return [Answer(key, self._success(request, b""))]
+        if self.stage is Stage.INVITING or self._reoffer is not None:
+            return [self._busy(key, request)]
+        dialog.refresh(request)
+        # Whoever offers anew has our 2xx, even if its ACK was lost or overtaken (RFC 5407 3.1.5).
+        told = self._settled() if self._repeat else []
+        if self.stage is not Stage.CONFIRMED:
+            return [*told, self._reply(key, request, 481)]
+        self._reoffer = _Reoffer(key, request)
+        self._due[Timer.REOFFER] = now + REOFFER_SECONDS
+        trying = [Answer(key, respond(request, 100))] if request.method == "INVITE" else []
+        return [*told, *trying, Reoffered(offer)]
+
+    def _settled(self) -> list[Output]:
+        """The awaited ACK is here."""
+        self._stop_repeating()
+        if self.stage is not Stage.ANSWERED:
+            return []
+        self.stage = Stage.CONFIRMED
+        return [Confirmed()] if self._cause is None else self._bye(self._cause)
+
+    def _left(self, request: Request) -> list[Output]:
+        """Their BYE; crossing ours it is no news."""
+        told = [] if self._cause is not None or self.stage is Stage.LEAVING else [HungUp(_why(request))]
+        return [*self._finish(), *told]
+
+    def _bye(self, cause: int) -> list[Output]:
+        assert self.dialog is not None
+        self._cause = cause
+        self._stop_repeating()
+        outputs = self.refuse_reoffer(487, "", 0)
+        request, to = self.dialog.request("BYE", self._me, [("Reason", f"Q.850;cause={cause}")])
+        self.stage = Stage.LEAVING
+        return [*outputs, Ask(self._login.sign(request) if self._login else request, to)]
+
+    def _finish(self) -> list[Output]:
+        outputs = self.refuse_reoffer(487, "", 0)
+        self._stop_repeating()
+        self._due.clear()
+        self.stage = Stage.OVER
+        return outputs
+
+    def _await_ack(self, key: Key, response: Response, now: float) -> None:
+        self._repeat = _Repeat(key, response, self._timers.t1)
+        self._due[Timer.REPEAT] = now + self._timers.t1
+        self._due[Timer.ACK] = now + self._timers.timeout
+
+    def _stop_repeating(self) -> None:
+        self._repeat = None
+        self._due.pop(Timer.REPEAT, None)
+        self._due.pop(Timer.ACK, None)
+
+    def _take_reoffer(self) -> _Reoffer | None:
+        reoffer, self._reoffer = self._reoffer, None
+        self._due.pop(Timer.REOFFER, None)
+        return reoffer
+
+    def _success(self, request: Request, sdp: bytes) -> Response:
+        headers = [("Contact", str(self._contact)), ("Allow", ALLOW), ("Server", PRODUCT)]
+        headers += [SDP] if sdp else []
+        return respond(request, 200, to_tag=self.tag, headers=headers, body=sdp)
+
+    def _reply(self, key: Key, request: Request, status: int) -> Answer:
+        return Answer(key, respond(request, status, to_tag=self.tag, headers=[("Server", PRODUCT)]))
+
+    def _busy(self, key: Key, request: Request) -> Answer:
+        wait = str(int(self._me.fraction() * 11))
+        return Answer(key, respond(request, 500, to_tag=self.tag, headers=[("Retry-After", wait)]))
+
+    def _refusal(self, reoffer: _Reoffer, status: int, phrase: str) -> Answer:
+        return Answer(reoffer.key, respond(reoffer.request, status, phrase, to_tag=self.tag))
+
+
+def _why(request: Request) -> str:
+    reason = request.headers.get("Reason")
+    return f"{request.method} ({reason})" if reason else request.method

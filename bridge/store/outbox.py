@@ -1,0 +1,261 @@
+"""Calls and the promises they made to their portals: one `register` and one `finish` each, kept in this order.
+
+A promise is written in the transaction that gives rise to it and removed in the one that records its effect. The payload
+is the portal's business; nobody here reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ..calls.commands import Direction
+from ..calls.events import CallId
+from .tables import calls, outbox
+
+REGISTRATION_LOST = "its registration was set aside"
+
+
+class Kind(StrEnum):
+    REGISTER = "register"
+    FINISH = "finish"
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    SET_ASIDE = "set_aside"
+    """Can't be kept by trying again; waits for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """What a crash must not take with it."""
+
+    id: CallId
+    portal: str
+    user: int
+    direction: Direction
+    number: str
+    line: str
+    started: float
+    seen: float
+    """The bridge was alive with this call at this time."""
+    answered: float | None = None
+    answered_by: int | None = None
+    ended: float | None = None
+    status: str = ""
+    card: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    id: int
+    call: CallId
+    portal: str
+    kind: Kind
+    payload: Mapping[str, Any]
+    attempts: int
+    first_sent: float | None
+    """When it was first sent without us learning the outcome; None while we know that it was not carried out."""
+    state: State
+    last_error: str
+    card: str
+    """The call's CALL_ID, "" until it is registered."""
+    ended: bool
+    """The call is over."""
+
+
+class Outbox:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    # ---- promising
+
+    async def register(self, record: CallRecord, payload: Mapping[str, Any], now: float) -> bool:
+        """The call and its first promise; False when the call is known already."""
+        try:
+            async with self._engine.begin() as connection:
+                row = {name: getattr(record, name) for name in CallRecord.__slots__}
+                await connection.execute(insert(calls).values(**row | {"direction": record.direction.value}))
+                await self._promise(connection, record.id, record.portal, Kind.REGISTER, payload, now)
+        except IntegrityError:
+            return False
+        return True
+
+    async def answer(self, call: CallId, user: int, answered: float) -> None:
+        """The first answer of a living call; a later one changes nothing."""
+        first = and_(calls.c.id == call, calls.c.answered.is_(None), calls.c.ended.is_(None))
+        seen = case((calls.c.seen < answered, answered), else_=calls.c.seen)
+        async with self._engine.begin() as connection:
+            values = {"answered": answered, "answered_by": user, "seen": seen}
+            await connection.execute(update(calls).where(first).values(**values))
+
+    async def finish(
+        self, call: CallId, payload: Mapping[str, Any], *, status: str, ended: float, now: float
+    ) -> str | None:
+        """The end of a living call and its last promise. The portal that has to hear it, None when nothing was alive."""
+        alive = and_(calls.c.id == call, calls.c.ended.is_(None))
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(update(calls).where(alive).values(ended=ended, status=status))
+            if changed.rowcount == 0:
+                return None
+            portal = str(await connection.scalar(select(calls.c.portal).where(calls.c.id == call)))
+            lost = and_(outbox.c.call == call, outbox.c.state == State.SET_ASIDE)
+            aside = await connection.scalar(select(func.count()).select_from(outbox).where(lost))
+            await self._promise(connection, call, portal, Kind.FINISH, payload, now, lost=bool(aside))
+            return portal
+
+    async def _promise(
+        self,
+        connection: AsyncConnection,
+        call: CallId,
+        portal: str,
+        kind: Kind,
+        payload: Mapping[str, Any],
+        now: float,
+        *,
+        lost: bool = False,
+    ) -> None:
+        await connection.execute(
+            insert(outbox).values(
+                call=call,
+                portal=portal,
+                kind=kind,
+                payload=json.dumps(payload),
+                attempts=0,
+                next_at=now,
+                last_error=REGISTRATION_LOST if lost else "",
+                state=State.SET_ASIDE if lost else State.PENDING,
+            )
+        )
+
+    # ---- keeping
+
+    async def due(self, portal: str, now: float, limit: int, busy: Collection[int] = ()) -> list[Promise]:
+        """What can be kept now: registers before finishes, a finish only once its call has a CALL_ID."""
+        query = _promises().where(self._open(portal, busy), outbox.c.next_at <= now)
+        rank = case((outbox.c.kind == Kind.REGISTER, 0), else_=1)
+        async with self._engine.begin() as connection:
+            rows = await connection.execute(query.order_by(rank, outbox.c.next_at, outbox.c.id).limit(limit))
+            return [_promise(row) for row in rows.mappings()]
+
+    async def next_at(self, portal: str, busy: Collection[int] = ()) -> float | None:
+        """When the next promise falls due, None when there is none."""
+        query = select(func.min(outbox.c.next_at)).select_from(outbox.join(calls)).where(self._open(portal, busy))
+        async with self._engine.begin() as connection:
+            found = await connection.scalar(query)
+        return None if found is None else float(found)
+
+    async def waiting_portals(self) -> list[str]:
+        async with self._engine.begin() as connection:
+            rows = await connection.execute(select(outbox.c.portal).where(outbox.c.state == State.PENDING).distinct())
+            return [str(portal) for (portal,) in rows]
+
+    async def sending(self, promise: Promise, now: float) -> None:
+        """From now on the outcome is unknown, whatever happens to us."""
+        values = {"attempts": outbox.c.attempts + 1, "first_sent": func.coalesce(outbox.c.first_sent, now)}
+        await self._change(promise, values)
+
+    async def registered(self, promise: Promise, card: str) -> bool:
+        """The portal's CALL_ID is known, the promise is kept. True while the call lives."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(calls).where(calls.c.id == promise.call).values(card=card))
+            await connection.execute(delete(outbox).where(outbox.c.id == promise.id))
+            ended = await connection.execute(select(calls.c.ended).where(calls.c.id == promise.call))
+            row = ended.first()
+        return row is not None and row[0] is None
+
+    async def kept(self, promise: Promise) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(outbox).where(outbox.c.id == promise.id))
+
+    async def postpone(self, promise: Promise, next_at: float, error: str, *, untouched: bool) -> None:
+        """Try again later. `untouched`: the portal certainly did not carry it out, so what was known before still holds."""
+        values: dict[str, Any] = {"next_at": next_at, "last_error": error}
+        if untouched:
+            values["first_sent"] = promise.first_sent
+        await self._change(promise, values)
+
+    async def set_aside(self, promise: Promise, error: str) -> None:
+        """Out of the way, for a person to look at; a finish that waits for this registration goes with it."""
+        async with self._engine.begin() as connection:
+            # The row lock orders this against a `finish` of the same call on another connection.
+            await connection.execute(select(calls.c.id).where(calls.c.id == promise.call).with_for_update())
+            aside = {"state": State.SET_ASIDE, "last_error": error}
+            await connection.execute(update(outbox).where(outbox.c.id == promise.id).values(**aside))
+            if promise.kind is Kind.REGISTER:
+                rest = and_(outbox.c.call == promise.call, outbox.c.id != promise.id)
+                await connection.execute(update(outbox).where(rest).values(**aside | {"last_error": REGISTRATION_LOST}))
+
+    async def aside(self, limit: int = 100) -> list[Promise]:
+        """What a person should look at, oldest first."""
+        query = _promises().where(outbox.c.state == State.SET_ASIDE).order_by(outbox.c.id).limit(limit)
+        async with self._engine.begin() as connection:
+            return [_promise(row) for row in (await connection.execute(query)).mappings()]
+
+    async def _change(self, promise: Promise, values: Mapping[str, Any]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(update(outbox).where(outbox.c.id == promise.id).values(**values))
+
+    @staticmethod
+    def _open(portal: str, busy: Collection[int]) -> ColumnElement[bool]:
+        possible = or_(outbox.c.kind == Kind.REGISTER, calls.c.card != "")
+        return and_(outbox.c.portal == portal, outbox.c.state == State.PENDING, outbox.c.id.not_in(busy), possible)
+
+    # ---- surviving
+
+    async def touch(self, now: float) -> None:
+        """All living calls were alive at this moment."""
+        async with self._engine.begin() as connection:
+            await connection.execute(update(calls).where(calls.c.ended.is_(None)).values(seen=now))
+
+    async def unfinished(self) -> list[CallRecord]:
+        """The calls that nobody ended."""
+        async with self._engine.begin() as connection:
+            rows = await connection.execute(select(calls).where(calls.c.ended.is_(None)).order_by(calls.c.started))
+            return [_record(row) for row in rows.mappings()]
+
+    async def call(self, call: CallId) -> CallRecord | None:
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(select(calls).where(calls.c.id == call))).mappings().first()
+        return None if row is None else _record(row)
+
+    async def prune(self, before: float) -> int:
+        """Forget calls that ended before this time. The number of promises that went unkept with them."""
+        old = select(calls.c.id).where(calls.c.ended < before)
+        async with self._engine.begin() as connection:
+            unkept = await connection.execute(delete(outbox).where(outbox.c.call.in_(old)))
+            await connection.execute(delete(calls).where(calls.c.ended < before))
+        return unkept.rowcount
+
+
+def _promises() -> Any:
+    return select(outbox, calls.c.card, calls.c.ended).select_from(outbox.join(calls))
+
+
+def _promise(row: Mapping[Any, Any]) -> Promise:
+    return Promise(
+        id=row["id"],
+        call=CallId(row["call"]),
+        portal=row["portal"],
+        kind=Kind(row["kind"]),
+        payload=json.loads(row["payload"]),
+        attempts=row["attempts"],
+        first_sent=row["first_sent"],
+        state=State(row["state"]),
+        last_error=row["last_error"],
+        card=row["card"],
+        ended=row["ended"] is not None,
+    )
+
+
+def _record(row: Mapping[Any, Any]) -> CallRecord:
+    fields = {str(name): value for name, value in row.items()}
+    return CallRecord(**fields | {"id": CallId(fields["id"]), "direction": Direction(fields["direction"])})

@@ -1,0 +1,114 @@
+"""Parts that tests share: a PBX, a browser, a bridge; and what becomes of a test whose parts are missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from .rig.asterisk import Asterisk, is_unpacked
+from .rig.chromium import Chromium, find_chromium
+from .rig.process import BridgeProcess
+
+PARTS: dict[str, tuple[Callable[[], object], str]] = {
+    "asterisk": (is_unpacked, "Asterisk is not unpacked: run make asterisk (on a Debian, amd64)"),
+    "chromium": (find_chromium, "Chromium is not installed: Debian package chromium"),
+    "baresip": (lambda: shutil.which("baresip"), "baresip is not installed: Debian package baresip-core"),
+    "sipp": (lambda: shutil.which("sipp"), "sipp is not installed: Debian package sip-tester"),
+}
+
+
+class HasLog(Protocol):
+    """Something whose last words help to understand a failure."""
+
+    def log_tail(self) -> str: ...
+
+
+EVIDENCE: pytest.StashKey[list[HasLog]] = pytest.StashKey()
+
+
+def needs(*parts: str) -> None:
+    """Skips the test, saying what to install, unless all of these parts are on this machine."""
+    for part in parts:
+        is_there, remedy = PARTS[part]
+        if not is_there():
+            pytest.skip(remedy)
+
+
+def is_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under CI=true a skipped test has failed; a failed one shows the last words of the processes it used."""
+    report = yield
+    if report.skipped and is_ci() and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"CI=true forbids to skip: {reason}"
+    if report.failed:
+        used: list[HasLog] = item.stash.get(EVIDENCE, [])
+        for number, part in enumerate(used, 1):
+            report.sections.append((f"log of {type(part).__name__} {number}", part.log_tail()))
+    return report
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> list[HasLog]:
+    """Things whose log a failure of this test should show."""
+    node: pytest.Item = request.node
+    return node.stash.setdefault(EVIDENCE, [])
+
+
+@pytest.fixture(scope="session")
+def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
+    needs("asterisk")
+    with Asterisk(tmp_path_factory.mktemp("asterisk")) as asterisk:
+        yield asterisk
+
+
+@pytest.fixture
+def asterisk(pbx: Asterisk, evidence: list[HasLog]) -> Asterisk:
+    """The PBX that all tests share; each test hangs up what it called."""
+    evidence.append(pbx)
+    return pbx
+
+
+@pytest.fixture
+async def browsers() -> AsyncIterator[Callable[..., Any]]:
+    """Starts browsers (arguments as of Chromium) that are closed after the test."""
+    needs("chromium")
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Chromium:
+            return await stack.enter_async_context(Chromium(**settings))
+
+        yield start
+
+
+@pytest.fixture
+async def chromium(browsers: Callable[..., Any]) -> Chromium:
+    browser: Chromium = await browsers()
+    return browser
+
+
+@pytest.fixture
+async def bridges(tmp_path: Path, evidence: list[HasLog]) -> AsyncIterator[Callable[..., Any]]:
+    """Starts bridges (arguments as of BridgeProcess) that are ended after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(settings: dict[str, Any], secrets: dict[str, str]) -> BridgeProcess:
+            directory = tmp_path / f"bridge-{len(evidence)}"
+            bridge = BridgeProcess(directory, settings=settings, secrets=secrets)
+            evidence.append(bridge)
+            return await stack.enter_async_context(bridge)
+
+        yield start

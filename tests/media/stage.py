@@ -1,0 +1,233 @@
+"""Stage for the voice room's tests: a page made of aiortc, a PBX that is a plain UDP socket, and the room's mailbox."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import aioice.ice
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from bridge import config
+from bridge.calls.commands import ConnectBrowser, JoinMedia
+from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
+from bridge.media.conversation import Patience
+from bridge.media.session import Voice
+
+CALL = CallId("call-1")
+TAB = TabId("tab-1")
+SOON = 5.0
+"""Seconds after which a test that waits has failed."""
+
+ENCODINGS = {"PCMU": "PCMU/8000", "PCMA": "PCMA/8000", "G722": "G722/8000", "opus": "opus/48000/2"}
+PBX_TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9, "opus": 107}
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True)
+class Packet:
+    payload_type: int
+    marker: bool
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+    @classmethod
+    def read(cls, raw: bytes) -> Packet:
+        first, second, sequence, timestamp, ssrc = struct.unpack_from("!BBHII", raw)
+        assert first == 0x80, "no extension, CSRC or padding may be left"
+        return cls(second & 0x7F, second > 127, sequence, timestamp, ssrc, raw[12:])
+
+
+def rtp(payload_type: int, sequence: int, timestamp: int, payload: bytes, ssrc: int = 0x1234) -> bytes:
+    return struct.pack("!BBHII", 0x80, payload_type, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + payload
+
+
+def pbx_offer(port: int, *codecs: str, host: str = "127.0.0.1", direction: str = "sendrecv", version: int = 1) -> bytes:
+    types = " ".join(str(PBX_TYPES[codec]) for codec in codecs)
+    maps = [f"a=rtpmap:{PBX_TYPES[codec]} {ENCODINGS[codec]}" for codec in codecs]
+    lines = ["v=0", f"o=- 77 {version} IN IP4 {host}", "s=pbx", f"c=IN IP4 {host}", "t=0 0"]
+    lines += [f"m=audio {port} RTP/AVP {types} 101", *maps, "a=rtpmap:101 telephone-event/8000", f"a={direction}"]
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def port_of(sdp: bytes) -> int:
+    return int(next(line for line in sdp.decode().splitlines() if line.startswith("m=audio")).split()[1])
+
+
+class Mailbox:
+    """What the room posts."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+
+    def post(self, event: Event) -> None:
+        self._queue.put_nowait(event)
+
+    async def next(self, kind: type[E]) -> E:
+        event = await asyncio.wait_for(self._queue.get(), SOON)
+        assert isinstance(event, kind), event
+        return event
+
+    @property
+    def empty(self) -> bool:
+        return self._queue.empty()
+
+
+class Pbx(asyncio.DatagramProtocol):
+    """A plain RTP socket."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[bytes] = asyncio.Queue()
+        self.transport: asyncio.DatagramTransport
+        self.bridge: tuple[str, int] = ("127.0.0.1", 0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
+        self.heard.put_nowait(data)
+
+    @property
+    def port(self) -> int:
+        port: int = self.transport.get_extra_info("sockname")[1]
+        return port
+
+    def send(self, packet: bytes) -> None:
+        self.transport.sendto(packet, self.bridge)
+
+    async def next(self) -> Packet:
+        return Packet.read(await asyncio.wait_for(self.heard.get(), SOON))
+
+    async def next_with(self, payload: bytes) -> Packet:
+        """The next packet with this payload, whatever silence comes before it."""
+        while True:
+            packet = await self.next()
+            if packet.payload == payload:
+                return packet
+
+
+@asynccontextmanager
+async def pbx_socket(host: str = "127.0.0.1") -> AsyncIterator[Pbx]:
+    loop = asyncio.get_running_loop()
+    transport, pbx = await loop.create_datagram_endpoint(Pbx, local_addr=(host, 0))
+    try:
+        yield pbx
+    finally:
+        transport.close()
+
+
+class Page:
+    """A browser: aiortc's whole peer connection, with raw RTP instead of its encoder and decoder."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[bytes] = asyncio.Queue()
+        self.sequence, self.timestamp = 65_530, 2**32 - 320
+        self.payload_type = -1
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._pc.addTransceiver("audio", direction="sendrecv")
+        self._transport = self._pc.getTransceivers()[0].sender.transport
+        self._transport._handle_rtp_data = self._keep  # type: ignore[method-assign]  # before it would be decoded
+
+    async def _keep(self, data: bytes, arrival_time_ms: int) -> None:
+        self.heard.put_nowait(data)
+
+    async def offer(self) -> str:
+        await self._pc.setLocalDescription(await self._pc.createOffer())
+        sdp: str = self._pc.localDescription.sdp
+        return sdp
+
+    async def accept(self, answer: str) -> None:
+        self.payload_type = int(next(x for x in answer.splitlines() if x.startswith("m=audio")).split()[3])
+        connected = asyncio.Event()
+
+        def changed() -> None:
+            if self._transport.state == "connected":
+                connected.set()
+
+        self._transport.on("statechange", changed)
+        await self._pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        changed()
+        await asyncio.wait_for(connected.wait(), SOON)
+
+    async def send_raw(self, packet: bytes) -> None:
+        await self._transport._send_rtp(packet)
+
+    async def say(self, payload: bytes, step: int = 160) -> None:
+        self.sequence += 1
+        self.timestamp += step
+        await self.send_raw(rtp(self.payload_type, self.sequence, self.timestamp, payload, 0xABCD))
+
+    async def next(self) -> Packet:
+        return Packet.read(await asyncio.wait_for(self.heard.get(), SOON))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        pair = self._transport.transport._connection._nominated[1]
+        return pair.local_addr[0], pair.local_addr[1]
+
+    async def vanish(self) -> None:
+        """Stop without a word, as a killed renderer does."""
+        await self._transport.transport.stop()
+        await self._pc.close()
+
+    async def close(self) -> None:
+        await self._pc.close()
+
+
+@dataclass
+class Stage:
+    voice: Voice
+    mail: Mailbox
+    pbx: Pbx
+    pages: list[Page]
+
+    def offer(self, *codecs: str) -> bytes:
+        return pbx_offer(self.pbx.port, *(codecs or ("PCMU",)))
+
+    async def connect(self, tab: TabId = TAB, *codecs: str, call: CallId = CALL) -> Page:
+        """A page whose leg is up."""
+        page = Page()
+        self.pages.append(page)
+        sdp = await page.offer()
+        await self.voice.perform(
+            ConnectBrowser(call=call, tab=tab, offer="o-1", sdp=sdp, pbx_offer=self.offer(*codecs))
+        )
+        answered = await self.mail.next(BrowserAnswered)
+        assert (answered.call, answered.tab, answered.offer) == (call, tab, "o-1")
+        await page.accept(answered.sdp)
+        return page
+
+    async def join(self, page: Page, tab: TabId = TAB, *, call: CallId = CALL, first: bytes = b"first") -> MediaReady:
+        """Join a page that speaks; its first packet has arrived at the PBX then."""
+        await self.voice.perform(JoinMedia(call=call, tab=tab))
+        await page.say(first)
+        ready = await self.mail.next(MediaReady)
+        assert (ready.call, ready.tab) == (call, tab)
+        self.pbx.bridge = "127.0.0.1", port_of(ready.sdp)
+        return ready
+
+
+@asynccontextmanager
+async def stage(patience: Patience | None = None) -> AsyncIterator[Stage]:
+    """A running room on free ports of the loopback."""
+    mail = Mailbox()
+    media = config.Media(browser_port=0, pbx_ports=(22_000, 23_999))
+    voice = Voice(media=media, codecs=("PCMU", "PCMA", "G722", "opus"), post=mail.post, patience=patience)
+    found, aioice.ice.get_host_addresses = aioice.ice.get_host_addresses, lambda **_: ["127.0.0.1"]
+    try:
+        async with pbx_socket() as pbx, voice.running():
+            here = Stage(voice, mail, pbx, [])
+            try:
+                yield here
+            finally:
+                for page in here.pages:
+                    await page.close()
+    finally:
+        aioice.ice.get_host_addresses = found

@@ -1,0 +1,131 @@
+"""Where the PBX's voice may come from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bridge.media.poller import Poller
+from bridge.media.relay import BUFFER_BYTES
+from bridge.media.rtp import LATCH_PACKETS, PbxLeg, PortPairs, PortsExhaustedError
+
+from .stage import SOON, Pbx, pbx_socket, rtp
+
+VALID = 8
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.buffer = bytearray(BUFFER_BYTES)
+        self.payloads: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def voice(self, length: int, now: float) -> None:
+        self.payloads.put_nowait(bytes(self.buffer[12:length]))
+
+    async def next(self) -> bytes:
+        return await asyncio.wait_for(self.payloads.get(), SOON)
+
+
+@pytest.fixture
+async def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def leg(heard: Heard) -> AsyncIterator[PbxLeg]:
+    poller = Poller()
+    leg = PbxLeg(PortPairs("127.0.0.1", (24_000, 24_999)), heard.buffer, poller, voice=heard.voice)
+    yield leg
+    leg.close()
+    poller.close()
+
+
+def say(pbx: Pbx, leg: PbxLeg, payload: bytes, payload_type: int = VALID) -> None:
+    pbx.transport.sendto(rtp(payload_type, 1, 1, payload), leg.address)
+
+
+async def test_rtp_has_an_even_port_and_holds_the_next(leg: PbxLeg) -> None:
+    assert leg.address[1] % 2 == 0
+    assert leg._rtcp.getsockname()[1] == leg.address[1] + 1
+
+
+async def test_only_the_announced_address_is_heard(leg: PbxLeg, heard: Heard) -> None:
+    async with pbx_socket() as pbx, pbx_socket("127.0.0.2") as stranger:
+        leg.follow(("127.0.0.1", pbx.port), VALID)
+        for _ in range(2 * LATCH_PACKETS):
+            say(stranger, leg, b"stranger")
+        say(pbx, leg, b"pbx")
+        assert await heard.next() == b"pbx"
+        assert leg.remote == ("127.0.0.1", pbx.port)
+        assert leg.strange == 2 * LATCH_PACKETS
+
+
+async def test_another_port_of_the_announced_host_is_believed_after_some_valid_packets_and_then_stays(
+    leg: PbxLeg, heard: Heard
+) -> None:
+    async with pbx_socket() as pbx, pbx_socket() as rival:
+        leg.follow(("127.0.0.1", 9), VALID)
+        for number in range(LATCH_PACKETS + 1):
+            say(pbx, leg, b"%d" % number)
+        assert await heard.next() == b"%d" % (LATCH_PACKETS - 1)
+        assert leg.remote == ("127.0.0.1", pbx.port)
+        for _ in range(2 * LATCH_PACKETS):
+            say(rival, leg, b"rival")
+        say(pbx, leg, b"still me")
+        assert [await heard.next(), await heard.next()] == [b"%d" % LATCH_PACKETS, b"still me"]
+
+
+async def test_another_port_with_the_wrong_payload_type_is_never_believed(leg: PbxLeg, heard: Heard) -> None:
+    async with pbx_socket() as pbx, pbx_socket() as other:
+        leg.follow(("127.0.0.1", pbx.port), VALID)
+        for _ in range(2 * LATCH_PACKETS):
+            say(other, leg, b"other", payload_type=18)
+        say(pbx, leg, b"pbx")
+        assert await heard.next() == b"pbx"
+
+
+async def test_a_new_announcement_moves_the_voice(leg: PbxLeg, heard: Heard) -> None:
+    async with pbx_socket() as old, pbx_socket() as new:
+        leg.follow(("127.0.0.1", old.port), VALID)
+        say(old, leg, b"old")
+        assert await heard.next() == b"old"
+        leg.follow(("127.0.0.1", new.port), VALID)
+        say(new, leg, b"new")
+        assert await heard.next() == b"new"
+        say(old, leg, b"old again")
+        say(new, leg, b"new again")
+        assert await heard.next() == b"new again"
+
+
+async def test_telephone_events_count_as_life_and_are_not_voice(leg: PbxLeg, heard: Heard) -> None:
+    async with pbx_socket() as pbx:
+        leg.follow(("127.0.0.1", pbx.port), VALID)
+        say(pbx, leg, b"\x05\x0a\x00\xa0", payload_type=101)
+        say(pbx, leg, b"voice")
+        assert await heard.next() == b"voice"
+        assert leg.received == 2
+
+
+async def test_junk_is_counted_and_harms_nothing(leg: PbxLeg, heard: Heard) -> None:
+    async with pbx_socket() as pbx:
+        leg.follow(("127.0.0.1", pbx.port), VALID)
+        for junk in (b"", b"x", b"\0" * 40, b"\x80" * 12, b"\xff" * 1500):
+            pbx.transport.sendto(junk, leg.address)
+        say(pbx, leg, b"voice")
+        assert await heard.next() == b"voice"
+
+
+def test_ports_run_out_with_a_clear_error_and_come_back() -> None:
+    ports = PortPairs("127.0.0.1", (25_001, 25_005))
+    pairs = [ports.bind(), ports.bind()]
+    assert [rtp.getsockname()[1] for rtp, _ in pairs] == [25_002, 25_004]
+    with pytest.raises(PortsExhaustedError, match=r"media\.pbx_ports"):
+        ports.bind()
+    for sock in pairs[0]:
+        sock.close()
+    again = ports.bind()
+    for sock in (*pairs[1], *again):
+        sock.close()
+    assert again[0].fileno() == -1

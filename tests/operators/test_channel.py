@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bridge.calls import events as on
+from bridge.calls.commands import RingOperators, SendMediaAnswer
+from bridge.calls.events import CallId, TabId
+from bridge.errors import NetworkError, RefusedError, TicketError
+from bridge.operators.channel import MAX_EXCESS, MAX_TABS, MESSAGE_BYTES
+from bridge.tickets import SessionTicket
+
+from .rig import ANNA, BORIS, CALL, PATIENCE, RefusedToConnectError, operator, page_ticket, ringing, room, show
+
+FOREIGN = SessionTicket(member_id="m2", portal="other", user=1, name="Anna")
+
+
+def calls_of(state: dict[str, Any]) -> list[str]:
+    return [call["id"] for call in state["calls"]]
+
+
+# ---- coming in
+
+
+async def test_a_page_is_welcomed_then_shown_the_state() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        welcome = await page.next("welcome")
+        assert (welcome["user"], welcome["name"]) == (1, "Anna")
+        assert rig.seal.open(SessionTicket, welcome["session"], rig.now) == ANNA
+        assert await page.next("state") == {"lead": True, "calls": []}
+        assert page.order[:3] == ["connect", "welcome", "state"]
+        assert rig.channel.online() == {operator(ANNA)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "refusal"),
+    [
+        (RefusedError("no"), "not-an-operator"),
+        (NetworkError("down"), "portal-unreachable"),
+        (TicketError("stale", expired=True), "ticket-expired"),
+        (TicketError("foreign domain"), "ticket-invalid"),
+    ],
+)
+async def test_a_page_whose_user_the_portal_does_not_name_is_refused_with_a_sentence(
+    answer: Exception, refusal: str
+) -> None:
+    async with room() as rig:
+        rig.users["1"] = answer
+        with pytest.raises(RefusedToConnectError) as refused:
+            await rig.page("t1")
+        (error,) = refused.value.args
+        assert error["message"] == refusal
+        assert error["data"]["text"].endswith(".")
+        assert not rig.channel.online()
+
+
+async def test_a_forged_ticket_is_refused_without_asking_the_portal() -> None:
+    async with room() as rig:
+        session = rig.seal.seal(ANNA, rig.now)
+        with pytest.raises(RefusedToConnectError, match="ticket-invalid"):
+            await rig.page("t1", ticket="gAAAA-forged", session=session)
+        with pytest.raises(RefusedToConnectError, match="ticket-invalid"):
+            await rig.page("t1", ticket=session)
+        assert not rig.asked
+
+
+async def test_an_expired_page_ticket_is_good_only_together_with_a_session_of_the_same_portal() -> None:
+    async with room() as rig:
+        old = rig.seal.seal(page_ticket(), rig.now - 3600)
+        with pytest.raises(RefusedToConnectError, match="ticket-expired"):
+            await rig.page("t1", ticket=old)
+        with pytest.raises(RefusedToConnectError, match="ticket-expired"):
+            await rig.page("t1", ticket=old, session=rig.seal.seal(FOREIGN, rig.now))
+        page = await rig.page("t1", ticket=old, session=rig.seal.seal(ANNA, rig.now))
+        await page.next("welcome")
+        assert not rig.asked
+
+
+async def test_a_session_attaches_at_once_while_the_portal_is_down() -> None:
+    async with room() as rig:
+        rig.users["1"] = NetworkError("down")
+        page = await rig.page("t1", session=rig.seal.seal(ANNA, rig.now))
+        await page.next("welcome")
+        assert (await page.say("renew"))["ok"]
+        assert len(rig.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [BORIS, RefusedError("no such user")])
+async def test_a_session_that_the_portal_contradicts_is_disconnected(answer: Any) -> None:
+    async with room() as rig:
+        rig.users["1"] = answer
+        page = await rig.page("t1", session=rig.seal.seal(ANNA, rig.now))
+        await asyncio.wait_for(page.gone.wait(), PATIENCE)
+        assert not rig.channel.online()
+
+
+async def test_a_session_of_another_portal_counts_for_nothing() -> None:
+    async with room() as rig:
+        page = await rig.page("t1", session=rig.seal.seal(FOREIGN, rig.now))
+        await page.next("welcome")
+        assert rig.channel.online() == {operator(ANNA)}
+
+
+@pytest.mark.parametrize("hello", [None, "hello", {"ticket": "x"}, {"tab": "no spaces please"}, {"page": "robot"}])
+async def test_a_malformed_hello_is_refused_as_a_bad_message(hello: Any) -> None:
+    async with room() as rig:
+        if isinstance(hello, dict) and "ticket" not in hello:
+            hello = rig.hello("t1") | hello
+        with pytest.raises(RefusedToConnectError, match="bad-message"):
+            await rig.page_with("t1", hello)
+
+
+async def test_a_tab_of_somebody_else_can_not_be_taken_over() -> None:
+    async with room() as rig:
+        await rig.page("t1")
+        with pytest.raises(RefusedToConnectError, match="bad-message"):
+            await rig.page("t1", BORIS)
+        assert rig.channel.online() == {operator(ANNA)}
+
+
+async def test_one_operator_can_not_fill_the_room() -> None:
+    async with room() as rig:
+        for number in range(MAX_TABS):
+            await rig.page(f"t{number}")
+        with pytest.raises(RefusedToConnectError, match="busy"):
+            await rig.page("one-more")
+        await rig.page("t0")  # a reconnect is no new page
+        await rig.page("b1", BORIS)
+
+
+async def test_polling_is_not_spoken_and_deflate_not_negotiated() -> None:
+    async with room() as rig, aiohttp.ClientSession() as http:
+        async with http.get(f"{rig.url}socket.io/?EIO=4&transport=polling") as answer:
+            assert answer.status == 400
+        async with http.ws_connect(f"{rig.url}socket.io/?EIO=4&transport=websocket", compress=15) as socket:
+            assert socket.compress == 0
+
+
+async def test_an_oversized_message_costs_the_page_its_connection_only() -> None:
+    async with room() as rig:
+        page, other = await rig.page("t1"), await rig.page("t2")
+        await page.client.emit("offer", {"call": "c", "offer": "o", "sdp": "x" * MESSAGE_BYTES})
+        await asyncio.wait_for(page.gone.wait(), PATIENCE)
+        assert (await other.say("renew"))["ok"]
+
+
+# ---- a call on the pages
+
+
+async def test_every_page_shows_the_call_and_only_the_lead_sounds() -> None:
+    async with room() as rig:
+        first, second = await rig.page("t1"), await rig.page("t2", browser="browser-2")
+        phone = await rig.page("p1", page="phone")
+        await rig.channel.perform(show(ringing()))
+        shown = [await page.until(lambda state: bool(state["calls"])) for page in (first, second, phone)]
+        assert [state["lead"] for state in shown] == [False, True, False]
+        assert [state["calls"][0]["sound"] for state in shown] == [False, True, False]
+        assert shown[0]["calls"][0]["number"] == "+74951234567"
+
+
+async def test_a_page_that_comes_later_or_back_is_right_after_one_state() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing()))
+        await page.until(lambda state: bool(state["calls"]))
+        await rig.channel.perform(
+            show(ringing(state="talking", answered_by=operator(ANNA), voice=TabId("t1"), answered=rig.now - 7))
+        )
+        back = await rig.page("t1")
+        (call,) = (await back.next("state"))["calls"]
+        assert (call["state"], call["voice"], call["talkSeconds"], call["sound"]) == ("talking", "t1", 7.0, True)
+        late = await rig.page("t2", browser="browser-2")
+        (call,) = (await late.next("state"))["calls"]
+        assert (call["sound"], call["elsewhere"]) == (False, True)
+
+
+async def test_an_ended_call_is_shown_once() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing()))
+        await rig.channel.perform(show(ringing(state="ended", ending="caller-gave-up")))
+        last = await page.until(lambda state: any(call["ended"] for call in state["calls"]))
+        assert last["calls"][0]["ended"] == "caller-gave-up"
+        await rig.page("t2")
+        assert (await page.next("state"))["calls"] == []
+        assert (await page.say("answer", {"call": CALL}))["error"] == "This call has already ended."
+
+
+async def test_a_colleague_who_declines_loses_the_call_and_the_others_keep_it() -> None:
+    async with room() as rig:
+        anna, boris = await rig.page("a1"), await rig.page("b1", BORIS)
+        await rig.channel.perform(show(ringing(), ANNA, BORIS))
+        await rig.channel.perform(show(ringing(state="ended", ending="declined"), ANNA))
+        await anna.until(lambda state: any(call["ended"] == "declined" for call in state["calls"]))
+        assert not (await anna.say("answer", {"call": CALL}))["ok"]
+        assert (await boris.say("answer", {"call": CALL}))["ok"]
+
+
+async def test_the_application_is_opened_once_on_the_lead_whatever_comes_and_goes() -> None:
+    async with room() as rig:
+        first, second = await rig.page("t1"), await rig.page("t2")
+        await rig.channel.perform(RingOperators(call=CALL, operators=(operator(ANNA),)))
+        await rig.channel.perform(show(ringing()))
+        assert await second.next("open") == {
+            "call": CALL, "number": "+74951234567", "name": "Vera", "line": "100", "width": 520,
+        }  # fmt: skip
+        await second.vanish()
+        await first.until(lambda state: state["lead"])
+        await rig.channel.perform(RingOperators(call=CALL, operators=(operator(ANNA),)))
+        back = await rig.page("t2")
+        await back.next("state")
+        await back.say("renew")
+        await first.say("renew")
+        assert first.waiting("open") == back.waiting("open") == 0
+
+
+async def test_the_application_opens_on_a_page_that_comes_while_it_rings() -> None:
+    async with room() as rig:
+        await rig.channel.perform(RingOperators(call=CALL, operators=(operator(ANNA),)))
+        await rig.channel.perform(show(ringing()))
+        page = await rig.page("t1")
+        assert (await page.next("open"))["call"] == CALL
+
+
+async def test_a_media_answer_reaches_the_page_that_offered() -> None:
+    async with room() as rig:
+        page, other = await rig.page("t1"), await rig.page("t2")
+        await rig.channel.perform(show(ringing()))
+        assert (await page.say("offer", {"call": CALL, "offer": "o1", "sdp": "v=0"}))["ok"]
+        assert await rig.event() == on.MediaOffered(
+            call=CALL, operator=operator(ANNA), tab=TabId("t1"), offer="o1", sdp="v=0"
+        )
+        await rig.channel.perform(SendMediaAnswer(call=CALL, tab=TabId("t1"), offer="o1", sdp="v=1"))
+        assert await page.next("mediaAnswer") == {"call": CALL, "offer": "o1", "sdp": "v=1"}
+        await rig.channel.perform(SendMediaAnswer(call=CallId("gone"), tab=TabId("t2"), offer="o1", sdp="v=1"))
+        await other.say("renew")
+        assert other.waiting("mediaAnswer") == 0
+
+
+# ---- what the operator does
+
+
+async def test_the_page_that_is_clicked_speaks_and_leads() -> None:
+    async with room() as rig:
+        first, second = await rig.page("t1"), await rig.page("t2", browser="browser-2")
+        await rig.channel.perform(show(ringing()))
+        await second.until(lambda state: state["lead"] and bool(state["calls"]))
+        assert (await first.say("answer", {"call": CALL}))["ok"]
+        assert await rig.event() == on.OperatorAnswered(
+            call=CALL, operator=operator(ANNA), tab=TabId("t1"), voice=TabId("t1")
+        )
+        state = await first.until(lambda state: state["lead"] and bool(state["calls"]))
+        assert state["calls"][0]["sound"]
+        await second.until(lambda state: not state["lead"])
+
+
+async def test_a_phone_page_lets_the_worker_of_its_own_browser_speak() -> None:
+    async with room() as rig:
+        await rig.page("t1")
+        await rig.page("t2", browser="browser-2")
+        phone = await rig.page("p1", page="phone", browser="browser-1")
+        await rig.channel.perform(show(ringing()))
+        assert (await phone.say("answer", {"call": CALL}))["ok"]
+        answered = await rig.event()
+        assert isinstance(answered, on.OperatorAnswered)
+        assert (answered.tab, answered.voice) == ("p1", "t1")
+
+
+async def test_a_phone_page_alone_is_told_why_it_can_not_answer() -> None:
+    async with room() as rig:
+        phone = await rig.page("p1", page="phone")
+        await rig.channel.perform(show(ringing()))
+        answer = await phone.say("answer", {"call": CALL})
+        assert not answer["ok"]
+        assert "open one" in answer["error"]
+        assert rig.channel.online() == frozenset()
+
+
+async def test_buttons_become_events() -> None:
+    clicks: list[tuple[str, dict[str, Any]]] = [
+        ("decline", {}),
+        ("hangUp", {}),
+        ("mute", {"muted": True}),
+        ("voiceFailed", {"why": "denied"}),
+    ]
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing()))
+        for event, more in clicks:
+            assert (await page.say(event, {"call": CALL, **more}))["ok"]
+        anna = operator(ANNA)
+        assert [await rig.event() for _ in clicks] == [
+            on.OperatorDeclined(call=CALL, operator=anna),
+            on.OperatorHungUp(call=CALL, operator=anna),
+            on.OperatorMuted(call=CALL, operator=anna, muted=True),
+            on.VoiceFailed(call=CALL, operator=anna, tab=TabId("t1"), why="denied"),
+        ]
+
+
+async def test_a_call_that_is_answered_by_a_colleague_can_not_be_answered_again() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing(state="joining", answered_by=operator(BORIS)), ANNA, BORIS))
+        assert "Somebody else" in (await page.say("answer", {"call": CALL}))["error"]
+        (call,) = (await page.until(lambda state: bool(state["calls"])))["calls"]
+        assert call["elsewhere"]
+        assert rig.events.empty()
+
+
+async def test_a_page_acts_only_on_calls_of_its_own_operator() -> None:
+    async with room() as rig:
+        boris = await rig.page("b1", BORIS)
+        await rig.channel.perform(show(ringing()))
+        clicks: list[tuple[str, dict[str, str]]] = [
+            ("answer", {}),
+            ("hangUp", {}),
+            ("offer", {"offer": "o", "sdp": "v=0"}),
+        ]
+        for event, more in clicks:
+            assert (await boris.say(event, {"call": CALL, **more}))["error"] == "This call has already ended."
+        assert rig.events.empty()
+
+
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        ("answer", None),
+        ("answer", "call-1"),
+        ("answer", {"call": ""}),
+        ("mute", {"call": "call-1"}),
+        ("offer", {"call": "call-1", "offer": "o", "sdp": "x" * 20_000}),
+        ("voiceFailed", {"call": "call-1", "why": "tired"}),
+        ("presence", {"visible": True, "capture": "yes", "card": True, "extra": 1}),
+        ("dance", {}),
+    ],
+)
+async def test_a_bad_message_is_answered_with_a_sentence(event: str, payload: Any) -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing()))
+        answer = await page.say(event, payload)
+        assert not answer["ok"]
+        assert answer["error"].endswith(".")
+        assert (await page.say("renew"))["ok"]
+        assert rig.events.empty()
+
+
+async def test_a_flood_is_refused_then_cut_off_and_disturbs_nobody() -> None:
+    async with room() as rig:
+        page, other = await rig.page("t1"), await rig.page("t2")
+        for _ in range(120):
+            await page.client.emit("renew")
+        assert (await page.say("renew"))["error"] == "Too many messages at once."
+        rig.now += 1
+        assert (await page.say("renew"))["ok"]
+        for _ in range(MAX_EXCESS + 120):
+            if page.gone.is_set():
+                break
+            await page.client.emit("renew")
+        await asyncio.wait_for(page.gone.wait(), PATIENCE)
+        assert (await other.say("renew"))["ok"]
+
+
+# ---- going away
+
+
+async def test_a_page_that_vanishes_or_says_goodbye_leaves_its_calls_at_once() -> None:
+    async with room() as rig:
+        first, second = await rig.page("t1"), await rig.page("t2")
+        await rig.channel.perform(show(ringing()))
+        await first.vanish()
+        assert await rig.event() == on.TabLeft(call=CALL, operator=operator(ANNA), tab=TabId("t1"), online=True)
+        assert (await second.say("bye"))["ok"]
+        assert await rig.event() == on.TabLeft(call=CALL, operator=operator(ANNA), tab=TabId("t2"), online=False)
+        assert not (await second.say("answer", {"call": CALL}))["ok"]
+        await second.vanish()
+        assert rig.events.empty()
+        assert rig.channel.online() == frozenset()
+
+
+async def test_a_tab_that_reconnects_never_left() -> None:
+    async with room() as rig:
+        first = await rig.page("t1")
+        await rig.channel.perform(show(ringing()))
+        again = await rig.page("t1")
+        await asyncio.wait_for(first.gone.wait(), PATIENCE)
+        assert (await again.next("state"))["lead"]
+        assert (await again.say("hangUp", {"call": CALL}))["ok"]
+        assert isinstance(await rig.event(), on.OperatorHungUp)
+        assert rig.events.empty()
+
+
+async def test_the_lead_moves_to_the_next_page_when_it_leaves_during_a_call() -> None:
+    async with room() as rig:
+        first, second = await rig.page("t1"), await rig.page("t2")
+        await rig.channel.perform(show(ringing(state="rejoining", answered_by=operator(ANNA))))
+        await second.until(lambda state: state["lead"] and bool(state["calls"]))
+        await second.say("bye")
+        await first.until(lambda state: state["lead"] and calls_of(state) == [CALL])
+
+
+async def test_pages_hear_the_last_word_before_the_room_closes() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing()))
+        await rig.channel.perform(show(ringing(state="ended", ending="bridge-stopped")))
+    assert (await page.until(lambda state: bool(state["calls"])))["calls"][0]["ended"] == "bridge-stopped"

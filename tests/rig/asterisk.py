@@ -1,0 +1,293 @@
+"""A real PBX for tests: throw-away Asterisk instances on loopback, and callers at them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from . import manager, tones
+from .sip_log import SipMessage, read_log, unrepeated
+from .waiting import wait_for
+
+TEMPLATES = Path(__file__).with_suffix("")
+TONE_HZ = 1004
+"""What a caller plays to whoever answers."""
+
+
+def default_root() -> Path:
+    """Where `unpack_asterisk.sh` puts Asterisk."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "bridge-tests" / "asterisk"
+
+
+def is_unpacked(root: Path | None = None) -> bool:
+    return ((root or default_root()) / ".complete").exists()
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
+    """A port of 127.0.0.1 that nobody has at this moment."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneCall:
+    """A call from outside to one of the PBX's agents, seen from the PBX."""
+
+    pbx: Asterisk
+    id: str
+    agent: str
+    caller: str
+    heard: Path
+    """A recording of what the agent says; behind by up to a second while the call lasts."""
+
+    def messages(self) -> list[SipMessage]:
+        """Every SIP message of this call so far, without retransmissions."""
+        messages = self.pbx.messages()
+        calls = {message.call_id for message in messages if message.header("X-Test-Call") == self.id}
+        return [message for message in messages if message.call_id in calls]
+
+    def statuses(self) -> list[int]:
+        """Every status our side gave to INVITEs of this call: 100, 180, 200 …"""
+        return [m.status for m in self.messages() if m.status and not m.sent and m.method == "INVITE"]
+
+    def final_status(self) -> int:
+        """The final status of the first INVITE, 0 as long as there is none."""
+        return next((status for status in self.statuses() if status >= 200), 0)
+
+    def byes(self) -> tuple[int, int]:
+        """How many BYE requests the PBX sent, and how many it received."""
+        byes = [message for message in self.messages() if message.is_request and message.method == "BYE"]
+        return sum(bye.sent for bye in byes), sum(not bye.sent for bye in byes)
+
+    def is_up(self) -> bool:
+        """Whether the PBX still has the call, ringing or talking."""
+        return self.id in self.pbx.cli("core show channels concise")
+
+    def hears(self, hz: float, share: float = 0.5) -> bool:
+        """Whether the agent's last half second was that tone."""
+        return tones.share(self.heard, hz) > share
+
+    def hang_up(self) -> None:
+        """The caller hangs up, or gives up while it rings; no error if the call is over already."""
+        with contextlib.suppress(manager.ManagerError):  # no such channel
+            self.pbx.act("Hangup", Channel=self.id)
+
+    async def rings(self, timeout: float = 10) -> None:
+        await wait_for(lambda: 180 in self.statuses(), timeout, f"180 to the call for {self.agent}")
+
+    async def is_answered(self, timeout: float = 10) -> int:
+        """The final status, once there is one."""
+        return await wait_for(self.final_status, timeout, f"a final status to the call for {self.agent}")
+
+    async def is_over(self, timeout: float = 10) -> None:
+        await wait_for(lambda: not self.is_up(), timeout, f"the end of the call for {self.agent}")
+
+
+class Asterisk:
+    """One Asterisk with the agents 1001, 1002 … (password `pw-1001` …) at free ports of 127.0.0.1."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        agents: int = 4,
+        codecs: str = "ulaw,alaw,g722,opus",
+        root: Path | None = None,
+    ) -> None:
+        self.directory = directory.resolve()
+        self.root = (root or default_root()).resolve()
+        self.agents = [str(1001 + index) for index in range(agents)]
+        self.codecs = codecs
+        self.sip_port = free_port()
+        self._manager_port = free_port(socket.SOCK_STREAM)
+        self._run = Path()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._calls = 0
+
+    @property
+    def address(self) -> str:
+        """`host:port` of its SIP side."""
+        return f"127.0.0.1:{self.sip_port}"
+
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        return {agent: f"pw-{agent}" for agent in self.agents}
+
+    # Life
+
+    def start(self, timeout: float = 30) -> Self:
+        self._run = Path(tempfile.mkdtemp(prefix="asterisk-"))  # a socket's path holds 107 bytes, pytest's are long
+        self._render()
+        with (self.directory / "log/console.log").open("ab") as out:
+            self._process = subprocess.Popen(
+                [self.root / "usr/bin/asterisk", "-f", "-C", self.directory / "etc/asterisk.conf"],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=self.directory,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + timeout
+        while not self._is_booted():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"Asterisk did not start:\n{self.log_tail()}")
+            time.sleep(0.05)
+        self.cli("pjsip set logger on")
+        return self
+
+    def stop(self, timeout: float = 10) -> None:
+        """Ends calls and the process; harmless when it is stopped already."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+            self._process = None
+        if self._run != Path():
+            shutil.rmtree(self._run, ignore_errors=True)
+            self._run = Path()
+
+    def restart(self) -> None:
+        """As after a crash, on the same ports: calls are gone, the PBX sends no BYE."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _is_booted(self) -> bool:
+        return (self._run / "asterisk.ctl").exists() and "fully booted" in self.cli("core waitfullybooted", check=False)
+
+    def _render(self) -> None:
+        for folder in ("etc", "lib/keys", "spool", "log", "heard"):
+            (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        values = {
+            "DIRECTORY": self.directory,
+            "ROOT": self.root,
+            "RUN": self._run,
+            "SIP": self.sip_port,
+            "AMI": self._manager_port,
+            "RTP_FIRST": 20000,
+            "RTP_LAST": 20999,
+            "CODECS": self.codecs,
+            "AGENTS": "\n".join(_agent(number) for number in self.agents),
+        }
+        for template in TEMPLATES.glob("*.conf"):
+            text = re.sub(r"@([A-Z_]+)@", lambda match: str(values[match[1]]), template.read_text())
+            (self.directory / "etc" / template.name).write_text(text)
+
+    # Work
+
+    def cli(self, command: str, *, check: bool = True) -> str:
+        """What a command of Asterisk's console prints."""
+        done = subprocess.run(
+            [self.root / "usr/bin/asterisk", "-C", self.directory / "etc/asterisk.conf", "-rx", command],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        if check and done.returncode:
+            raise RuntimeError(done.stderr or done.stdout)
+        return done.stdout
+
+    def act(self, action: str, **fields: str) -> dict[str, str]:
+        """An action of the manager interface."""
+        return manager.act(self._manager_port, action, list(fields.items()))
+
+    def registered(self, agent: str) -> str:
+        """The contact that the agent has registered, "" if it has none."""
+        found = re.search(rf"Contact:\s+{agent}/(\S+)", self.cli("pjsip show contacts"))
+        return found[1] if found else ""
+
+    async def wait_registered(self, agent: str, timeout: float = 15) -> str:
+        return await wait_for(lambda: self.registered(agent), timeout, f"the registration of {agent}")
+
+    def call(
+        self,
+        agent: str,
+        *,
+        caller: str = "+4930123456",
+        name: str = "Erika Mustermann",
+        timeout: float = 30,
+        then: Literal["tone", "echo", "silence"] = "tone",
+    ) -> PhoneCall:
+        """Someone calls the agent, gives up after `timeout` seconds, and plays a tone of 1004 Hz if it is answered."""
+        self._calls += 1
+        call = PhoneCall(
+            pbx=self,
+            id=f"{agent}-{self._calls}-{uuid.uuid4().hex[:8]}",
+            agent=agent,
+            caller=caller,
+            heard=self.directory / f"heard/{self._calls}.wav16",
+        )
+        fields = {
+            "Channel": f"PJSIP/{agent}",
+            "ChannelId": call.id,
+            "CallerID": f'"{name}" <{caller}>',
+            "Timeout": str(int(timeout * 1000)),
+            "Context": "caller",
+            "Exten": then,
+            "Priority": "1",
+            "Async": "true",
+        }
+        variables = [f"PJSIP_HEADER(add,X-Test-Call)={call.id}", f"HEARD={call.heard}"]
+        manager.act(
+            self._manager_port, "Originate", [*fields.items(), *(("Variable", variable) for variable in variables)]
+        )
+        return call
+
+    # Evidence
+
+    def messages(self) -> list[SipMessage]:
+        """Every SIP message so far, without retransmissions."""
+        log = self.directory / "log/full.log"
+        return unrepeated(read_log(log.read_text(errors="replace"))) if log.exists() else []
+
+    def answers(self, agent: str) -> dict[str, list[int]]:
+        """Final statuses that our side gave to INVITEs for the agent, by Call-ID; a re-INVITE adds to its call's list."""
+        found: dict[str, list[int]] = {}
+        for message in self.messages():
+            if message.header("X-Test-Call").startswith(f"{agent}-"):
+                found.setdefault(message.call_id, [])
+            elif message.call_id in found and message.method == "INVITE" and message.status >= 200:
+                found[message.call_id].append(message.status)
+        return found
+
+    def log_tail(self, lines: int = 60) -> str:
+        """The last lines of what it wrote, for the report of a failed test."""
+        paths = [self.directory / "log/console.log", self.directory / "log/full.log"]
+        text = "\n".join(path.read_text(errors="replace") for path in paths if path.exists())
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def _agent(number: str) -> str:
+    return (
+        f'[{number}](phone)\nauth = {number}\naors = {number}\ncallerid = "Agent {number}" <{number}>\n'
+        f"[{number}](login)\nusername = {number}\npassword = pw-{number}\n[{number}](place)\n"
+    )

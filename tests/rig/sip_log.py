@@ -1,0 +1,72 @@
+"""What a PBX wrote down about the SIP messages it sent and received."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_HEAD = re.compile(r"<--- (Transmitting|Received) SIP (?:request|response) \((\d+) bytes\) (?:to|from) \S+ --->\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipMessage:
+    """One message; `sent` is seen from the PBX."""
+
+    sent: bool
+    text: str
+
+    @property
+    def start(self) -> str:
+        return self.text.partition("\n")[0].strip()
+
+    @property
+    def status(self) -> int:
+        """The status of a response, 0 of a request."""
+        return int(self.start.split()[1]) if self.start.startswith("SIP/2.0 ") else 0
+
+    @property
+    def method(self) -> str:
+        """The method, of a response that of its request."""
+        return self.header("CSeq").partition(" ")[2]
+
+    @property
+    def is_request(self) -> bool:
+        return not self.status
+
+    @property
+    def call_id(self) -> str:
+        return self.header("Call-ID")
+
+    @property
+    def body(self) -> str:
+        return self.text.partition("\n\n")[2]
+
+    def header(self, name: str) -> str:
+        found = re.search(rf"^{re.escape(name)}\s*:\s*(.*?)\s*$", self.text, re.IGNORECASE | re.MULTILINE)
+        return found[1] if found else ""
+
+
+def read_log(text: str) -> Iterator[SipMessage]:
+    """The messages in the log of `pjsip set logger on`, in order; a last one that is not complete yet is left out."""
+    for head in _HEAD.finditer(text):
+        end = _end(text, head.end(), int(head[2]))
+        if end:
+            yield SipMessage(sent=head[1] == "Transmitting", text=text[head.end() : end])
+
+
+def _end(text: str, at: int, size: int) -> int:
+    """Where a message of `size` bytes ends, 0 if it is cut short. The size counts CR LF, the text has LF."""
+    used = 0
+    while used < size:
+        line_end = text.find("\n", at)
+        if line_end < 0:
+            return 0
+        used += len(text[at:line_end].encode()) + 2
+        at = line_end + 1
+    return at
+
+
+def unrepeated(messages: Iterable[SipMessage]) -> list[SipMessage]:
+    """Without retransmissions: each message once."""
+    return list({(message.sent, message.text): message for message in messages}.values())

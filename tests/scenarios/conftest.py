@@ -1,0 +1,51 @@
+"""The stage of the scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from socket import SOCK_STREAM
+from typing import Any
+
+import pytest
+
+from ..rig.asterisk import Asterisk, free_port
+from .stage import AGENTS, Stage, portal_for, secrets_for, settings_for
+
+Stages = Callable[..., Awaitable[Stage]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "scenarios" in item.path.parts:
+            item.add_marker("scenario")
+
+
+@pytest.fixture
+async def stages(
+    asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
+) -> AsyncIterator[Stages]:
+    """Sets a stage; arguments are settings of [calls] and `installed`."""
+    async with AsyncExitStack() as stack:
+
+        async def set_stage(*, installed: bool = True, trunk: dict[str, Any] | None = None, **calls: Any) -> Stage:
+            port = free_port(SOCK_STREAM)
+            portal = portal_for(port)
+            await stack.enter_async_context(portal.running())
+            settings = settings_for(port, portal, asterisk, **calls)
+            settings["trunk"][0].update(trunk or {})
+            bridge = await bridges(settings, secrets_for(asterisk))
+            if installed:
+                await portal.auto_install()
+            for agent in AGENTS.values():
+                await asterisk.wait_registered(agent)
+            stage = Stage(asterisk=asterisk, portal=portal, bridge=bridge, browser=await browsers())
+            stack.callback(lambda: [call.hang_up() for call in stage.calls])
+            return stage
+
+        yield set_stage
+
+
+@pytest.fixture
+async def stage(stages: Stages) -> Stage:
+    return await stages()

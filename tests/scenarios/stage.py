@@ -1,0 +1,144 @@
+"""The whole path on real parts: an Asterisk, the bridge as a process, a simulated portal, Chromium."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bridge.control import ask
+from bridge.demo.portal import App, Call, Portal
+from bridge.errors import BridgeError
+from bridge.tickets import new_key
+
+from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port
+from ..rig.chromium import MICROPHONE_HZ, Chromium
+from ..rig.page import Page
+from ..rig.process import BridgeProcess
+from ..rig.waiting import wait_for
+
+WORKER = "/b24/worker"
+PHONE = "/b24/app"
+ANSWER, STOP = "button.go", "button.stop"
+CLIENT_ID, CLIENT_SECRET = "local.test", "test-client-secret"
+ANNA, BORIS = 1, 2
+AGENTS = {ANNA: "1001", BORIS: "1002"}
+
+
+@dataclass
+class Stage:
+    """What a story is told on. Anna (user 1, an administrator) is agent 1001, Boris (user 2) is agent 1002."""
+
+    asterisk: Asterisk
+    portal: Portal
+    bridge: BridgeProcess
+    browser: Chromium
+    calls: list[PhoneCall] = field(default_factory=list)
+
+    @property
+    def state_dir(self) -> Path:
+        return self.bridge.directory / "var"
+
+    async def sign_in(self, user: int = ANNA, path: str = "/", browser: Chromium | None = None) -> Page:
+        """A portal page of this user, clicked once as people do, its worker connected."""
+        page = await (browser or self.browser).page(f"{self.portal.url}{path}?user={user}")
+        await page.click("h1")
+        await self.online(user)
+        return page
+
+    async def online(self, user: int = ANNA, workers: int = 1) -> None:
+        async def enough() -> bool:
+            tabs = await self.tabs()
+            return sum(tab["user"] == user and tab["kind"] == "worker" for tab in tabs) >= workers
+
+        await wait_for(enough, 15, f"{workers} worker page(s) of user {user} at the bridge")
+
+    async def tabs(self) -> list[dict[str, Any]]:
+        try:
+            answer = await ask(self.state_dir, do="status")
+        except BridgeError:
+            return []
+        tabs: list[dict[str, Any]] = answer["tabs"]
+        return tabs
+
+    async def live(self) -> list[dict[str, Any]]:
+        """The bridge's own list of calls."""
+        calls: list[dict[str, Any]] = (await ask(self.state_dir, do="calls"))["calls"]
+        return calls
+
+    def ring(self, user: int = ANNA, **how: Any) -> PhoneCall:
+        call = self.asterisk.call(AGENTS[user], **how)
+        self.calls.append(call)
+        return call
+
+    async def answer(self, page: Page) -> None:
+        await page.click(ANSWER, frame=PHONE)
+
+    async def hang_up(self, page: Page) -> None:
+        """The red button: declines while it rings, hangs up in a call."""
+        await page.click(STOP, frame=PHONE)
+
+    async def talking(self, page: Page, call: PhoneCall) -> None:
+        """Both sides hear each other's tone."""
+        assert await call.is_answered() == 200
+        await self.heard(page)
+        await wait_for(lambda: call.hears(MICROPHONE_HZ), 10, "the operator's tone at the PBX")
+
+    async def heard(self, page: Page) -> None:
+        async def loud() -> bool:
+            frames = await page.frames(WORKER)
+            return any([await page.heard(TONE_HZ, frame=frame) > 0.5 for frame in frames])
+
+        await wait_for(loud, 10, "the caller's tone in the page")
+
+    async def record(self, call: PhoneCall | None = None, timeout: float = 15) -> Call:
+        """The one CRM record, finished; fails if there is a second one."""
+
+        def finished() -> list[Call]:
+            return [entry for entry in self.portal.calls if entry.finished is not None]
+
+        await wait_for(finished, timeout, "the CRM record")
+        assert len(self.portal.calls) == 1, "one call, one record"
+        return self.portal.calls[0]
+
+
+def portal_for(bridge_port: int) -> Portal:
+    from bridge.demo.portal import User
+
+    bridge_url = f"http://bridge.localhost:{bridge_port}"
+    app = App(
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        app_url=f"{bridge_url}/b24/app",
+        install_url=f"{bridge_url}/b24/app",
+    )
+    users = (User(id=ANNA, name="Anna Petrova", admin=True), User(id=BORIS, name="Boris Lang"))
+    return Portal(port=0, app=app, users=users)
+
+
+def settings_for(bridge_port: int, portal: Portal, asterisk: Asterisk, **calls: Any) -> dict[str, Any]:
+    return {
+        "oauth_hosts": [portal.oauth_url],
+        "http": {"port": bridge_port, "public_url": f"http://bridge.localhost:{bridge_port}"},
+        "sip": {"port": free_port()},
+        "media": {"browser_port": free_port(), "pbx_ports": [21000, 21999]},
+        "calls": {"ring_seconds": 30, **calls},
+        "portal": [{"url": portal.url, "client_id": CLIENT_ID, "client_secret_env": "PORTAL_SECRET", "region": "DE"}],
+        "trunk": [{"name": "pbx", "server": asterisk.address, "expires": 60}],
+        "operator": [
+            {
+                "portal": portal.url,
+                "user_id": user,
+                "extension": agent,
+                "trunk": "pbx",
+                "sip_user": agent,
+                "password_env": f"PASSWORD_{agent}",
+            }
+            for user, agent in AGENTS.items()
+        ],
+    }
+
+
+def secrets_for(asterisk: Asterisk) -> dict[str, str]:
+    passwords = {f"PASSWORD_{agent}": password for agent, password in asterisk.passwords.items()}
+    return {"BRIDGE_SECRET_KEYS": new_key(), "PORTAL_SECRET": CLIENT_SECRET, **passwords}

@@ -1,0 +1,74 @@
+// Builds the pages into dist/: hashed scripts and styles, and the three HTML templates that name them.
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const dist = path.join(here, "dist");
+const assets = {
+  "worker.js": "src/worker.ts",
+  "phone.js": "src/phone.tsx",
+  "install.js": "src/install.ts",
+  "page.css": "src/page.css",
+};
+const pages = ["worker.html", "phone.html", "install.html"];
+// The portal unregisters a worker that loads slowly; these are promises, not wishes.
+const limits = { "worker.js": 22 * 1024, "worker.html": 2 * 1024 };
+
+// The pages speak WebSocket only; polling and WebTransport would be a tenth of the worker's weight.
+const websocketOnly = {
+  name: "websocket-only",
+  setup({ onLoad }) {
+    onLoad({ filter: /engine\.io-client.build.esm.transports.index\.js$/ }, ({ path: file }) => ({
+      contents: 'import { WS } from "./websocket.js"; export const transports = { websocket: WS };',
+      resolveDir: path.dirname(file),
+    }));
+  },
+};
+
+async function bundle(source) {
+  const result = await build({
+    entryPoints: [path.join(here, source)],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "iife",
+    target: ["es2022", "chrome110", "firefox115", "safari16"],
+    legalComments: "none",
+    plugins: [websocketOnly],
+  });
+  return Buffer.from(result.outputFiles[0].contents);
+}
+
+function hashed(name, contents) {
+  const hash = createHash("sha256").update(contents).digest("hex").slice(0, 10);
+  const { name: stem, ext } = path.parse(name);
+  return `${stem}-${hash}${ext}`;
+}
+
+function weigh(name, contents) {
+  const gzip = gzipSync(contents, { level: 9 }).length;
+  const limit = limits[name];
+  console.log(`${name.padEnd(14)} ${String(contents.length).padStart(7)} B  ${String(gzip).padStart(6)} B gzip`);
+  if (limit !== undefined && gzip > limit) throw new Error(`${name} is ${gzip} B gzip, allowed are ${limit}`);
+}
+
+await rm(dist, { recursive: true, force: true });
+await mkdir(dist, { recursive: true });
+const urls = {};
+for (const [name, source] of Object.entries(assets)) {
+  const contents = await bundle(source);
+  weigh(name, contents);
+  const file = hashed(name, contents);
+  urls[name] = `/static/${file}`;
+  await writeFile(path.join(dist, file), contents);
+}
+for (const page of pages) {
+  let html = await readFile(path.join(here, page), "utf8");
+  for (const [name, url] of Object.entries(urls)) html = html.replaceAll(`{{${name}}}`, url);
+  weigh(page, Buffer.from(html));
+  await writeFile(path.join(dist, page), html);
+}

@@ -1,0 +1,181 @@
+// The socket to the bridge: connects, comes back, and delivers what a person wished even over a short break.
+
+import { io, type Socket } from "socket.io-client";
+import { forgetSession, keepSession } from "./memory";
+import type { Ack, FromPage, Hello, Refusal, ToPage, Welcome } from "./protocol";
+import type { Event, Send } from "./session";
+import { phoneTexts, refusals } from "./texts";
+
+type Listeners = { [Name in keyof ToPage]: (message: ToPage[Name]) => void };
+type Emitters = { [Name in keyof FromPage]: (message: FromPage[Name], acked: (ack: Ack) => void) => void };
+
+const ACK_DEADLINE = 4_000;
+/** A click is worth repeating for so long; later it would surprise. */
+const WISH_DEADLINE = 10_000;
+const WISHES: ReadonlySet<string> = new Set<Wish["name"]>(["answer", "decline", "hangUp", "mute"]);
+/** A connection that lasted so long was a good one: the next break starts with a quick attempt again. */
+const GOOD_CONNECTION = 5_000;
+
+type Wish = Extract<Send, { name: "answer" | "decline" | "hangUp" | "mute" }>;
+
+export class Channel {
+  private readonly socket: Socket<Listeners, Emitters>;
+  private readonly wishes = new Map<string, Wish>();
+  private hello: Hello;
+  private attempts = 0;
+  private connectedAt = 0;
+  private away = true;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private renewal: ReturnType<typeof setTimeout> | undefined;
+
+  /** `urgent` says whether a call depends on the socket now. */
+  constructor(
+    private readonly makeHello: () => Hello,
+    private readonly urgent: () => boolean,
+    private readonly report: (event: Event) => void,
+  ) {
+    this.hello = makeHello();
+    // The library's own reconnection waits at least a timer, which a hidden frame gets only once a second.
+    this.socket = io({
+      transports: ["websocket"],
+      autoConnect: false,
+      reconnection: false,
+      timeout: 10_000,
+      auth: (give) => give(this.greet()),
+    });
+    this.socket.on("connect", () => this.connected());
+    this.socket.on("disconnect", () => this.disconnected());
+    this.socket.on("connect_error", (error) => this.refused(error));
+    this.socket.on("welcome", (welcome) => this.welcomed(welcome));
+    this.socket.on("state", (state) => report({ type: "stated", state, at: performance.now() }));
+    this.socket.on("open", (open) => report({ type: "openAsked", open }));
+    this.socket.on("mediaAnswer", (answer) => report({ type: "mediaAnswered", answer }));
+    addEventListener("online", () => this.again(0));
+  }
+
+  connect(): void {
+    this.away = false;
+    this.again(0);
+  }
+
+  /** The page goes away, perhaps into the back/forward cache, which would keep the socket open. */
+  leave(): void {
+    this.away = true;
+    clearTimeout(this.retry);
+    clearTimeout(this.renewal);
+    this.wishes.clear();
+    if (this.socket.connected) this.socket.emit("bye", {}, () => {});
+    this.socket.disconnect();
+  }
+
+  send(send: Send): void {
+    if (isWish(send)) this.wish(send);
+    else if (this.socket.connected) this.emit(send, (ack) => this.offerAcked(send, ack));
+  }
+
+  // ---- wishes: repeated until they are acknowledged, which their idempotence allows
+
+  private wish(wish: Wish): void {
+    const key = keyOf(wish);
+    this.wishes.set(key, wish);
+    this.fulfil(wish);
+    setTimeout(() => this.settle(wish, { ok: false, error: phoneTexts.failed }), WISH_DEADLINE);
+  }
+
+  private fulfil(wish: Wish): void {
+    if (!this.socket.connected || this.wishes.get(keyOf(wish)) !== wish) return;
+    this.emit(wish, (ack) => (ack ? this.settle(wish, ack) : this.fulfil(wish)));
+  }
+
+  private settle(wish: Wish, ack: Ack): void {
+    if (this.wishes.get(keyOf(wish)) !== wish) return;
+    this.wishes.delete(keyOf(wish));
+    if (!ack.ok) this.report({ type: "complained", text: ack.error || phoneTexts.failed });
+  }
+
+  private offerAcked(send: Send, ack: Ack | null): void {
+    if (send.name === "offer" && ack && !ack.ok) this.report({ type: "offerRefused", offer: send.payload.offer });
+  }
+
+  /** Emits and gives the acknowledgement, or null when none came in time. */
+  private emit(send: Send, acked: (ack: Ack | null) => void): void {
+    // The library's types can't follow a name and a payload that belong together; ours did until here.
+    const socket: Socket = this.socket;
+    socket.timeout(ACK_DEADLINE).emit(send.name, send.payload, (error: Error | null, ack?: Ack) => {
+      acked(error ? null : (ack ?? null));
+    });
+  }
+
+  // ---- coming and going
+
+  private greet(): Hello {
+    this.hello = this.makeHello();
+    return this.hello;
+  }
+
+  private connected(): void {
+    this.connectedAt = performance.now();
+    this.report({ type: "connected", told: this.hello.presence });
+    for (const wish of this.wishes.values()) this.fulfil(wish);
+  }
+
+  private disconnected(): void {
+    if (performance.now() - this.connectedAt > GOOD_CONNECTION) this.attempts = 0;
+    this.report({ type: "disconnected" });
+    this.again(delay(this.attempts, this.urgent(), Math.random()));
+  }
+
+  private refused(error: Error & { data?: { text?: unknown } }): void {
+    const code = error.message;
+    if (!isRefusal(code)) {
+      this.again(delay(this.attempts, this.urgent(), Math.random()));
+      return;
+    }
+    if (code === "ticket-invalid") forgetSession(this.hello.session);
+    const text = typeof error.data?.text === "string" && error.data.text ? error.data.text : refusals[code];
+    this.report({ type: "refused", code, text });
+    this.again(delayAfterRefusal(code, this.attempts, Math.random()));
+  }
+
+  private again(milliseconds: number): void {
+    clearTimeout(this.retry);
+    if (this.away || this.socket.connected) return;
+    this.retry = setTimeout(() => {
+      this.attempts += 1;
+      this.socket.connect();
+    }, milliseconds);
+  }
+
+  private welcomed(welcome: Welcome): void {
+    keepSession(welcome.session);
+    this.report({ type: "welcomed", name: welcome.name });
+    clearTimeout(this.renewal);
+    this.renewal = setTimeout(() => {
+      if (this.socket.connected) this.socket.emit("renew", {}, () => {});
+    }, welcome.renewIn * 1_000);
+  }
+}
+
+/** Milliseconds until the next attempt. `random` spreads the pages of a restarted bridge. */
+export function delay(attempts: number, urgent: boolean, random: number): number {
+  if (attempts <= 1) return urgent ? 0 : 2_000 * random;
+  return Math.min(15_000, 500 * 2 ** attempts) * (0.5 + random / 2);
+}
+
+/** As `delay`, when the bridge said no: another page may bring a new session ticket, so it is worth asking now and then. */
+export function delayAfterRefusal(code: Refusal, attempts: number, random: number): number {
+  const passing = code === "busy" || code === "portal-unreachable";
+  return passing ? Math.max(2_000, delay(attempts + 2, false, random)) : 60_000 * (0.5 + random / 2);
+}
+
+function isWish(send: Send): send is Wish {
+  return WISHES.has(send.name);
+}
+
+function keyOf(wish: Wish): string {
+  return `${wish.name} ${wish.payload.call}`;
+}
+
+function isRefusal(code: string): code is Refusal {
+  return Object.hasOwn(refusals, code);
+}

@@ -1,0 +1,175 @@
+// Generated from bridge/operators/protocol.py, do not edit; run `python -m bridge.operators.typescript`.
+
+export type PageKind = "worker" | "phone";
+
+/** May this page use the microphone, as far as it can know without asking? */
+export type Capture = "yes" | "ask" | "no" | "unknown";
+
+/** Sent as `presence` whenever one of these changes. */
+export interface Presence {
+  visible: boolean;
+  capture: Capture;
+  /** The portal's page offers the call card to this worker (absent in slider documents). */
+  card: boolean;
+}
+
+/** The `auth` of the socket. */
+export interface Hello {
+  /** The page ticket of the document. */
+  ticket: string;
+  /** The session ticket of an earlier connection, "" if there is none. */
+  session: string;
+  /** A random UUID, made when the document was loaded and kept for its life. */
+  tab: string;
+  /** A random UUID shared by all pages of one browser at one portal (partitioned localStorage). */
+  browser: string;
+  page: PageKind;
+  presence: Presence;
+}
+
+/** `message` of the connect_error; `data.text` holds a sentence for people. */
+export type Refusal =
+  | "ticket-expired"
+  | "ticket-invalid"
+  | "not-an-operator"
+  | "portal-unreachable"
+  | "bad-message"
+  | "busy";
+
+/** `answer`, `decline` and `hangUp`: the operator's wish for one call. */
+export interface CallCommand {
+  call: string;
+}
+
+/** `mute`: an absolute state, so repeating it is harmless. */
+export interface Mute {
+  call: string;
+  muted: boolean;
+}
+
+/** `offer`: the page's voice for a call, without candidates; answered by `mediaAnswer` with the same `offer`. */
+export interface Offer {
+  call: string;
+  offer: string;
+  sdp: string;
+}
+
+export type VoiceFailure = "denied" | "not-delegated" | "no-device" | "timeout" | "other";
+
+/** `voiceFailed`: this page was to speak and can't. */
+export interface VoiceFailed {
+  call: string;
+  why: VoiceFailure;
+}
+
+/** `bye`: the page goes away now. `renew`: a new session ticket, please (comes as `welcome`). */
+export type Nothing = Record<string, never>;
+
+export interface Ack {
+  ok: boolean;
+  /** A sentence for people, "" when ok. */
+  error: string;
+}
+
+/** `welcome`: who you are. Keep `session` in localStorage and show it with the next `Hello`. */
+export interface Welcome {
+  session: string;
+  /** Seconds until a `renew` is due. */
+  renewIn: number;
+  user: number;
+  name: string;
+}
+
+export type CallState =
+  | "ringing"
+  | "dialling"
+  | "joining"
+  | "talking"
+  | "held"
+  | "rejoining"
+  | "transferring"
+  | "ended";
+
+export type Ended =
+  | "operator-hung-up"
+  | "caller-hung-up"
+  | "caller-gave-up"
+  | "answered-elsewhere"
+  | "declined"
+  | "nobody-online"
+  | "nobody-answered"
+  | "voice-lost"
+  | "media-failed"
+  | "pbx-lost"
+  | "bridge-stopped"
+  | "";
+
+/** One call as this page sees it. */
+export interface Call {
+  id: string;
+  state: CallState;
+  direction: "inbound" | "outbound";
+  number: string;
+  name: string;
+  line: string;
+  /** Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card. */
+  card: string;
+  /** The tab that holds or shall hold the microphone, "" while nobody answered. The page whose `tab` this is captures and speaks. */
+  voice: string;
+  /** This page makes the noise: it is the lead of the operator. */
+  sound: boolean;
+  /** Answered by somebody, or on a page of this operator, in another browser. */
+  elsewhere: boolean;
+  muted: boolean;
+  pbxHolds: boolean;
+  /** Seconds of talk when this message was sent; None before the answer. */
+  talkSeconds: number | null;
+  ended: Ended;
+  /** Why the last attempt to answer failed. */
+  notice: VoiceFailure | "";
+}
+
+/** `state`: everything a page may know. */
+export interface State {
+  /** This page is the operator's lead: it rings, prepares the voice while it rings, opens the application. */
+  lead: boolean;
+  calls: Call[];
+}
+
+/** `open`: call openApplication now; sent to one page, once per call. */
+export interface Open {
+  call: string;
+  number: string;
+  name: string;
+  line: string;
+  /** Pixels (bx24_width). */
+  width: number;
+}
+
+/** `mediaAnswer`: the bridge's description for the page's `offer`. */
+export interface MediaAnswer {
+  call: string;
+  offer: string;
+  sdp: string;
+}
+
+/** Events of the page and what each carries; all are acknowledged with an `Ack`. */
+export interface FromPage {
+  presence: Presence;
+  offer: Offer;
+  answer: CallCommand;
+  decline: CallCommand;
+  hangUp: CallCommand;
+  mute: Mute;
+  voiceFailed: VoiceFailed;
+  renew: Nothing;
+  bye: Nothing;
+}
+
+/** Events of the bridge and what each carries. */
+export interface ToPage {
+  welcome: Welcome;
+  state: State;
+  open: Open;
+  mediaAnswer: MediaAnswer;
+}

@@ -1,0 +1,79 @@
+// Calls and sessions for the tests, with the parts that matter to each given by name.
+
+import type { Call } from "../src/protocol";
+import { begin, type Effect, type Event, type Session, step } from "../src/session";
+
+export const TAB = "tab-of-this-page";
+
+export function aCall(part: Partial<Call> = {}): Call {
+  return {
+    id: "call-1",
+    state: "ringing",
+    direction: "inbound",
+    number: "+442079460000",
+    name: "",
+    line: "100",
+    card: "",
+    voice: "",
+    sound: true,
+    elsewhere: false,
+    muted: false,
+    pbxHolds: false,
+    talkSeconds: null,
+    ended: "",
+    notice: "",
+    ...part,
+  };
+}
+
+/** A session that is driven by events and remembers what it did. */
+export class Driven {
+  session: Session;
+  effects: Effect[] = [];
+
+  constructor(page: "worker" | "phone" = "worker") {
+    this.session = begin(TAB, page, { visible: true, capture: "yes", card: false });
+  }
+
+  /** Takes events; returns the effects of these alone. */
+  on(...events: Event[]): Effect[] {
+    const before = this.effects.length;
+    for (const event of events) {
+      const [session, effects] = step(this.session, event);
+      this.session = session;
+      this.effects.push(...effects);
+    }
+    return this.effects.slice(before);
+  }
+
+  connect(): Effect[] {
+    return this.on({ type: "connected", told: this.session.presence });
+  }
+
+  hear(...calls: Call[]): Effect[] {
+    return this.on({ type: "stated", state: { lead: true, calls }, at: 0 });
+  }
+
+  /** The page's own machinery answers: the leg is offered, answered and connected. */
+  connectLeg(): Effect[] {
+    const offer = this.session.leg?.offer ?? "";
+    return this.on(
+      { type: "legOffered", offer, sdp: "v=0" },
+      { type: "mediaAnswered", answer: { call: this.session.leg?.call ?? "", offer, sdp: "v=0" } },
+      { type: "legConnected", offer },
+    );
+  }
+
+  talk(part: Partial<Call> = {}): void {
+    this.connect();
+    this.hear(aCall());
+    this.connectLeg();
+    this.hear(aCall({ state: "joining", voice: TAB }));
+    this.on({ type: "captured", call: "call-1" });
+    this.hear(aCall({ state: "talking", voice: TAB, talkSeconds: 0, ...part }));
+  }
+}
+
+export function types(effects: readonly Effect[]): string[] {
+  return effects.map((effect) => (effect.type === "send" ? `send ${effect.name}` : effect.type));
+}

@@ -1,0 +1,29 @@
+/// <reference types="vite/client" />
+import { describe, expect, test } from "vitest";
+import protocol from "../src/protocol.ts?raw";
+import * as texts from "../src/texts";
+
+/** The values of a union type in the generated protocol. */
+function valuesOf(type: string): string[] {
+  const [, union = ""] = new RegExp(`export type ${type} =([^;]*);`).exec(protocol) ?? [];
+  return [...union.matchAll(/"([^"]*)"/g)].map(([, value = ""]) => value).sort();
+}
+
+describe("there is a sentence for every", () => {
+  test.each([
+    ["Ended", texts.endings],
+    ["VoiceFailure", texts.notices],
+    ["Refusal", texts.refusals],
+    ["Capture", texts.readiness],
+    ["CallState", texts.cardTexts.states],
+  ])("%s", (type, table) => {
+    expect(valuesOf(type)).not.toEqual([]);
+    expect(Object.keys(table).sort()).toEqual(valuesOf(type));
+  });
+});
+
+test("no sentence is empty", () => {
+  const leaves = (value: unknown): unknown[] =>
+    typeof value === "object" && value !== null ? Object.values(value).flatMap(leaves) : [value];
+  for (const leaf of leaves(texts)) expect(leaf).not.toBe("");
+});
