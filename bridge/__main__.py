@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import __version__, config, control, journal
+from . import config, control, journal
 from .app import Bridge, journal_path, portal_rows
 from .errors import BridgeError
 from .robot import Orders, Robot, ticket_from_simulator
@@ -82,24 +83,22 @@ def operator(
         answer_after=None if answer == "never" else float(answer),
         hang_up_after=hang_up_after,
         early=early,
-        audio=audio if audio in {"tone", "echo"} else Path(audio),
+        audio="tone" if audio == "tone" else "echo" if audio == "echo" else Path(audio),
     )
     asyncio.run(_operator(portal, user, orders, config_file))
 
 
 async def _operator(portal: str, user: int, orders: Orders, config_file: Path) -> None:
-    if config_file.exists():
-        answer = await control.ask(config.load(config_file).state_dir, do="ticket", portal=portal, user=user)
-        url, ticket, session = answer["url"], answer["ticket"], answer["session"]
-    else:
+    if (urlsplit(portal).hostname or "").endswith(".localhost"):
         url, ticket = await ticket_from_simulator(portal, user)
-        session = ""
-    robot = Robot(bridge_url=url, ticket=ticket, session=session, orders=orders, say=out.print)
-    with contextlib.suppress(asyncio.CancelledError):
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(robot.run())
-            await _until_told_to_stop()
-            running.cancel()
+    else:
+        answer = await control.ask(config.load(config_file).state_dir, do="ticket", portal=portal, user=user)
+        url, ticket = answer["url"], answer["ticket"]
+    robot = Robot(bridge_url=url, ticket=ticket, orders=orders, say=out.print)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(robot.run())
+        await _until_told_to_stop()
+        running.cancel()
 
 
 @cli.command()
@@ -195,9 +194,18 @@ def main() -> None:
     """`bridge`, and `python -m bridge`: errors of this program are one sentence, not a traceback."""
     try:
         cli()
-    except BridgeError as error:
-        typer.echo(f"bridge {__version__}: {error}", err=True)
+    except* BridgeError as errors:
+        for error in _leaves(errors):
+            typer.echo(f"bridge: {error}", err=True)
         sys.exit(1)
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 if __name__ == "__main__":

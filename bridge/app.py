@@ -40,6 +40,7 @@ log = structlog.get_logger()
 
 ROBOT = "ROBOT"
 """The placement of a page ticket that the control socket gave to a headless operator."""
+TAB_COLUMNS = ("operator", "tab", "kind", "capture", "sight", "lead")
 
 
 class Bridge:
@@ -169,17 +170,7 @@ class Bridge:
     def _status(self) -> dict[str, Any]:
         return {
             "registrations": [account._asdict() for account in self._trunks.registrations],
-            "tabs": [
-                {
-                    "portal": tab.operator.portal,
-                    "user": tab.operator.user,
-                    "kind": tab.kind.value,
-                    "lead": lead,
-                    "visible": tab.visible,
-                    "capture": tab.capture.value,
-                }
-                for tab, lead in self._channel.tabs()
-            ],
+            "tabs": [dict(zip(TAB_COLUMNS, row, strict=True)) for row in self._channel.tabs()],
         }
 
 

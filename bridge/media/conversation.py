@@ -23,7 +23,6 @@ from ..calls.events import (
     PbxFellSilent,
     TabId,
 )
-from ..errors import OursError
 from . import page_sdp, pbx_sdp, sdp
 from .hub import Hub
 from .poller import Poller
@@ -36,16 +35,12 @@ log = structlog.get_logger()
 MAX_LEGS_PER_CALL: Final = 8
 
 
-class TooManyLegsError(OursError):
-    """A cap on browser legs is reached."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """Seconds to wait before something counts as lost."""
 
     connect: float = 15.0
-    """From a page's offer to DTLS."""
+    """From a page's offer to DTLS; and of a page that is to take a call over, to its voice."""
     browser: float = 2.0
     """Without voice from the joined page; it sends while muted, too."""
     pbx: float = 60.0
@@ -98,6 +93,8 @@ class Conversation:
         self.legs: dict[TabId, BrowserLeg] = {}
         self.joined: TabId | None = None
         self._wanted: TabId | None = None
+        self._owed_since = 0.0
+        """When the wanted leg began to owe its voice."""
         self._equipment = equipment
         self._pbx: PbxLeg | None = None
         self._relay: Relay | None = None
@@ -119,7 +116,7 @@ class Conversation:
     # ---- commands
 
     async def connect(self, command: ConnectBrowser) -> None:
-        """Answer a page's offer, or SdpError, TooManyLegsError, PortsExhaustedError."""
+        """Answer a page's offer, or SdpError or PortsExhaustedError."""
         page = page_sdp.parse_page_offer(command.sdp)
         pbx = self._offer or pbx_sdp.parse_pbx_offer(command.pbx_offer)
         codec = sdp.choose(pbx.audio, page.audio, self._codecs)[1]
@@ -142,8 +139,8 @@ class Conversation:
         return self._equipment.codecs if self._codec is None else frozenset({self._codec.name})
 
     async def _new_leg(self, tab: TabId, page: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
-        if len(self.legs) >= MAX_LEGS_PER_CALL:
-            raise TooManyLegsError(f"the call has {MAX_LEGS_PER_CALL} browser legs already")
+        if len(self.legs) >= MAX_LEGS_PER_CALL:  # a page that was reloaded again and again: its oldest leg is dead
+            self._drop(next(other for other in self.legs if other not in (self.joined, self._wanted)))
         equipment = self._equipment
         certificate = equipment.certificates.current(datetime.datetime.now(datetime.UTC))
         leg = BrowserLeg(
@@ -156,7 +153,7 @@ class Conversation:
 
     def join(self, tab: TabId) -> None:
         """Join the leg of `tab` as soon as it speaks; if there is none yet, the one that comes."""
-        self._wanted = tab
+        self._wanted, self._owed_since = tab, self._equipment.clock()
         leg = self.legs.get(tab)
         if leg is None:
             return
@@ -282,7 +279,7 @@ class Conversation:
         leg = self.legs.pop(tab)
         leg.voice = _nobody
         if self.joined == tab:
-            self.joined = None
+            self.joined, self._owed_since = None, self._equipment.clock()
             if self._relay is not None:
                 self._relay.detach()
         self._spawn(leg.close())
@@ -300,6 +297,7 @@ class Conversation:
             return False
         self._look_at_pbx(self._pbx, self._relay, now)
         if self.joined is None:
+            self._look_at_wanted(now)
             return self._relay.sending
         passed = self._browser_silence.passed(self.legs[self.joined].received, now)
         if passed >= self._equipment.patience.browser:
@@ -307,6 +305,13 @@ class Conversation:
             self._drop(tab)
             self._lose(tab, f"no voice for {passed:.1f} s")
         return self._relay.sending and passed >= self._equipment.patience.quiet
+
+    def _look_at_wanted(self, now: float) -> None:
+        """A page that is to take the call over may connect and yet never speak."""
+        tab = self._wanted
+        if tab in self.legs and now - self._owed_since >= self._equipment.patience.connect:
+            self._drop(tab)
+            self._lose(tab, "no voice from the new page")
 
     def _look_at_pbx(self, pbx: PbxLeg, relay: Relay, now: float) -> None:
         passed = self._pbx_silence.passed(pbx.received, now)

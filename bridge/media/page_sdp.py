@@ -36,9 +36,10 @@ _HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 
 def parse_page_offer(text: str) -> PageOffer:
     sections = sdp.parse(text)
-    index = next((i for i, s in enumerate(sections) if s.kind == "audio" and s.proto in _PAGE_PROTOS), None)
-    if index is None:
+    voices = [i for i, s in enumerate(sections) if s.kind == "audio" and s.port and s.proto in _PAGE_PROTOS]
+    if not voices:
         raise sdp.SdpError("the page offers no audio over DTLS-SRTP")
+    index = voices[0]
     audio = sections[index]
     if audio.first("setup", "actpass") not in ("actpass", "passive"):
         raise sdp.SdpError("the page insists on opening DTLS itself")

@@ -14,9 +14,9 @@ import structlog
 from .. import config
 from ..calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaCommand, ReofferMedia
 from ..calls.events import CallId, Event
-from ..errors import ConfigError
+from ..errors import ConfigError, OursError
 from . import sdp
-from .conversation import Conversation, Equipment, Patience, TooManyLegsError
+from .conversation import Conversation, Equipment, Patience
 from .hub import Hub
 from .poller import Poller
 from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
@@ -30,6 +30,10 @@ MAX_LEGS: Final = 8_000
 FRAME: Final = 1 / FRAMES_PER_SECOND
 LATE_FRAMES: Final = 5
 """After a longer standstill the rhythm of silence starts anew instead of catching up."""
+
+
+class BridgeFullError(OursError):
+    """A cap on calls or browser legs is reached."""
 
 
 class Voice:
@@ -105,7 +109,7 @@ class Voice:
             if isinstance(command, JoinMedia):
                 conversation.join(command.tab)
             elif self.legs >= MAX_LEGS:
-                raise TooManyLegsError(f"the bridge has {MAX_LEGS} browser legs already")
+                raise BridgeFullError(f"the bridge has {MAX_LEGS} browser legs already")
             else:
                 await conversation.connect(command)
         finally:
@@ -116,7 +120,7 @@ class Voice:
         assert self._equipment is not None, "commands are for a running room"
         if call not in self._conversations:
             if len(self._conversations) >= MAX_CALLS:
-                raise TooManyLegsError(f"the bridge has {MAX_CALLS} calls already")
+                raise BridgeFullError(f"the bridge has {MAX_CALLS} calls already")
             self._conversations[call] = Conversation(call, self._equipment)
         return self._conversations[call]
 

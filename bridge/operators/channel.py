@@ -13,7 +13,6 @@ from typing import Any
 import socketio
 import structlog
 from aiohttp import web
-from multidict import CIMultiDict
 from pydantic import ValidationError
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
@@ -123,10 +122,15 @@ class Channel:
         """Operators who can be rung: those with a worker page connected."""
         return self._roster.online()
 
-    def tabs(self) -> tuple[tuple[Tab, bool], ...]:
-        """Every connected page, and whether it is the lead of its operator."""
+    def tabs(self) -> tuple[tuple[str, ...], ...]:
+        """For displays, one row for each connected page: operator, tab, kind, capture, visible or hidden, lead or not."""
         found = [tab for operator in self._roster.operators() for tab in self._roster.tabs(operator)]
-        return tuple((tab, self._roster.lead(tab.operator) == tab.id) for tab in found)
+        return tuple(self._row(tab) for tab in found)
+
+    def _row(self, tab: Tab) -> tuple[str, ...]:
+        sight = "visible" if tab.visible else "hidden"
+        lead = "lead" if self._roster.lead(tab.operator) == tab.id else ""
+        return str(tab.operator), tab.id, tab.kind.value, tab.capture.value, sight, lead
 
     # ---- calls on the pages
 
@@ -271,7 +275,7 @@ class Channel:
         if self._tasks is None or len(self._sio.environ) >= MAX_SOCKETS:
             return web.Response(status=503, text="The bridge takes no more connections now.")
         # Deflate would cost every page some 300 KB of state, for messages of a few hundred bytes.
-        headers = CIMultiDict(request.headers)
+        headers = request.headers.copy()
         headers.popall("Sec-WebSocket-Extensions", None)
         response: web.StreamResponse = await self._sio.handle_request(request.clone(headers=headers))
         return response

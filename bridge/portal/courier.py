@@ -236,4 +236,4 @@ def _params(promise: Promise) -> dict[str, Any]:
 
 def _finished_already(error: PortalRefusedError) -> bool:
     """A finish deletes the portal's call: a second one finds nothing (ERROR_CORE, "Call is not found…")."""
-    return "never" in error.text.lower()
+    return "call is not found" in error.text.lower()

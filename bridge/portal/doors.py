@@ -31,6 +31,7 @@ log = structlog.get_logger()
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 10.0
 LONGEST_QUEUE = 100
+REMINDER_SECONDS = 60.0
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 Job = Callable[[], Awaitable[object]]
@@ -74,11 +75,12 @@ class Doors:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
-            worker = group.create_task(self._work())
+            tasks = [group.create_task(self._work()), group.create_task(self._remind())]
             try:
                 yield
             finally:
-                worker.cancel()
+                for task in tasks:
+                    task.cancel()
 
     # ---- pages
 
@@ -240,6 +242,12 @@ class Doors:
                 log.exception("report_not_handled")
             finally:
                 self._jobs.task_done()
+
+    async def _remind(self) -> None:
+        while True:
+            await asyncio.sleep(REMINDER_SECONDS)
+            if self._jobs.empty():
+                self._jobs.put_nowait(self._installation.overdue)
 
     async def settled(self) -> None:
         """Returns when everything that was reported so far is handled."""

@@ -68,6 +68,7 @@ class Installation:
         self._clock = clock
         self._running: set[str] = set()
         self._rebound: dict[str, tuple[int, float]] = {}
+        self._postponed: dict[str, float] = {}
 
     async def run(self, ticket: InstallTicket) -> Report:
         """Every step until the first that fails; safe to repeat."""
@@ -142,17 +143,30 @@ class Installation:
         return portal in self._configured and self._placement.key_fits(portal, key)
 
     async def worker_lost(self, portal: str) -> None:
-        """Binds the worker again if it is really gone, ever more slowly when that recurs within a day."""
+        """Binds the worker again if it is really gone; when that recurs within a day, later and later (`overdue`)."""
         count, last = self._rebound.get(portal, (0, float("-inf")))
         now = self._clock()
         if now - last > FORGIVEN_SECONDS:
             count = 0
-        if now - last < REBIND_SECONDS[min(count, len(REBIND_SECONDS) - 1)]:
-            log.error("worker_not_rebound", portal=portal, why="it was bound again only just now", times=count)
+        not_before = last + REBIND_SECONDS[min(count, len(REBIND_SECONDS) - 1)]
+        if now < not_before:
+            self._postponed[portal] = not_before
+            log.error("worker_rebind_postponed", portal=portal, seconds=int(not_before - now), times=count)
             return
+        self._postponed.pop(portal, None)
         self._rebound[portal] = (count + 1, now)
-        if await self._placement.bind_worker(portal):
-            log.error("worker_rebound", portal=portal, times=count + 1, why="pages of this portal load too slowly")
+        try:
+            if await self._placement.bind_worker(portal):
+                log.error("worker_rebound", portal=portal, times=count + 1, why="pages of this portal load too slowly")
+        except NetworkError:
+            self._postponed[portal] = now + REBIND_SECONDS[1]
+            raise
+
+    async def overdue(self) -> None:
+        """Binds the workers again whose time has come; to be called about once a minute."""
+        now = self._clock()
+        for portal in [portal for portal, at in self._postponed.items() if at <= now]:
+            await self.worker_lost(portal)
 
     # ---- the steps
 

@@ -19,11 +19,12 @@ import socketio.exceptions as sio_errors
 from ..errors import NetworkError, RefusedError
 from ..operators.protocol import Ack, Call, CallState, Ended, MediaAnswer, Refusal, State, Welcome
 from .http import http_client
-from .voice import TONE_HZ, Leg, Mouth, blocks_of, tone
+from .voice import TONE_HZ, Ear, Leg, Mouth, blocks_of, tone
 
 CONNECT_SECONDS = 20
 BYE_SECONDS = 1
-LONGEST_PAUSE = 10
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+LOSS_SECONDS = 0.2
 MAX_OFFERS = 4
 """Legs for one call before the robot gives up on it."""
 
@@ -67,15 +68,15 @@ class Robot:
 
     async def run(self) -> None:
         """Raises RefusedError when the bridge will not have this operator; a lost connection is made again."""
-        pause = 1.0
+        pause = FIRST_PAUSE
         async with http_client() as http:
             while True:
                 try:
                     await self._attend(http)
-                    pause = 1.0
+                    pause = FIRST_PAUSE
                     self._say("the connection is lost, connecting again")
                 except NetworkError as error:
-                    self._say(f"{error}; trying again in {pause:.0f} s")
+                    self._say(f"{error}; trying again in {pause:.1f} s")
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -166,6 +167,7 @@ class _Visit:
         self._state = State(lead=False, calls=[])
         self._seen: dict[str, Call] = {}
         self._legs: dict[str, Leg] = {}
+        self._ears: dict[str, Ear] = {}
         self._offers: dict[str, int] = {}
         self._due: set[tuple[str, str]] = set()
         """Orders that have their time already."""
@@ -184,7 +186,10 @@ class _Visit:
                 leg = next((leg for leg in self._legs.values() if leg.name == data), None)
                 if leg:
                     await self._drop(leg.call)
-                    await self._follow()
+                    # Most legs are lost because the call ended, and its last state is on the way.
+                    asyncio.get_running_loop().call_later(LOSS_SECONDS, self._inbox.put_nowait, ("follow", None))
+            case "follow":
+                await self._follow()
             case "answer" | "hangUp" | "renew":
                 await self._tell(event, data)
 
@@ -228,8 +233,10 @@ class _Visit:
     async def _offer(self, call: str) -> None:
         count = self._offers[call] = self._offers.get(call, 0) + 1
         if count > MAX_OFFERS:
+            if count == MAX_OFFERS + 1:
+                self._say(f"the voice was lost {MAX_OFFERS} times: giving up")
             return
-        leg = self._legs[call] = Leg(call, self._mouth(), self._tasks, self._inbox)
+        leg = self._legs[call] = Leg(call, self._mouth(), self._ears.setdefault(call, Ear()), self._tasks, self._inbox)
         sdp = await leg.offer()
         if sdp is None:
             self._say("no network interface but loopback, which aiortc does not use: no voice")
@@ -239,8 +246,8 @@ class _Visit:
 
     async def _finish(self, call: str, why: Ended) -> None:
         last = self._seen.pop(call)
-        leg = self._legs.get(call)
-        heard = f"; heard {leg.ear}" if leg else ""
+        ear = self._ears.pop(call, None)
+        heard = f"; heard {ear}" if ear else ""
         self._say(f"{last.number or 'unknown number'}: ended{f' ({why.value})' if why else ''}{heard}")
         await self._drop(call)
         self._offers.pop(call, None)

@@ -31,12 +31,12 @@ class Leg:
     """The voice of one call, as a browser would set it up."""
 
     def __init__(
-        self, call: str, mouth: Mouth, tasks: asyncio.TaskGroup, inbox: asyncio.Queue[tuple[str, Any]]
+        self, call: str, mouth: Mouth, ear: Ear, tasks: asyncio.TaskGroup, inbox: asyncio.Queue[tuple[str, Any]]
     ) -> None:
         self.call = call
         self.name = str(uuid.uuid4())
-        self.ear = Ear()
         self._mouth = mouth
+        self._ear = ear
         self._tasks = tasks
         self._inbox = inbox
         self._listening: asyncio.Task[None] | None = None
@@ -59,7 +59,7 @@ class Leg:
     def speak(self, aloud: bool) -> None:
         """Open the microphone on first need; muted, it sends silence, as a disabled track does."""
         if aloud and self._sender.track is None:
-            self._sender.replaceTrack(_Microphone(self._mouth))
+            self._sender.replaceTrack(Microphone(self._mouth))
         self._mouth.muted = not aloud
 
     async def close(self) -> None:
@@ -83,7 +83,7 @@ class Leg:
             assert isinstance(frame, av.AudioFrame)
             for piece in resampler.resample(frame):
                 block = bytes(piece.planes[0])[: 2 * BLOCK]
-                self.ear.hear(block)
+                self._ear.hear(block)
                 self._mouth.repeat(block)
 
     def _changed(self) -> None:
@@ -154,7 +154,9 @@ class Mouth:
         return SILENCE if self.muted else said
 
 
-class _Microphone(AudioStreamTrack):
+class Microphone(AudioStreamTrack):
+    """The track that a mouth speaks into."""
+
     def __init__(self, mouth: Mouth) -> None:
         super().__init__()
         self._mouth = mouth

@@ -35,7 +35,7 @@ _OTHERS = (
 _CANONICAL = {name.lower(): name for name in (*LISTS, *SINGLES, *_OTHERS, *COMPACT.values())} | COMPACT
 _CANONICAL |= {name: name for name in _CANONICAL.values()}
 _UNWRITABLE = re.compile(r"[\r\n\0]")
-_OPAQUE = {mark: re.compile(rf'"(?:[^"\\]|\\.)*"?|<[^>]*>?|{mark}', re.DOTALL) for mark in ",;"}
+_PIECE = {mark: re.compile(rf'(?:[^"<{mark}]++|"(?:[^"\\]++|\\.)*+"?|<[^>]*+>?)*+', re.DOTALL) for mark in ",;"}
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 BLANKS = " \t"
@@ -161,19 +161,25 @@ def elements(line: str) -> list[str]:
 
 def split_outside(text: str, mark: str, most: int) -> list[str]:
     """Split at `mark` ("," or ";") where it is neither quoted nor in angle brackets; SipError over `most` pieces."""
-    if '"' not in text and "<" not in text:
-        pieces = text.split(mark)
-        if len(pieces) > most:
-            raise SipError(f"more than {most} values in a header", 513)
-        return pieces
-    pieces, start = [], 0
-    for match in _OPAQUE[mark].finditer(text):
-        if match[0] == mark:
-            pieces.append(text[start : match.start()])
-            start = match.end()
-            if len(pieces) == most:
-                raise SipError(f"more than {most} values in a header", 513)
-    return [*pieces, text[start:]]
+    if '"' in text or "<" in text:
+        return _split_around(text, mark, most)
+    pieces = text.split(mark)
+    if len(pieces) > most:
+        raise SipError(f"more than {most} values in a header", 513)
+    return pieces
+
+
+def _split_around(text: str, mark: str, most: int) -> list[str]:
+    pieces: list[str] = []
+    start = 0
+    while len(pieces) < most:
+        piece = _PIECE[mark].match(text, start)
+        assert piece is not None, "a piece may be empty, never missing"
+        pieces.append(piece[0])
+        if piece.end() == len(text):
+            return pieces
+        start = piece.end() + 1
+    raise SipError(f"more than {most} values in a header", 513)
 
 
 def quote(text: str) -> str:

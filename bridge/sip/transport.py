@@ -6,7 +6,6 @@ import asyncio
 import socket
 import time
 import traceback
-import traceback
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any

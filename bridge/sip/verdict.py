@@ -106,8 +106,9 @@ def _check_headers(request: Request) -> None:
 def _check_values(headers: Headers) -> None:
     """SipError for what a user agent could not work with."""
     for name in _ADDRESSES:
-        if headers.all(name) != ("*",) or name != "Contact":
-            _readable(name, NameAddr.parse, headers.all(name))
+        values = headers.all(name)
+        if values != ("*",) or name != "Contact":
+            _readable(name, NameAddr.parse, values)
     _readable("Max-Forwards", lambda text: number(text, 255), headers.all("Max-Forwards"))
     for name, value in headers:
         if _CONTROL.search(name) or _CONTROL.search(value):

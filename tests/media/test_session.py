@@ -20,7 +20,7 @@ from bridge.calls.events import (
     TabId,
 )
 from bridge.errors import ConfigError
-from bridge.media.conversation import MAX_LEGS_PER_CALL, Patience, TooManyLegsError
+from bridge.media.conversation import MAX_LEGS_PER_CALL, Patience
 from bridge.media.relay import SILENCE
 from bridge.media.sdp import SdpError
 from bridge.media.session import Voice
@@ -147,12 +147,13 @@ async def test_a_page_that_offers_again_keeps_its_transport_and_a_new_transport_
         assert "o=- 1 2 IN" in answers[1]
 
 
-async def test_a_call_has_a_bounded_number_of_legs() -> None:
+async def test_a_page_that_is_reloaded_for_ever_has_a_bounded_number_of_legs() -> None:
     async with stage() as here:
-        for number in range(MAX_LEGS_PER_CALL):
+        for number in range(MAX_LEGS_PER_CALL + 2):
             await here.voice.perform(connect(here, CHROMIUM, TabId(f"t{number}")))
-        with pytest.raises(TooManyLegsError):
-            await here.voice.perform(connect(here, CHROMIUM, TabId("one more")))
+        assert list(here.voice._conversations[CALL].legs) == [
+            f"t{number}" for number in range(2, MAX_LEGS_PER_CALL + 2)
+        ]
 
 
 async def test_a_page_that_never_comes_is_closed_silently() -> None:
@@ -356,6 +357,19 @@ async def test_voice_that_comes_back_in_time_ends_the_silence() -> None:
         await page.say(b"back")
         await here.pbx.next_with(b"back")
         assert here.mail.empty
+
+
+async def test_a_page_that_takes_over_and_never_speaks_is_lost_too() -> None:
+    async with stage(Patience(connect=0.3, browser=1000, look=0.01)) as here:
+        page = await here.connect()
+        await here.join(page)
+        await page.close()
+        await here.mail.next(BrowserLost)
+        await here.connect(OTHER)
+        await here.voice.perform(JoinMedia(call=CALL, tab=OTHER))
+        lost = await here.mail.next(BrowserLost)
+        assert (lost.tab, lost.why) == (OTHER, "no voice from the new page")
+        assert here.voice.legs == 0
 
 
 async def test_a_pbx_that_falls_silent_is_reported_once_until_it_speaks_again() -> None:

@@ -10,6 +10,7 @@ from bridge.calls import events as on
 from bridge.calls.commands import RingOperators, SendMediaAnswer
 from bridge.calls.events import CallId, TabId
 from bridge.errors import NetworkError, RefusedError, TicketError
+from bridge.operators import channel
 from bridge.operators.channel import MAX_EXCESS, MAX_TABS, MESSAGE_BYTES
 from bridge.tickets import SessionTicket
 
@@ -34,6 +35,7 @@ async def test_a_page_is_welcomed_then_shown_the_state() -> None:
         assert await page.next("state") == {"lead": True, "calls": []}
         assert page.order[:3] == ["connect", "welcome", "state"]
         assert rig.channel.online() == {operator(ANNA)}
+        assert rig.channel.tabs() == (("1@acme", "t1", "worker", "yes", "visible", "lead"),)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,16 @@ async def test_polling_is_not_spoken_and_deflate_not_negotiated() -> None:
             assert answer.status == 400
         async with http.ws_connect(f"{rig.url}socket.io/?EIO=4&transport=websocket", compress=15) as socket:
             assert socket.compress == 0
+
+
+async def test_a_connection_that_never_becomes_a_page_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "SWEEP_SECONDS", 0.02)
+    async with room() as rig, aiohttp.ClientSession() as http:
+        socket = await http.ws_connect(f"{rig.url}socket.io/?EIO=4&transport=websocket")
+        async with asyncio.timeout(PATIENCE):
+            async for _ in socket:
+                pass
+        assert socket.closed
 
 
 async def test_an_oversized_message_costs_the_page_its_connection_only() -> None:

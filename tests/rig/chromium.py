@@ -32,6 +32,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--window-size=1366,900",
     "--no-first-run",
     "--mute-audio",
     "--remote-debugging-port=0",

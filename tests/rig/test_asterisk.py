@@ -11,10 +11,10 @@ import pytest
 
 from ..conftest import needs
 from .asterisk import TONE_HZ, Asterisk, free_port
-from .sip_log import read_log, unrepeated
 from .tones import share
 from .waiting import wait_for
 
+pytestmark = pytest.mark.scenario
 AGENT = "1004"
 
 CONFIG = """
@@ -89,35 +89,3 @@ async def test_it_is_back_after_a_crash(tmp_path: Path) -> None:
         asterisk.restart()
         assert asterisk.address == before
         assert "1001" in asterisk.cli("pjsip show endpoints")
-
-
-LOG = """[2026-01-01 00:00:00.000] VERBOSE[1] res_pjsip_logger.c: <--- Transmitting SIP request (80 bytes) to UDP:127.0.0.1:1 --->
-BYE sip:a@127.0.0.1 SIP/2.0
-Call-ID: one
-CSeq: 2 BYE
-Content-Length:  5
-
-käse
-
-<--- Transmitting SIP request (80 bytes) to UDP:127.0.0.1:1 --->
-BYE sip:a@127.0.0.1 SIP/2.0
-Call-ID: one
-CSeq: 2 BYE
-Content-Length:  5
-
-käse
-
-<--- Received SIP response (52 bytes) from UDP:127.0.0.1:1 --->
-SIP/2.0 200 OK
-call-id: one
-CSeq: 2 BYE
-
-<--- Received SIP response (600 bytes) from UDP:127.0.0.1:1 --->
-SIP/2.0 200 OK
-Call-"""
-
-
-def test_retransmissions_in_the_log_count_once_and_half_a_message_not_at_all() -> None:
-    bye, answer = unrepeated(read_log(LOG))
-    assert (bye.sent, bye.is_request, bye.method, bye.call_id) == (True, True, "BYE", "one")
-    assert (answer.sent, answer.status, answer.method, answer.call_id) == (False, 200, "BYE", "one")

@@ -11,6 +11,8 @@ from .chromium import Chromium
 from .page import Page, PageError
 from .waiting import wait_for
 
+pytestmark = pytest.mark.scenario
+
 OUTER = """<!doctype html><title>outer</title>
 <div style="height: 40px"></div>
 <iframe src="http://inner.localhost:PORT/middle" style="margin-left: 50px; border: 3px solid" allow="microphone *; autoplay *"></iframe>

@@ -49,7 +49,8 @@ class Stage:
     async def online(self, user: int = ANNA, workers: int = 1) -> None:
         async def enough() -> bool:
             tabs = await self.tabs()
-            return sum(tab["user"] == user and tab["kind"] == "worker" for tab in tabs) >= workers
+            mine = [tab for tab in tabs if tab["operator"].startswith(f"{user}@") and tab["kind"] == "worker"]
+            return len(mine) >= workers
 
         await wait_for(enough, 15, f"{workers} worker page(s) of user {user} at the bridge")
 

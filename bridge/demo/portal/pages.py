@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .crm import CONTACTS, DEALS
-from .frames import NOT_INSTALLED
 from .placements import WORKER
 from .world import User, World
 
@@ -114,7 +113,7 @@ class Visit:
         if self._world.installed:
             return ""
         open_it = f'<a href="{self.link("/marketplace/app/1/")}">Open it to install it.</a>'
-        text = open_it if self._user and self._user.admin else html.escape(NOT_INSTALLED)
+        text = open_it if self._user and self._user.admin else "An administrator has to open it once."
         return f'<div class="notice">The telephone application is not installed yet. {text}</div>'
 
     # ---- the pages
@@ -205,7 +204,7 @@ class Visit:
 def avatar(name: str) -> str:
     """Initials on a colour of their own."""
     initials = "".join(word[:1] for word in name.split()[:2]).upper()
-    hue = sum(map(ord, name)) * 47 % 360
+    hue = sum(place * ord(letter) for place, letter in enumerate(name, 1)) * 47 % 360
     return f'<i class="avatar" style="--hue:{hue}">{html.escape(initials)}</i>'
 
 

@@ -1,0 +1,322 @@
+"""The doors on the wire: what Bitrix24 posts, what strangers post, and what is answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from bridge.errors import ConfigError, TheirsError
+from bridge.portal.doors import Doors
+from bridge.portal.form import nested, parse, placement_uri
+from bridge.portal.pages import Pages
+from bridge.tickets import InstallTicket, PageTicket
+
+from .fake import APPLICATION_TOKEN, MEMBER
+from .house import NOW, House, enrolled
+
+FORM = {
+    "AUTH_ID": "page-access",
+    "AUTH_EXPIRES": "3600",
+    "REFRESH_ID": "page-refresh",
+    "member_id": MEMBER,
+    "status": "L",
+    "PLACEMENT": "PAGE_BACKGROUND_WORKER",
+    "PLACEMENT_OPTIONS": '{"ID":"PAGE_BACKGROUND_WORKER","URI":"/crm/deal/?IFRAME=Y"}',
+    "APPLICATION_TOKEN": APPLICATION_TOKEN,
+}
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    directory = tmp_path / "dist"
+    directory.mkdir()
+    for name in ("worker", "phone", "install"):
+        (directory / f"{name}.html").write_text(f'<title>{name}</title><body data-ticket="{{{{ticket}}}}">')
+    (directory / "worker-0123.js").write_text("let x = 1;" * 100)
+    return directory
+
+
+class Visitor:
+    """A client of the doors that speaks as Bitrix24 does."""
+
+    def __init__(self, house: House, doors: Doors, client: TestClient[Any, Any]) -> None:
+        self.house, self.doors, self.client = house, doors, client
+
+    async def post(self, path: str, form: dict[str, str], *, domain: str | None = None) -> ClientResponse:
+        query = urlencode(
+            {"DOMAIN": self.house.portal if domain is None else domain, "PROTOCOL": "0", "APP_SID": "sid"}
+        )
+        return await self.client.post(f"{path}?{query}", data=form)
+
+    async def event(self, event: str, *, token: str = APPLICATION_TOKEN, **more: str) -> ClientResponse:
+        fields = {"event": event, "auth[member_id]": MEMBER, "auth[application_token]": token}
+        response = await self.client.post("/b24/events", data=fields | more)
+        await self.doors.settled()
+        return response
+
+
+@asynccontextmanager
+async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
+    doors = Doors(
+        settings=house.settings,
+        seal=house.seal,
+        pages=pages,
+        portals=house.store.portals,
+        installation=house.installation,
+        clock=house.clock,
+    )
+    app = web.Application()
+    doors.attach(app)
+    async with doors.running(), TestClient(TestServer(app)) as client:
+        yield Visitor(house, doors, client)
+
+
+@pytest.fixture
+async def visitor(room: House, pages: Path) -> AsyncIterator[Visitor]:
+    async with _visitor(room, pages) as made:
+        yield made
+
+
+def _ticket(text: str) -> str:
+    found = re.search(r'data-ticket="([^"]+)"', text)
+    assert found
+    return found[1]
+
+
+async def test_the_worker_page_carries_what_was_posted_sealed(visitor: Visitor) -> None:
+    response = await visitor.post("/b24/worker", FORM)
+    text = await response.text()
+    assert response.status == 200
+    assert response.headers["Content-Security-Policy"] == f"frame-ancestors {visitor.house.fake.url}"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "X-Frame-Options" not in response.headers
+    assert "page-access" not in text
+    assert visitor.house.seal.open(PageTicket, _ticket(text), NOW) == PageTicket(
+        auth_id="page-access",
+        member_id=MEMBER,
+        domain=visitor.house.portal,
+        app_sid="sid",
+        uri="/crm/deal/?IFRAME=Y",
+        placement="PAGE_BACKGROUND_WORKER",
+    )
+    assert visitor.house.fake.asked == [], "the page waits for nobody"
+
+
+@pytest.mark.parametrize(
+    ("domain", "member"),
+    [("stranger.example", "f" * 32), ("stranger.example", MEMBER), (None, "f" * 32), ("", MEMBER)],
+    ids=["stranger", "known member, strange domain", "strange member, known domain", "no domain"],
+)
+@pytest.mark.parametrize("path", ["/b24/worker", "/b24/app", "/b24/install"])
+async def test_strangers_get_no_page(visitor: Visitor, path: str, domain: str | None, member: str) -> None:
+    response = await visitor.post(path, FORM | {"member_id": member}, domain=domain)
+    assert response.status == (400 if domain == "" else 403)
+    assert "data-ticket" not in await response.text()
+
+
+@pytest.mark.parametrize("path", ["/b24/worker", "/b24/app"])
+@pytest.mark.parametrize("missing", ["AUTH_ID", "member_id"])
+async def test_a_missing_field_is_named(visitor: Visitor, path: str, missing: str) -> None:
+    response = await visitor.post(path, {key: value for key, value in FORM.items() if key != missing})
+    assert (response.status, await response.text()) == (400, f"The field {missing} is missing.")
+
+
+@pytest.mark.parametrize("path", ["/b24/worker", "/b24/app", "/b24/install", "/b24/events"])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"AUTH_ID=%ff%fe", "UTF-8"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"a=" + b"x" * 70_000, "64 KiB"),
+        (b"a&" * 500, "200 fields"),
+        (b"", "missing"),
+        (b"AUTH_ID=" + b"x" * 600 + b"&member_id=" + MEMBER.encode(), "512"),
+    ],
+)
+async def test_a_broken_form_gets_a_sentence(visitor: Visitor, path: str, body: bytes, words: str) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    url = f"{path}?DOMAIN={visitor.house.portal}"
+    response = await visitor.client.post(url, data=body, headers=headers)
+    if not (path == "/b24/events" and words == "512"):
+        assert (response.status, words in await response.text()) == (400, True)
+
+
+async def test_a_body_without_a_length_is_limited_too(visitor: Visitor) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 4096
+
+    response = await visitor.client.post("/b24/worker", data=endless())
+    assert response.status == 400
+
+
+async def test_the_application_shows_the_phone_once_it_is_installed(visitor: Visitor) -> None:
+    text = await (await visitor.post("/b24/app", FORM | {"PLACEMENT": "DEFAULT"})).text()
+    assert "<title>phone</title>" in text
+    assert visitor.house.seal.open(PageTicket, _ticket(text), NOW).placement == "DEFAULT"
+
+
+async def test_the_install_page_installs(visitor: Visitor) -> None:
+    house = visitor.house
+    house.fake.users["page-access"] = ("1", True)
+    house.fake.refresh_tokens["page-refresh"] = "1"
+    await house.store.portals.change(house.portal, installed=False)
+    text = await (await visitor.post("/b24/app", FORM)).text()
+    assert "<title>install</title>" in text
+    assert not [secret for secret in ("page-access", "page-refresh", APPLICATION_TOKEN) if secret in text]
+    ticket = house.seal.open(InstallTicket, _ticket(text), NOW)
+    assert (ticket.refresh_id, ticket.expires, ticket.application_token) == (
+        "page-refresh",
+        NOW + 3600,
+        APPLICATION_TOKEN,
+    )
+    response = await visitor.client.post("/b24/install", json={"ticket": _ticket(text)})
+    report = await response.json()
+    assert report["done"], report
+    assert [(step["name"], step["ok"]) for step in report["steps"]][-1] == ("events", True)
+    text = await (await visitor.post("/b24/app", FORM)).text()
+    assert "<title>phone</title>" in text
+
+
+async def test_the_initial_installation_path_always_shows_the_install_page(visitor: Visitor) -> None:
+    assert "<title>install</title>" in await (await visitor.post("/b24/install", FORM)).text()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [("{", 400), ("[]", 400), ("{}", 400), ('"x"', 400), ('{"ticket": 5}', 403), ('{"ticket": "forged"}', 403)],
+)
+async def test_an_installation_needs_a_ticket_of_ours(visitor: Visitor, body: str, status: int) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = await visitor.client.post("/b24/install", data=body, headers=headers)
+    assert response.status == status
+    assert (await response.json())["error"]
+
+
+async def test_a_page_ticket_is_no_install_ticket(visitor: Visitor) -> None:
+    text = await (await visitor.post("/b24/worker", FORM)).text()
+    response = await visitor.client.post("/b24/install", json={"ticket": _ticket(text)})
+    assert response.status == 403
+
+
+@pytest.mark.parametrize("path", ["/b24/worker", "/b24/app", "/b24/install"])
+async def test_a_person_who_opens_a_door_is_told_where_it_belongs(visitor: Visitor, path: str) -> None:
+    response = await visitor.client.get(path)
+    assert response.status == 200
+    assert "inside Bitrix24" in await response.text()
+
+
+@pytest.mark.parametrize(("clean", "access"), [("0", "access-0"), ("1", "")])
+async def test_an_uninstalled_portal_is_closed_and_forgotten_if_it_wishes(
+    visitor: Visitor, clean: str, access: str
+) -> None:
+    response = await visitor.event("ONAPPUNINSTALL", **{"data[CLEAN]": clean})
+    assert response.status == 200
+    stored = visitor.house.store.portals.get(visitor.house.portal)
+    assert stored is not None
+    assert (stored.installed, stored.usable, stored.access) == (False, False, access)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["token stored", "no token stored"])
+@pytest.mark.parametrize("token", ["wrong", "", "п" * 20])
+async def test_an_event_with_a_wrong_token_changes_nothing(visitor: Visitor, token: str, known: bool) -> None:
+    house = visitor.house
+    before = await house.store.portals.change(house.portal, application_token=APPLICATION_TOKEN if known else "")
+    response = await visitor.event("ONAPPUNINSTALL", token=token)
+    assert response.status == (403 if token else 400)
+    assert house.store.portals.get(house.portal) == before
+
+
+async def test_an_event_of_an_unknown_portal_is_refused(visitor: Visitor) -> None:
+    response = await visitor.event("ONAPPUNINSTALL", **{"auth[member_id]": "f" * 32})
+    assert response.status == 403
+
+
+async def test_an_update_brings_the_handlers_back_and_its_token_is_proved(visitor: Visitor) -> None:
+    response = await visitor.event("ONAPPUPDATE", token="new", **{"auth[access_token]": "forged"})
+    assert response.status == 200
+    assert visitor.house.fake.placements == []
+    await visitor.event("ONAPPUPDATE", token="new", **{"auth[access_token]": "access-0"})
+    assert len(visitor.house.fake.placements) == 1
+    assert (await visitor.event("ONAPPUNINSTALL")).status == 403, "the old token is worth nothing now"
+    assert (await visitor.event("ONAPPUNINSTALL", token="new")).status == 200
+
+
+async def test_a_thrown_out_worker_is_reported_by_its_own_address_only(visitor: Visitor) -> None:
+    house = visitor.house
+    await house.placement.bind_worker(house.portal)
+    address = house.fake.placements[0]["options"]["errorHandlerUrl"]
+    assert "/b24/worker-error?" in address
+    house.fake.placements.clear()
+    form = {"error": "ERROR_PLACEMENT_LOADING_OVERTIME", "error_description": "langsam"}
+    path = address.removeprefix("http://bridge.localhost:8090")
+    assert (await visitor.client.post(path[:-1], data=form)).status == 403
+    assert (await visitor.client.post("/b24/worker-error", data=form)).status == 403
+    with capture_logs() as logs:
+        assert (await visitor.client.post(path, data=form)).status == 200
+        await visitor.doors.settled()
+    assert len(house.fake.placements) == 1
+    assert [line["event"] for line in logs] == ["worker_thrown_out", "worker_rebound"]
+
+
+async def test_nothing_that_pages_post_reaches_the_log(visitor: Visitor) -> None:
+    with capture_logs() as logs:
+        await visitor.post("/b24/worker", FORM, domain="stranger.example")
+        await visitor.post("/b24/worker", FORM)
+        await visitor.event("ONAPPUNINSTALL", token="guessed-token")
+    assert logs
+    assert not [s for s in ("page-access", "page-refresh", "guessed-token", APPLICATION_TOKEN) if s in repr(logs)]
+
+
+async def test_built_files_are_immutable_and_compressed(visitor: Visitor) -> None:
+    response = await visitor.client.get("/static/worker-0123.js", headers={"Accept-Encoding": "gzip"})
+    assert response.status == 200
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert "immutable" in response.headers["Cache-Control"]
+    assert await response.text() == "let x = 1;" * 100
+    for path in ("/static/worker.html", "/static/../house.py", "/static/%2e%2e/bridge.db", "/static/nothing.js"):
+        assert (await visitor.client.get(path)).status == 404
+
+
+async def test_a_renamed_portal_may_frame_its_pages(visitor: Visitor) -> None:
+    house = visitor.house
+    await house.store.portals.save(enrolled(house.fake, domain="new.localhost"))
+    response = await visitor.post("/b24/worker", FORM, domain="NEW.localhost:80")
+    assert response.headers["Content-Security-Policy"] == "frame-ancestors http://new.localhost"
+
+
+def test_pages_that_are_not_built_are_a_fault_of_the_setup(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not built"):
+        Pages(tmp_path)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_form_or_a_clear_refusal(body: bytes) -> None:
+    try:
+        form = parse(body)
+    except TheirsError as error:
+        assert str(error).endswith(".")
+    else:
+        assert all(isinstance(value, str) for value in nested(form, "auth").values())
+
+
+@given(st.text(max_size=200))
+def test_any_placement_options_have_a_uri_or_none(options: str) -> None:
+    assert isinstance(placement_uri(options), str)
+
+
+def test_php_keys_are_read_one_level_deep() -> None:
+    form = parse(b"event=ONX&data[FIELDS][ID]=7&auth[member_id]=m&auth%5Bdomain%5D=d&ts=1")
+    assert nested(form, "auth") == {"member_id": "m", "domain": "d"}
+    assert nested(form, "data") == {}

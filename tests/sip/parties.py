@@ -1,0 +1,160 @@
+"""Two user agents, a bad link between them, and a clock that only the tests move."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+from bridge.sip.address import NameAddr, Uri
+from bridge.sip.agent import Gone, Invited, Report, UserAgent
+from bridge.sip.callee import Inbound
+from bridge.sip.caller import Outbound
+from bridge.sip.dialog import Identity
+from bridge.sip.login import Login
+from bridge.sip.matching import Address
+from bridge.sip.message import Headers, Request, Response, parse, respond
+from bridge.sip.transaction import Send
+from bridge.sip.usage import Accepted, Cancelled, Confirmed, Fact, HungUp, Output, Refused, Usage
+
+OFFER = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+ANSWER = OFFER.replace(b"4000", b"5000")
+ALICE: Address = ("192.0.2.1", 5060)
+BOB: Address = ("192.0.2.2", 5060)
+
+
+def identity(address: Address, seed: int = 1) -> Identity:
+    random = Random(f"{seed}{address}")
+    return Identity(
+        host=address[0], port=address[1], token=lambda size: random.randbytes(size).hex(), fraction=random.random
+    )
+
+
+def request(
+    method: str = "INVITE", *, uri: str = "sip:bob@192.0.2.2:5060", branch: str = "z9hG4bKone", cseq: int = 1,
+    to: str = "<sip:bob@192.0.2.2>", from_tag: str = "alice", call_id: str = "call",
+    headers: tuple[tuple[str, str], ...] = (("Contact", "<sip:alice@192.0.2.1:5060>"),), body: bytes = b"",
+) -> Request:  # fmt: skip
+    """As a peer at ALICE writes it."""
+    pairs = [
+        ("Via", f"SIP/2.0/UDP 192.0.2.1:5060;branch={branch};rport"),
+        ("Max-Forwards", "70"),
+        ("From", f"<sip:alice@192.0.2.1>;tag={from_tag}"),
+        ("To", to),
+        ("Call-ID", call_id),
+        ("CSeq", f"{cseq} {method}"),
+        *headers,
+        *([("Content-Type", "application/sdp")] if body else []),
+    ]
+    return Request(method, uri, Headers(pairs), body)
+
+
+def reply(asked: Request, status: int, *, tag: str = "bob", headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """As a peer at BOB writes it."""
+    contact = (("Contact", "<sip:bob@192.0.2.2:5060>"),) if 100 < status < 300 else ()
+    return respond(asked, status, to_tag=tag, headers=[*contact, *headers])
+
+
+def sent(agent: UserAgent) -> list[Request | Response]:
+    """What an agent sends now; its reports are thrown away."""
+    return [parse(item.data) for item in agent.drain() if isinstance(item, Send)]
+
+
+@dataclass
+class Party:
+    """One user agent, and what it was told about its calls."""
+
+    address: Address
+    agent: UserAgent = field(init=False)
+    told: dict[Usage, list[Fact]] = field(default_factory=dict)
+    react: Callable[[Usage, Fact], None] = lambda usage, fact: None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        self.agent = UserAgent(me=identity(self.address, self.seed), owner=self)
+
+    def admits(self, source: Address) -> bool:
+        return True
+
+    def is_ours(self, uri: Uri, source: Address) -> bool:
+        return True
+
+    def outside(self, request: Request, source: Address, now: float) -> Response | None:
+        return None
+
+    def calling(self, target: Address, login: Login | None = None) -> Outbound:
+        return Outbound(
+            target=Uri("sip", "bob", "", *target),
+            caller=NameAddr("Alice", Uri("sip", "alice", "", *self.address)),
+            sdp=OFFER,
+            me=self.agent.me,
+            timers=self.agent.timers,
+            peer=target,
+            login=login,
+        )
+
+
+class World:
+    """Packets are lost, doubled and overtake one another as the seed decides."""
+
+    def __init__(self, seed: int, *, loss: float = 0.3, doubled: float = 0.2, slowest: float = 0.4) -> None:
+        self.now = 0.0
+        self.alice, self.bob = Party(ALICE, seed=seed), Party(BOB, seed=seed)
+        self._random = Random(seed)
+        self._loss, self._doubled, self._slowest = loss, doubled, slowest
+        self._order = count()
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (when, next(self._order), action))
+
+    def act(self, party: Party, usage: Usage, outputs: list[Output]) -> None:
+        party.agent.act(usage, outputs, self.now)
+
+    def run(self, until: float) -> None:
+        """Until nothing is left to do, or until a time."""
+        self._flush()
+        while (when := self._next()) is not None and when <= until:
+            self.now = max(self.now, when)
+            while self._queue and self._queue[0][0] <= self.now:
+                heapq.heappop(self._queue)[2]()
+                self._flush()
+            for party in (self.alice, self.bob):
+                party.agent.tick(self.now)
+            self._flush()
+        self.now = max(self.now, until)
+
+    def _next(self) -> float | None:
+        times = [party.agent.next_deadline for party in (self.alice, self.bob)]
+        times += [self._queue[0][0] if self._queue else None]
+        return min((when for when in times if when is not None), default=None)
+
+    def _flush(self) -> None:
+        while drained := [(party, item) for party in (self.alice, self.bob) for item in party.agent.drain()]:
+            for party, item in drained:
+                if isinstance(item, Send):
+                    self._carry(item, party.address)
+                elif isinstance(item, Report) and isinstance(item.user, Usage):
+                    party.told.setdefault(item.user, []).append(item.fact)
+                    party.react(item.user, item.fact)
+
+    def _carry(self, item: Send, source: Address) -> None:
+        to = self.bob if item.to == BOB else self.alice
+        assert item.to == to.address, f"sent to a stranger: {item.to}"
+        for _ in range(2 if self._random.random() < self._doubled else 1):
+            if self._random.random() >= self._loss:
+                when = self.now + self._random.uniform(0.005, self._slowest)
+                self.at(when, lambda: to.agent.receive(item.data, source, self.now))
+
+
+def endings(facts: list[Fact]) -> int:
+    return sum(isinstance(fact, (HungUp, Cancelled, Refused)) for fact in facts)
+
+
+def count_of(kind: type[Fact], facts: list[Fact]) -> int:
+    return sum(isinstance(fact, kind) for fact in facts)
+
+
+__all__ = ["Accepted", "Confirmed", "Gone", "Inbound", "Invited", "count_of", "endings"]
