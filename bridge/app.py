@@ -112,9 +112,11 @@ class Bridge:
             await stack.enter_async_context(self._switchboard.running(self._rooms()))
             await stack.enter_async_context(self._telephony.running())
             await stack.enter_async_context(self._voice.running())
-            await stack.enter_async_context(self._channel.running())
             await stack.enter_async_context(self._doors.running())
-            await stack.enter_async_context(self._serving())
+            runner = await stack.enter_async_context(self._web())
+            # Inside the web server's life: its sockets are gone before the server waits for them.
+            await stack.enter_async_context(self._channel.running())
+            await stack.enter_async_context(self._listening(runner))
             await stack.enter_async_context(self._trunks.running())
             await stack.enter_async_context(self._control.running())
             log.info("bridge_started", url=self.url, portals=len(self.settings.portal), trunks=len(self.settings.trunk))
@@ -132,23 +134,30 @@ class Bridge:
         }
 
     @asynccontextmanager
-    async def _serving(self) -> AsyncIterator[None]:
+    async def _web(self) -> AsyncIterator[web.AppRunner]:
         app = web.Application()
         self._doors.attach(app)
         self._channel.attach(app)
         app.router.add_get("/healthz", _healthy)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()
-        http = self.settings.http
         try:
-            await web.TCPSite(runner, http.host, http.port, backlog=1024).start()
-        except OSError as error:
+            yield runner
+        finally:
             await runner.cleanup()
+
+    @asynccontextmanager
+    async def _listening(self, runner: web.AppRunner) -> AsyncIterator[None]:
+        http = self.settings.http
+        site = web.TCPSite(runner, http.host, http.port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
             raise ConfigError(f"http: can't listen on {http.host}:{http.port}: {error.strerror}") from None
         try:
             yield
         finally:
-            await runner.cleanup()
+            await site.stop()
 
     def _post(self, event: Event) -> None:
         self._switchboard.post(event)
@@ -186,7 +195,10 @@ def directory(settings: Settings) -> Directory:
             line.number: tuple(Operator(portal_id(line.portal), user) for user in line.operators)
             for line in settings.line
         },
-        trunks={trunk.name: TrunkPolicy(decline_status=trunk.decline_status) for trunk in settings.trunk},
+        trunks={
+            trunk.name: TrunkPolicy(decline_status=trunk.decline_status, codecs=trunk.codecs)
+            for trunk in settings.trunk
+        },
         ring_seconds=settings.calls.ring_seconds,
         rejoin_seconds=settings.calls.rejoin_seconds,
     )

@@ -44,20 +44,28 @@ def is_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under CI=true a skipped test has failed; a failed one shows the last words of the processes it used."""
-    report = yield
+def _forbid_skipping(report: pytest.TestReport | pytest.CollectReport) -> None:
     if report.skipped and is_ci() and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.longrepr = f"CI=true forbids to skip: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _forbid_skipping(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under CI=true a skipped test has failed; a failed one shows the last words of the processes it used."""
+    report = yield
+    _forbid_skipping(report)
+    used: list[HasLog] = item.stash.get(EVIDENCE, [])
     if report.failed:
-        used: list[HasLog] = item.stash.get(EVIDENCE, [])
-        for number, part in enumerate(used, 1):
-            report.sections.append((f"log of {type(part).__name__} {number}", part.log_tail()))
+        report.sections += [(f"log of {type(part).__name__}", part.log_tail()) for part in used]
     return report
 
 

@@ -19,7 +19,7 @@ closes the media it opened, and promises exactly one record to the CRM.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -27,7 +27,7 @@ from . import commands as do
 from . import events as on
 from .commands import CallView, Command, Direction
 from .events import CallId, Event, Operator, TabId
-from .routing import Directory, route
+from .routing import Directory, TrunkPolicy, route
 
 JOIN_SECONDS = 25.0
 """From the click on Answer to the first voice packet: long enough for a person to read a microphone prompt."""
@@ -97,7 +97,7 @@ class Call:
     name: str = ""
     line: str = ""
     pbx_offer: bytes = b""
-    decline_status: int = 486
+    policy: TrunkPolicy = field(default_factory=TrunkPolicy)
     operators: tuple[Operator, ...] = ()
     """Who hears it ring; the first one answers for it until somebody takes it."""
     answered_by: Operator | None = None
@@ -187,7 +187,7 @@ def _invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         line=event.line,
         pbx_offer=event.offer,
         operators=present or way.operators,
-        decline_status=way.decline_status,
+        policy=way.policy,
         started=world.now,
         ring_until=world.now + way.ring_seconds,
         deadline=world.now + way.ring_seconds,
@@ -235,7 +235,14 @@ def _rang_out(call: Call, event: Event, world: World) -> Step:
 def _offered(call: Call, event: on.MediaOffered, world: World) -> Step:
     if event.operator not in call.operators or call.answered_by not in {None, event.operator}:
         return call, []
-    connect = do.ConnectBrowser(call=call.id, tab=event.tab, offer=event.offer, sdp=event.sdp, pbx_offer=call.pbx_offer)
+    connect = do.ConnectBrowser(
+        call=call.id,
+        tab=event.tab,
+        offer=event.offer,
+        sdp=event.sdp,
+        pbx_offer=call.pbx_offer,
+        codecs=call.policy.codecs,
+    )
     return replace(call, media_open=True), [connect]
 
 
@@ -386,7 +393,8 @@ def _end(call: Call, ending: Ending, world: World, *, pbx_knows: bool = False) -
     elif outcome.refusal and not pbx_knows:
         status, phrase = outcome.refusal
         if ending is Ending.DECLINED:
-            status, phrase = call.decline_status, DECLINE_PHRASES.get(call.decline_status, phrase)
+            status = call.policy.decline_status
+            phrase = DECLINE_PHRASES.get(status, phrase)
         commands.append(do.RefusePbx(call=call.id, status=status, phrase=phrase))
     if call.media_open:
         commands.append(do.CloseMedia(call=call.id))

@@ -133,6 +133,8 @@ class ConnectBrowser(MediaCommand):
     offer: str
     sdp: str
     pbx_offer: bytes
+    codecs: tuple[str, ...]
+    """Names of the codecs that this PBX's trunk allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

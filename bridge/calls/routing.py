@@ -14,6 +14,8 @@ class TrunkPolicy:
 
     decline_status: int = 486
     """486 lets the PBX try its next branch, 603 stops them all."""
+    codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "opus")
+    """What may be spoken with it; an inbound call takes the first one of the PBX's own order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class Route:
     operators: tuple[Operator, ...]
     """Who may take the call; the first one answers for it in the CRM until somebody takes it."""
     ring_seconds: float
-    decline_status: int
+    policy: TrunkPolicy
 
 
 def route(directory: Directory, trunk: str, account: str, line: str) -> Route | None:
@@ -52,5 +54,5 @@ def route(directory: Directory, trunk: str, account: str, line: str) -> Route | 
         if operator in group
         else group or (operator,),
         ring_seconds=directory.ring_seconds,
-        decline_status=policy.decline_status,
+        policy=policy,
     )

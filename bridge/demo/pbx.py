@@ -144,7 +144,7 @@ class DemoPbx:
                 finally:
                     await self.hang_up()
         finally:
-            transport.close()
+            await transport.close()
             self._transport = self._agent = self._tasks = None
             self._calls.clear()
 

@@ -44,7 +44,7 @@ async def running(ports: Ports) -> AsyncIterator[str]:
         client_id="local.demo",
         client_secret=os.environ[SECRET],
         app_url=f"{bridge_url}/b24/app",
-        install_url=f"{bridge_url}/b24/app",
+        install_url=f"{bridge_url}/b24/install",
     )
     accounts = dict.fromkeys(ACCOUNTS.values(), os.environ[PASSWORD])
     pbx = DemoPbx("127.0.0.1", ports.sip + 1, accounts, ports.rtp + 1000)

@@ -60,7 +60,6 @@ class Equipment:
     hub: Hub
     ports: PortPairs
     certificates: Certificates
-    codecs: frozenset[str]
     patience: Patience
     post: Callable[[Event], None]
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -119,7 +118,9 @@ class Conversation:
         """Answer a page's offer, or SdpError or PortsExhaustedError."""
         page = page_sdp.parse_page_offer(command.sdp)
         pbx = self._offer or pbx_sdp.parse_pbx_offer(command.pbx_offer)
-        codec = sdp.choose(pbx.audio, page.audio, self._codecs)[1]
+        # Once the PBX has its answer, the codec stays.
+        allowed = command.codecs if self._codec is None else (self._codec.name,)
+        codec = sdp.choose(pbx.audio, page.audio, frozenset(allowed))[1]
         if self._wanted == command.tab:
             self._open_pbx()
         leg = self.legs.get(command.tab)
@@ -132,11 +133,6 @@ class Conversation:
         self._offer = pbx
         post = self._equipment.post
         post(BrowserAnswered(call=self.call, tab=command.tab, offer=command.offer, sdp=answer))
-
-    @property
-    def _codecs(self) -> frozenset[str]:
-        """Once the PBX has its answer, the codec stays."""
-        return self._equipment.codecs if self._codec is None else frozenset({self._codec.name})
 
     async def _new_leg(self, tab: TabId, page: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
         if len(self.legs) >= MAX_LEGS_PER_CALL:  # a page that was reloaded again and again: its oldest leg is dead

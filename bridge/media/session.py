@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,7 +15,6 @@ from .. import config
 from ..calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaCommand, ReofferMedia
 from ..calls.events import CallId, Event
 from ..errors import ConfigError, OursError
-from . import sdp
 from .conversation import Conversation, Equipment, Patience
 from .hub import Hub
 from .poller import Poller
@@ -37,21 +36,16 @@ class BridgeFullError(OursError):
 
 
 class Voice:
-    """Joins browsers with the PBX: one conversation per call, a socket for all browsers, one task to watch them all.
-
-    `codecs` are the ones that may be chosen; the order of preference is the PBX's (RFC 3264, 6.1).
-    """
+    """Joins browsers with the PBX: one conversation per call, a socket for all browsers, one task to watch them all."""
 
     def __init__(
         self,
         *,
         media: config.Media,
-        codecs: Sequence[str] = tuple(sdp.CLOCK_RATES),
         post: Callable[[Event], None],
         patience: Patience | None = None,
     ) -> None:
         self._media = media
-        self._codecs = frozenset(codecs) & sdp.CLOCK_RATES.keys()
         self._post = post
         self._patience = patience or Patience()
         self._certificates = Certificates()
@@ -177,7 +171,6 @@ class Voice:
             hub=hub,
             ports=PortPairs(self._media.pbx_address, self._media.pbx_ports),
             certificates=self._certificates,
-            codecs=self._codecs,
             patience=self._patience,
             post=self._post,
             spawn=tasks.create_task,

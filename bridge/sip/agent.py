@@ -23,7 +23,6 @@ from .transaction import Send, Timers, Transactions
 from .usage import Abandon, Answer, Ask, Fact, Output, Transmit, Usage
 from .verdict import judge_request, judge_response
 
-MOST_CALLS = 2_000
 MOST_TRANSACTIONS = 60_000
 RETRY_AFTER = ("Retry-After", "5")
 NO_EXTENSIONS: frozenset[str] = frozenset()
@@ -87,7 +86,7 @@ class UserAgent:
 
     def __init__(
         self, *, me: Identity, owner: Owner, timers: Timers | None = None,
-        most_calls: int = MOST_CALLS, most_transactions: int = MOST_TRANSACTIONS,
+        most_calls: int = 2_000, most_transactions: int = MOST_TRANSACTIONS,
     ) -> None:  # fmt: skip
         self.me = me
         self.timers = timers or Timers()
@@ -198,8 +197,7 @@ class UserAgent:
         if usage is None and not self._owner.admits(source):
             self.counts["stranger"] += 1
             return
-        key = server_key(request)
-        if self._transactions.knows(key):
+        if self._is_repeated(request):
             self._handle(self._transactions.receive_request(request, source, now), now)
             return
         verdict = judge_request(
@@ -274,8 +272,17 @@ class UserAgent:
             self.act(usage, usage.acknowledged(request, now), now)
 
     def _usage_of(self, request: Request) -> Usage | None:
-        tag = request.to_tag
-        return self._usages.get((request.call_id, tag)) if tag else None
+        try:
+            tag = request.to_tag
+            return self._usages.get((request.call_id, tag)) if tag else None
+        except SipError:
+            return None  # a broken To earns its 400 when the request is judged
+
+    def _is_repeated(self, request: Request) -> bool:
+        try:
+            return self._transactions.knows(server_key(request))
+        except SipError:
+            return False  # likewise a broken CSeq
 
     # ---- within
 
@@ -313,18 +320,19 @@ class UserAgent:
 
     def _refuse(self, request: Request, status: int, phrase: str, headers: Iterable[tuple[str, str]]) -> None:
         """Without a transaction: a repeated request earns the same answer again (RFC 3261 8.2.7)."""
-        if request.method == "ACK":
+        if request.method == "ACK" or not _is_answerable(request):
+            self.counts["faulty request"] += 1
             return
         headers = [("Server", PRODUCT), *headers]
         response = respond(request, status, phrase, to_tag=self.me.tag(), headers=headers)
         self._out.append(Send(response.encode(), return_address(request.via)))
 
     def _refuse_faulty(self, fault: FaultyRequestError, source: Address) -> None:
-        self.counts["faulty request"] += 1
+        if not self._owner.admits(source):
+            self.counts["stranger"] += 1
+            return
         try:
-            request = stamp(fault.request, source)
-            if self._owner.admits(source) and _is_answerable(request):
-                self._refuse(request, fault.status or 400, str(fault), [])
+            self._refuse(stamp(fault.request, source), fault.status or 400, str(fault), [])
         except SipError:
             self.counts["unreadable"] += 1
 

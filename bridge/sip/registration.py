@@ -174,8 +174,8 @@ class Registration:
 
     def _failed(self, why: str, now: float, wait: int = 0) -> list[Output]:
         self.why = why
-        pause = min(MOST_WAIT, BASE_WAIT * 2 ** min(self._failures, 10)) * (0.5 + 0.5 * self._me.fraction())
         self._failures += 1
+        pause = min(MOST_WAIT, BASE_WAIT * 2 ** min(self._failures, 10)) * (0.5 + 0.5 * self._me.fraction())
         self.deadline = now + max(pause, min(wait, MOST_WAIT))
         return self._become(State.FAILING, now)
 

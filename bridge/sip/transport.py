@@ -45,6 +45,7 @@ class Transport(asyncio.DatagramProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at: float | None = None
         self._flushing = False
+        self._lost = asyncio.Event()
         self.faults = 0
         """Messages dropped by an exception that nobody expected."""
 
@@ -66,15 +67,15 @@ class Transport(asyncio.DatagramProtocol):
             udp.max_size = MOST_DATAGRAM  # asyncio allocates four times that for every datagram
         self.flush()
 
-    def close(self) -> None:
-        """Harmless when repeated."""
+    async def close(self) -> None:
+        """Returns when the port is free again; harmless when repeated."""
         self._agent = None
         if self._timer:
             self._timer.cancel()
         if self._udp:
             self._udp.close()
-        else:
-            self._socket.close()
+            await self._lost.wait()
+        self._socket.close()
 
     def send(self, data: bytes, to: Address) -> None:
         """Send a datagram; an unreachable peer is noticed by the transaction's silence."""
@@ -112,6 +113,7 @@ class Transport(asyncio.DatagramProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             log.error("sip_socket_lost", why=str(exc))
+        self._lost.set()
 
     def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
         try:

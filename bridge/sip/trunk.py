@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ log = structlog.get_logger()
 KEEP_ALIVE_SECONDS = 25.0
 """Most NATs forget a UDP flow after 30 s."""
 KEEP_ALIVE = b"\r\n\r\n"
+MOST_CALLS = 2_000
+"""At once; above, the PBX gets 503 and Retry-After."""
 PACE_SECONDS = 0.01
 """Between two accounts at the start: a PBX takes a hundred a second with ease."""
 GOODBYE_SECONDS = 2.0
@@ -113,12 +116,19 @@ class Trunks:
         """Where the socket is bound while the room runs."""
         return self._transport.address if self._transport else None
 
+    @property
+    def counts(self) -> Counter[str]:
+        """What was dropped while the room runs, by reason; "fault" is ours."""
+        if self._agent is None or self._transport is None:
+            return Counter()
+        return self._agent.counts + Counter(fault=self._transport.faults)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """OSError if the port is taken, ConfigError if a password is not set."""
         transport = Transport(self._sip.host, self._sip.port, self._reported)
         try:
-            agent = UserAgent(me=self._identity(transport), owner=self)
+            agent = UserAgent(me=self._identity(transport), owner=self, most_calls=MOST_CALLS)
             self._transport, self._agent = transport, agent
             for peer in self._peers:
                 self._prepare(peer, agent.me)
@@ -133,7 +143,7 @@ class Trunks:
                         keeper.cancel()
                     await self._leave(agent, transport)
         finally:
-            transport.close()
+            await transport.close()
             self._transport = self._agent = self._left = None
             self._calls.clear()
             self._ids.clear()

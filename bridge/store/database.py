@@ -59,7 +59,7 @@ def _engine(url: str) -> AsyncEngine:
         if parsed.get_backend_name() == "sqlite":
             return _sqlite(parsed)
         return create_async_engine(parsed, pool_pre_ping=True, hide_parameters=True)
-    except (ArgumentError, ImportError) as error:
+    except (ArgumentError, ImportError, OSError) as error:
         raise ConfigError(f"store.url: {error}") from None
 
 

@@ -200,6 +200,16 @@ class Outbox:
         async with self._engine.begin() as connection:
             return [_promise(row) for row in (await connection.execute(query)).mappings()]
 
+    async def counts(self) -> dict[str, tuple[int, int]]:
+        """For each portal that has any: promises that wait, promises set aside."""
+        count = select(outbox.c.portal, outbox.c.state, func.count()).group_by(outbox.c.portal, outbox.c.state)
+        found: dict[str, tuple[int, int]] = {}
+        async with self._engine.begin() as connection:
+            for portal, state, number in await connection.execute(count):
+                waiting, aside = found.get(portal, (0, 0))
+                found[portal] = (waiting, aside + number) if state == State.SET_ASIDE else (waiting + number, aside)
+        return found
+
     async def _change(self, promise: Promise, values: Mapping[str, Any]) -> None:
         async with self._engine.begin() as connection:
             await connection.execute(update(outbox).where(outbox.c.id == promise.id).values(**values))

@@ -12,7 +12,7 @@ def test_an_account_leads_to_its_operator_with_the_trunks_policy() -> None:
     )
     found = route(directory, "a", "1001", "555")
     assert found is not None
-    assert (found.operators, found.ring_seconds, found.decline_status) == ((ANNA,), 12, 603)
+    assert (found.operators, found.ring_seconds, found.policy.decline_status) == ((ANNA,), 12, 603)
 
 
 def test_the_same_account_name_on_another_pbx_is_somebody_else() -> None:

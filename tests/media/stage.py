@@ -24,6 +24,7 @@ SOON = 5.0
 """Seconds after which a test that waits has failed."""
 
 ENCODINGS = {"PCMU": "PCMU/8000", "PCMA": "PCMA/8000", "G722": "G722/8000", "opus": "opus/48000/2"}
+CODECS = tuple(ENCODINGS)
 PBX_TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9, "opus": 107}
 
 E = TypeVar("E", bound=Event)
@@ -197,7 +198,7 @@ class Stage:
         self.pages.append(page)
         sdp = await page.offer()
         await self.voice.perform(
-            ConnectBrowser(call=call, tab=tab, offer="o-1", sdp=sdp, pbx_offer=self.offer(*codecs))
+            ConnectBrowser(call=call, tab=tab, offer="o-1", sdp=sdp, pbx_offer=self.offer(*codecs), codecs=CODECS)
         )
         answered = await self.mail.next(BrowserAnswered)
         assert (answered.call, answered.tab, answered.offer) == (call, tab, "o-1")
@@ -219,7 +220,7 @@ async def stage(patience: Patience | None = None) -> AsyncIterator[Stage]:
     """A running room on free ports of the loopback."""
     mail = Mailbox()
     media = config.Media(browser_port=0, pbx_ports=(22_000, 23_999))
-    voice = Voice(media=media, codecs=("PCMU", "PCMA", "G722", "opus"), post=mail.post, patience=patience)
+    voice = Voice(media=media, post=mail.post, patience=patience)
     found, aioice.ice.get_host_addresses = aioice.ice.get_host_addresses, lambda **_: ["127.0.0.1"]
     try:
         async with pbx_socket() as pbx, voice.running():

@@ -26,13 +26,13 @@ from bridge.media.sdp import SdpError
 from bridge.media.session import Voice
 
 from .offers import CHROMIUM
-from .stage import CALL, ENCODINGS, PBX_TYPES, TAB, Mailbox, Stage, pbx_offer, pbx_socket, rtp, stage
+from .stage import CALL, CODECS, ENCODINGS, PBX_TYPES, TAB, Mailbox, Stage, pbx_offer, pbx_socket, rtp, stage
 
 OTHER = TabId("tab-2")
 
 
 def connect(here: Stage, sdp: str, tab: TabId = TAB, *codecs: str, call: CallId = CALL) -> ConnectBrowser:
-    return ConnectBrowser(call=call, tab=tab, offer="o", sdp=sdp, pbx_offer=here.offer(*codecs))
+    return ConnectBrowser(call=call, tab=tab, offer="o", sdp=sdp, pbx_offer=here.offer(*codecs), codecs=CODECS)
 
 
 def lines_of(sdp: bytes | str) -> list[str]:

@@ -21,7 +21,7 @@ from bridge.calls.events import BrowserAnswered, TabId
 from bridge.media import webrtc
 from bridge.media.webrtc import BrowserLeg, Certificates
 
-from .stage import CALL, SOON, TAB, Page, Stage, rtp, stage
+from .stage import CALL, CODECS, SOON, TAB, Page, Stage, rtp, stage
 
 VOICE = bytes(range(160))
 
@@ -154,7 +154,7 @@ async def test_a_leg_can_not_take_the_address_of_another_with_a_valid_check_of_i
         victim, thief = leg_of(here), Page()
         here.pages.append(thief)
         command = ConnectBrowser(
-            call=CALL, tab=TabId("thief"), offer="x", sdp=await thief.offer(), pbx_offer=here.offer()
+            call=CALL, tab=TabId("thief"), offer="x", sdp=await thief.offer(), pbx_offer=here.offer(), codecs=CODECS
         )
         await here.voice.perform(command)
         await here.mail.next(BrowserAnswered)

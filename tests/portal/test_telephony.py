@@ -285,3 +285,21 @@ async def test_an_outbound_call_and_a_withheld_number(room: House) -> None:
         await room.until(lambda: bool(room.events))
     params = room.fake.asked[0][1]
     assert (params["TYPE"], params["PHONE_NUMBER"], params["SHOW"]) == (1, WITHHELD, 0)
+
+
+async def test_what_is_under_way_when_the_bridge_stops_stays_promised(
+    room: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.portal.courier.GRACE_SECONDS", 0.02)
+    gate = asyncio.Event()
+    room.fake.fail(REGISTER, hang(gate))
+    async with room.telephony.running():
+        await room.telephony.perform(room.register("c1"))
+        await room.until(lambda: REGISTER in room.fake.methods())
+    gate.set()
+    assert await room.store.outbox.waiting_portals() == [room.portal]
+    await room.telephony.perform(room.finish("c1"))
+    async with room.telephony.running():
+        await room.logged()
+        await room.emptied()
+    assert [row["EXTERNAL_CALL_ID"] for row in room.fake.statistics] == ["c1"]

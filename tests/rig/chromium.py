@@ -82,6 +82,7 @@ class Chromium:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, "TMPDIR": str(self._directory)},  # it leaves folders behind when it is killed
                 start_new_session=True,
             )
         try:

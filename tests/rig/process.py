@@ -35,7 +35,7 @@ class BridgeProcess:
         self.config = directory / "bridge.toml"
         self.config.write_text(render_toml(settings), encoding="utf-8")
         self.log = directory / "bridge.log"
-        self._secrets = dict(secrets)
+        self.secrets = dict(secrets)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,7 +58,7 @@ class BridgeProcess:
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                env={**environment, "PYTHONPATH": str(ROOT), **self._secrets},
+                env={**environment, "PYTHONPATH": str(ROOT), **self.secrets},
                 start_new_session=True,
             )
         async with aiohttp.ClientSession() as client:

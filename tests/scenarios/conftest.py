@@ -40,7 +40,7 @@ async def stages(
             for agent in AGENTS.values():
                 await asterisk.wait_registered(agent)
             stage = Stage(asterisk=asterisk, portal=portal, bridge=bridge, browser=await browsers())
-            stack.callback(lambda: [call.hang_up() for call in stage.calls])
+            stack.callback(stage.clear)
             return stage
 
         yield set_stage

@@ -67,6 +67,10 @@ class Stage:
         calls: list[dict[str, Any]] = (await ask(self.state_dir, do="calls"))["calls"]
         return calls
 
+    def clear(self) -> None:
+        for call in self.calls:
+            call.hang_up()
+
     def ring(self, user: int = ANNA, **how: Any) -> PhoneCall:
         call = self.asterisk.call(AGENTS[user], **how)
         self.calls.append(call)
@@ -84,6 +88,10 @@ class Stage:
         assert await call.is_answered() == 200
         await self.heard(page)
         await wait_for(lambda: call.hears(MICROPHONE_HZ), 10, "the operator's tone at the PBX")
+
+    async def silent(self, call: PhoneCall) -> None:
+        """The PBX hears nothing of the operator's tone any more."""
+        await wait_for(lambda: not call.hears(MICROPHONE_HZ, share=0.05), 10, "the operator's tone to stop")
 
     async def heard(self, page: Page) -> None:
         async def loud() -> bool:
@@ -111,7 +119,7 @@ def portal_for(bridge_port: int) -> Portal:
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         app_url=f"{bridge_url}/b24/app",
-        install_url=f"{bridge_url}/b24/app",
+        install_url=f"{bridge_url}/b24/install",
     )
     users = (User(id=ANNA, name="Anna Petrova", admin=True), User(id=BORIS, name="Boris Lang"))
     return Portal(port=0, app=app, users=users)

@@ -25,9 +25,7 @@ def begin(world: World, *, answer_after: float | None = 1.0) -> Outbound:
         if isinstance(usage, Inbound) and isinstance(fact, Invited):
             world.act(world.bob, usage, usage.ring(world.now))
             if answer_after is not None:
-                world.at(
-                    world.now + answer_after, lambda: world.act(world.bob, usage, usage.answer(ANSWER, world.now))
-                )
+                world.at(world.now + answer_after, lambda: world.act(world.bob, usage, usage.answer(ANSWER, world.now)))
 
     world.bob.react = bob
     call = world.alice.calling(BOB)

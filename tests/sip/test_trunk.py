@@ -1,0 +1,415 @@
+"""The room on real loopback sockets, with a PBX played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+
+from bridge import config
+from bridge.calls.commands import (
+    AnswerPbx,
+    AnswerPbxReoffer,
+    HangUpPbx,
+    PbxCommand,
+    RefusePbx,
+    RefusePbxReoffer,
+    RingPbx,
+)
+from bridge.calls.events import (
+    CallId,
+    Event,
+    PbxCancelled,
+    PbxConfirmed,
+    PbxHungUp,
+    PbxInvited,
+    PbxReoffered,
+)
+from bridge.errors import ConfigError
+from bridge.sip import agent, trunk
+from bridge.sip.matching import Address
+from bridge.sip.message import Headers, Message, Request, Response, parse, respond
+from bridge.sip.trunk import Trunks
+
+OFFER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+CHALLENGE = ("WWW-Authenticate", 'Digest realm="pbx", nonce="n1", qop="auth"')
+
+
+class WirePbx(asyncio.DatagramProtocol):
+    """A socket of the PBX's, and what came in."""
+
+    def __init__(self) -> None:
+        self.inbox: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue()
+        self.udp: Any = None
+        self.room: Address = ("", 0)
+        self._branches = count()
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        if data.strip():
+            self.inbox.put_nowait((data, addr))
+
+    @property
+    def address(self) -> Address:
+        address: Address = self.udp.get_extra_info("sockname")
+        return address
+
+    async def receive(self) -> Message:
+        async with asyncio.timeout(3):
+            return parse((await self.inbox.get())[0])
+
+    async def response(self, status: int) -> Response:
+        """The next one of that status; what else comes is let pass."""
+        while True:
+            message = await self.receive()
+            if isinstance(message, Response) and message.status == status:
+                return message
+
+    async def request(self, method: str) -> Request:
+        while True:
+            message = await self.receive()
+            if isinstance(message, Request) and message.method == method:
+                return message
+
+    def send(self, message: Message | bytes) -> None:
+        self.udp.sendto(message if isinstance(message, bytes) else message.encode(), self.room)
+
+    def message(self, method: str, user: str = "1001", *, cseq: int = 1, to_tag: str = "", call: str = "wire",
+                branch: str = "", body: bytes = b"", headers: dict[str, str] | None = None) -> Request:  # fmt: skip
+        host, port = self.address
+        pairs = [
+            ("Via", f"SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{branch or f'n{next(self._branches)}'}"),
+            ("Max-Forwards", "70"),
+            ("From", f'"Ann" <sip:+74951234567@pbx.example>;tag=pbx{call}'),
+            ("To", f"<sip:{user or 'nobody'}@pbx.example>" + (f";tag={to_tag}" if to_tag else "")),
+            ("Call-ID", call),
+            ("CSeq", f"{cseq} {method}"),
+            ("Contact", f"<sip:pbx@{host}:{port}>"),
+            *(headers or {}).items(),
+            *([("Content-Type", "application/sdp")] if body else []),
+        ]
+        place = f"{self.room[0]}:{self.room[1]}"
+        return Request(method, f"sip:{user}@{place}" if user else f"sip:{place}", Headers(pairs), body)
+
+    async def refuses_to_hear(self) -> None:
+        """Nothing came, although a later question was answered."""
+        self.send(self.message("OPTIONS", call="probe"))
+        assert (await self.receive()).call_id == "probe"
+
+
+@asynccontextmanager
+async def wire_pbx(host: str = "127.0.0.1") -> AsyncIterator[WirePbx]:
+    udp, pbx = await asyncio.get_running_loop().create_datagram_endpoint(WirePbx, local_addr=(host, 0))
+    pbx.udp = udp
+    try:
+        yield pbx
+    finally:
+        udp.close()
+
+
+class Room:
+    """The room under test and what it posted."""
+
+    def __init__(self, server: Address, *, register: bool = False, accounts: tuple[str, ...] = ("1001",)) -> None:
+        self.posted: asyncio.Queue[Event] = asyncio.Queue()
+        numbers = count(1)
+        self.trunks = Trunks(
+            sip=config.Sip(port=0),
+            trunks=[config.Trunk.model_validate(
+                    {"name": "main", "server": f"{server[0]}:{server[1]}", "register": register}
+                )],
+            accounts=[
+                config.OperatorAccount(
+                    portal="http://b24.example", user_id=7, extension="7", trunk="main", sip_user=user,
+                    password_env="TRUNK_TEST_PASSWORD",
+                )
+                for user in accounts
+            ],
+            post=self.posted.put_nowait,
+            new_call_id=lambda: CallId(f"call-{next(numbers)}"),
+        )  # fmt: skip
+
+    async def event(self) -> Event:
+        async with asyncio.timeout(3):
+            return await self.posted.get()
+
+    async def do(self, command: PbxCommand) -> None:
+        await self.trunks.perform(command)
+
+
+@asynccontextmanager
+async def a_room(pbx: WirePbx, *, register: bool = False, accounts: tuple[str, ...] = ("1001",)) -> AsyncIterator[Room]:
+    room = Room(pbx.address, register=register, accounts=accounts)
+    async with room.trunks.running():
+        assert room.trunks.address
+        pbx.room = room.trunks.address
+        yield room
+
+
+@pytest.fixture(autouse=True)
+def _password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNK_TEST_PASSWORD", "secret")
+    monkeypatch.setattr(trunk, "GOODBYE_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[WirePbx]:
+    async with wire_pbx() as pbx:
+        yield pbx
+
+
+@pytest.fixture
+async def room(pbx: WirePbx) -> AsyncIterator[Room]:
+    async with a_room(pbx) as room:
+        yield room
+
+
+async def invited(pbx: WirePbx, room: Room, headers: dict[str, str] | None = None) -> PbxInvited:
+    pbx.send(pbx.message("INVITE", branch="first", body=OFFER, headers=headers))
+    event = await room.event()
+    assert isinstance(event, PbxInvited)
+    return event
+
+
+async def talking(pbx: WirePbx, room: Room) -> tuple[CallId, str]:
+    """The call and our tag of it."""
+    call = (await invited(pbx, room)).call
+    await room.do(AnswerPbx(call=call, sdp=OFFER))
+    tag = (await pbx.response(200)).to_tag
+    pbx.send(pbx.message("ACK", to_tag=tag))
+    assert await room.event() == PbxConfirmed(call=call)
+    return call, tag
+
+
+# ---- calls
+
+
+async def test_an_invite_is_posted_with_who_called_whom(pbx: WirePbx, room: Room) -> None:
+    event = await invited(pbx, room)
+    assert event == PbxInvited(
+        call=CallId("call-1"), trunk="main", account="1001", line="1001",
+        caller="+74951234567", caller_name="Ann", offer=OFFER,
+    )  # fmt: skip
+    assert (await pbx.response(100)).to_tag == ""
+
+
+@pytest.mark.parametrize(
+    ("headers", "line"),
+    [
+        ({"P-Called-Party-ID": "<sip:+74950000001@pbx>"}, "+74950000001"),
+        ({"Diversion": '"Shop" <tel:+74950000002>;reason=unconditional'}, "+74950000002"),
+        ({"Diversion": "<<broken>"}, "1001"),
+    ],
+)
+async def test_the_line_is_what_the_caller_dialled(
+    pbx: WirePbx, room: Room, headers: dict[str, str], line: str
+) -> None:
+    assert (await invited(pbx, room, headers)).line == line
+
+
+async def test_a_whole_call_hung_up_by_the_pbx(pbx: WirePbx, room: Room) -> None:
+    call = (await invited(pbx, room)).call
+    await room.do(RingPbx(call=call))
+    assert (await pbx.response(180)).headers.get("Contact") == f"<sip:1001@{pbx.room[0]}:{pbx.room[1]}>"
+    await room.do(AnswerPbx(call=call, sdp=OFFER))
+    answer = await pbx.response(200)
+    assert answer.body == OFFER
+    pbx.send(pbx.message("ACK", to_tag=answer.to_tag))
+    assert await room.event() == PbxConfirmed(call=call)
+    pbx.send(pbx.message("BYE", to_tag=answer.to_tag, cseq=2))
+    await pbx.response(200)
+    assert await room.event() == PbxHungUp(call=call, why="BYE")
+
+
+async def test_a_call_hung_up_by_us(pbx: WirePbx, room: Room) -> None:
+    call, _ = await talking(pbx, room)
+    await room.do(HangUpPbx(call=call, cause=16))
+    bye = await pbx.request("BYE")
+    assert bye.headers.get("Reason") == "Q.850;cause=16"
+    pbx.send(respond(bye, 200))
+    await room.do(HangUpPbx(call=call))
+    await pbx.refuses_to_hear()
+    assert room.posted.empty()
+
+
+async def test_a_refusal_reaches_the_pbx_with_its_phrase(pbx: WirePbx, room: Room) -> None:
+    call = (await invited(pbx, room)).call
+    await room.do(RefusePbx(call=call, status=486, phrase="Busy Here"))
+    assert (await pbx.response(486)).phrase == "Busy Here"
+
+
+async def test_a_cancel_is_posted_with_its_reason(pbx: WirePbx, room: Room) -> None:
+    call = (await invited(pbx, room)).call
+    pbx.send(pbx.message("CANCEL", branch="first", headers={"Reason": "SIP;cause=200"}))
+    await pbx.response(487)
+    assert await room.event() == PbxCancelled(call=call, elsewhere=True)
+
+
+async def test_a_reinvite_is_posted_and_answered_or_refused(pbx: WirePbx, room: Room) -> None:
+    call, tag = await talking(pbx, room)
+    pbx.send(pbx.message("INVITE", to_tag=tag, cseq=2, body=OFFER))
+    assert await room.event() == PbxReoffered(call=call, offer=OFFER)
+    await room.do(AnswerPbxReoffer(call=call, sdp=b"v=0\r\n"))
+    assert (await pbx.response(200)).body == b"v=0\r\n"
+    pbx.send(pbx.message("ACK", to_tag=tag, cseq=2))
+    pbx.send(pbx.message("INVITE", to_tag=tag, cseq=3))
+    assert await room.event() == PbxReoffered(call=call, offer=b"")
+    await room.do(RefusePbxReoffer(call=call, status=488, phrase=""))
+    assert (await pbx.response(488)).cseq == (3, "INVITE")
+
+
+async def test_commands_for_unknown_calls_are_let_be(room: Room) -> None:
+    unknown = CallId("never")
+    for command in (RingPbx(call=unknown), AnswerPbx(call=unknown, sdp=OFFER), HangUpPbx(call=unknown)):
+        await room.do(command)
+
+
+# ---- what is refused
+
+
+async def test_an_unknown_account_gets_404(pbx: WirePbx, room: Room) -> None:
+    for user in ("9999", ""):
+        pbx.send(pbx.message("INVITE", user, call=f"to-{user}", body=OFFER))
+        assert (await pbx.response(404)).call_id == f"to-{user}"
+    assert room.posted.empty()
+
+
+async def test_an_invite_without_offer_gets_488_and_a_reason(pbx: WirePbx, room: Room) -> None:
+    pbx.send(pbx.message("INVITE"))
+    assert "without an offer" in ((await pbx.response(488)).headers.get("Warning") or "")
+    assert room.posted.empty()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE", "REGISTER"])
+async def test_a_stranger_gets_silence_and_is_counted(pbx: WirePbx, room: Room, method: str) -> None:
+    async with wire_pbx("127.0.0.9") as stranger:
+        stranger.room = pbx.room
+        stranger.send(stranger.message(method, body=OFFER if method == "INVITE" else b""))
+        stranger.send(b"INVITE sip:1001@x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\n\r\n")
+        await pbx.refuses_to_hear()
+        assert stranger.inbox.empty()
+        assert room.trunks.counts["stranger"] == 2
+    assert room.posted.empty()
+
+
+async def test_what_a_peer_requires_of_extensions_gets_420(pbx: WirePbx, room: Room) -> None:
+    pbx.send(pbx.message("INVITE", body=OFFER, headers={"Require": "100rel, timer"}))
+    assert (await pbx.response(420)).headers.all("Unsupported") == ("100rel", "timer")
+
+
+async def test_above_the_cap_of_calls_the_pbx_gets_503_and_retry_after(
+    pbx: WirePbx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunk, "MOST_CALLS", 2)
+    async with a_room(pbx) as room:
+        for number in range(3):
+            pbx.send(pbx.message("INVITE", call=f"c{number}", body=OFFER))
+        assert (await pbx.response(503)).headers.get("Retry-After")
+        assert room.posted.qsize() == 2
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"\r\n\r\n", b"\0" * 4, b"\xff" * 2000, b"INVITE sip:1001@x SIP/2.0\r\n\r\n", b"SIP/2.0 200 OK\r\n\r\n",
+     b"INVITE sip:1001@x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nCSeq: x INVITE\r\n\r\n", b"x" * 65000],
+)  # fmt: skip
+async def test_garbage_ends_nothing(pbx: WirePbx, room: Room, garbage: bytes) -> None:
+    pbx.send(garbage)
+    assert (await invited(pbx, room)).account == "1001"
+
+
+async def test_a_fault_of_ours_drops_one_message_only(
+    pbx: WirePbx, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(agent, "judge_request", broken)
+        pbx.send(pbx.message("OPTIONS", call="unlucky"))
+        while not room.trunks.counts["fault"]:
+            await asyncio.sleep(0)
+    assert (await invited(pbx, room)).account == "1001"
+
+
+# ---- registrations
+
+
+async def test_accounts_are_registered_with_digest_and_unregistered_at_the_end(pbx: WirePbx) -> None:
+    async with a_room(pbx, register=True) as room:
+        first = await pbx.request("REGISTER")
+        pbx.send(respond(first, 401, headers=[CHALLENGE]))
+        second = await pbx.request("REGISTER")
+        assert 'username="1001"' in (second.headers.get("Authorization") or "")
+        contact = second.headers.get("Contact") or ""
+        assert contact.startswith(f"<sip:1001@{pbx.room[0]}:{pbx.room[1]}>")
+        pbx.send(respond(second, 200, headers=[("Contact", contact)]))
+        await pbx.refuses_to_hear()
+        (status,) = room.trunks.registrations
+        assert (status.trunk, status.account, status.state) == ("main", "1001", "registered")
+    assert (await pbx.request("REGISTER")).headers.get("Expires") == "0"
+
+
+async def test_a_wrong_password_is_shown_and_the_room_still_takes_calls(pbx: WirePbx) -> None:
+    async with a_room(pbx, register=True) as room:
+        pbx.send(respond(await pbx.request("REGISTER"), 403))
+        await pbx.refuses_to_hear()
+        assert [(status.state, status.why) for status in room.trunks.registrations] == [("refused", "403 Forbidden")]
+        assert (await invited(pbx, room)).account == "1001"
+
+
+async def test_a_password_that_is_not_set_stops_the_start(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRUNK_TEST_PASSWORD")
+    with pytest.raises(ConfigError, match="TRUNK_TEST_PASSWORD"):
+        async with a_room(pbx, register=True):
+            pass
+
+
+# ---- start and end
+
+
+async def test_the_end_of_the_room_ends_its_calls(pbx: WirePbx) -> None:
+    async with a_room(pbx) as room:
+        await talking(pbx, room)
+        pbx.send(pbx.message("INVITE", call="ringing", body=OFFER))
+        await room.event()
+    assert (await pbx.request("BYE")).call_id == "wire"
+    assert (await pbx.response(480)).call_id == "ringing"
+
+
+async def test_the_port_is_free_at_once_for_the_next_start(pbx: WirePbx) -> None:
+    async with a_room(pbx) as room:
+        assert room.trunks.address
+        port = room.trunks.address[1]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
+            second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                second.bind(("127.0.0.1", port))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
+        second.bind(("127.0.0.1", port))
+
+
+async def test_names_are_resolved_without_holding_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with wire_pbx() as pbx:
+        port = pbx.address[1]
+        room = Room(("localhost", port), register=True)
+        async with room.trunks.running():
+            assert (await pbx.request("REGISTER")).uri == f"sip:localhost:{port}"
+
+
+@pytest.mark.parametrize("fault", ["<sip:1001@pbx.example", "", "sip:1001@pbx.example:99999"])
+async def test_a_broken_to_gets_400(pbx: WirePbx, room: Room, fault: str) -> None:
+    asked = pbx.message("INVITE", body=OFFER)
+    pbx.send(Request("INVITE", asked.uri, asked.headers.set("To", fault), OFFER))
+    assert (await pbx.response(400)).cseq == (1, "INVITE")
+
+
+async def test_what_no_response_can_copy_is_dropped_and_counted(pbx: WirePbx, room: Room) -> None:
+    asked = pbx.message("INVITE", body=OFFER)
+    pbx.send(Request("INVITE", asked.uri, asked.headers.without("To"), OFFER))
+    await pbx.refuses_to_hear()
+    assert room.trunks.counts["faulty request"] == 1
