@@ -60,10 +60,9 @@ async def _demo(ports: Any) -> None:
     from .demo import stage
 
     async with stage.running(ports) as address:
-        out.print(
-            f"\n  Open [bold]{address}[/bold] in Chrome, Edge or Firefox, sign in as somebody and press “Call me”."
-        )
-        out.print("  You need a microphone; use headphones, the caller is an echo. Ctrl+C ends it.\n")
+        out.print(f"\n  Open [bold]{address}[/bold]\n", soft_wrap=True)
+        out.print("  in Chrome, Edge or Firefox, sign in as somebody and press “Call me”.", soft_wrap=True)
+        out.print("  The caller is an echo: use headphones. Ctrl+C ends it.\n", soft_wrap=True)
         await _until_told_to_stop()
 
 

@@ -149,6 +149,11 @@ class DemoPbx:
             self._calls.clear()
 
     @property
+    def address(self) -> Address | None:
+        """Where it listens while it runs."""
+        return self._transport.address if self._transport else None
+
+    @property
     def calls(self) -> tuple[CallStatus, ...]:
         return tuple(CallStatus(c.account, c.usage.stage.value, c.voice.heard) for c in self._calls.values())
 

@@ -9,7 +9,7 @@ from .stage import ANNA, BORIS, PHONE
 async def test_the_administrator_installs_with_one_click_and_the_worker_appears(stages: Stages) -> None:
     stage = await stages(installed=False)
     page = await stage.browser.page(f"{stage.portal.url}/marketplace/app/1/?user={ANNA}")
-    await page.click("button", frame=PHONE)
+    await page.click("button", frame="/b24/install")
     await page.wait_for(
         "location.search.includes('install_finished')", what="installFinish to reload the page", timeout=20
     )

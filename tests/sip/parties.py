@@ -9,15 +9,14 @@ from itertools import count
 from random import Random
 
 from bridge.sip.address import NameAddr, Uri
-from bridge.sip.agent import Gone, Invited, Report, UserAgent
-from bridge.sip.callee import Inbound
+from bridge.sip.agent import Report, UserAgent
 from bridge.sip.caller import Outbound
 from bridge.sip.dialog import Identity
 from bridge.sip.login import Login
 from bridge.sip.matching import Address
 from bridge.sip.message import Headers, Request, Response, parse, respond
 from bridge.sip.transaction import Send
-from bridge.sip.usage import Accepted, Cancelled, Confirmed, Fact, HungUp, Output, Refused, Usage
+from bridge.sip.usage import Cancelled, Fact, HungUp, Output, Refused, Usage
 
 OFFER = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 ANSWER = OFFER.replace(b"4000", b"5000")
@@ -155,6 +154,3 @@ def endings(facts: list[Fact]) -> int:
 
 def count_of(kind: type[Fact], facts: list[Fact]) -> int:
     return sum(isinstance(fact, kind) for fact in facts)
-
-
-__all__ = ["Accepted", "Confirmed", "Gone", "Inbound", "Invited", "count_of", "endings"]
