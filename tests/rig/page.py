@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections import deque
@@ -173,7 +174,7 @@ class Page:
 
     async def click(self, selector: str, *, frame: str | Frame | None = None, timeout: float = 10) -> None:
         """A real mouse click on the middle of the element; it hits whatever lies on top there, as a person's would."""
-        middle = await wait_for(lambda: self._middle(selector, frame), timeout, f"{selector} to be there and visible")
+        middle = await wait_for(lambda: self._at_rest(selector, frame), timeout, f"{selector} to be there, at rest")
         at = {"x": middle[0], "y": middle[1]}
         pressed = at | {"button": "left", "clickCount": 1}
         for event in (
@@ -210,6 +211,13 @@ class Page:
             if session == frame.session and frame_id == frame.id:
                 return context
         raise PageError(f"{frame.url} runs no scripts yet")
+
+    async def _at_rest(self, selector: str, frame: str | Frame | None) -> tuple[float, ...]:
+        """Its middle once it stays there for two frames: a page that is still being laid out moves under the mouse."""
+        before = await self._middle(selector, frame)
+        if before:
+            await asyncio.sleep(2 / 60)
+        return before if before and await self._middle(selector, frame) == before else ()
 
     async def _middle(self, selector: str, frame: str | Frame | None) -> tuple[float, ...]:
         """Where the element's middle lies in the top document's viewport, () while it can't be clicked."""
