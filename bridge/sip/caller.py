@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from .address import NameAddr, Uri
 from .dialog import ALLOW, PRODUCT, Dialog, Identity
 from .login import Login
-from .matching import Address
+from .matching import Address, cancel_of
 from .message import Headers, Request, Response, session_description
-from .transaction import Timers, cancel_of
+from .transaction import Timers
 from .usage import SDP, Abandon, Accepted, Ask, Output, Progressed, Refused, Stage, Timer, Transmit, Usage
 
 MOST_FORKS = 16

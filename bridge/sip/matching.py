@@ -1,11 +1,14 @@
-"""Which transaction a message belongs to, and where its response goes (RFC 3261 17.1.3, 17.2.3, 18.2; pure)."""
+"""Which transaction a message belongs to, where its response goes, and what shares its branch (pure).
+
+RFC 3261 sections 9.1, 17.1.1.3, 17.1.3, 17.2.3 and 18.2.
+"""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
 from .address import Via
-from .message import Request, Response
+from .message import Headers, Request, Response
 
 Address: TypeAlias = tuple[str, int]
 """A numeric host and a port."""
@@ -48,3 +51,21 @@ def stamp(request: Request, source: Address) -> Request:
     if stamped == via:
         return request
     return Request(request.method, request.uri, request.headers.replace_first("Via", str(stamped)), request.body)
+
+
+def ack_of_refusal(invite: Request, response: Response) -> Request:
+    """The ACK to a 3xx–6xx: part of the INVITE's transaction, on its branch (RFC 3261 17.1.1.3)."""
+    return _on_the_branch_of(invite, "ACK", response.headers.get("To") or "")
+
+
+def cancel_of(invite: Request) -> Request:
+    """The CANCEL of an INVITE of ours: same branch, To without a new tag (RFC 3261 9.1)."""
+    return _on_the_branch_of(invite, "CANCEL", invite.headers.get("To") or "")
+
+
+def _on_the_branch_of(invite: Request, method: str, to: str) -> Request:
+    headers = invite.headers
+    kept = [("Via", headers.get("Via") or ""), *(("Route", route) for route in headers.all("Route"))]
+    kept += [("Max-Forwards", "70"), ("From", headers.get("From") or ""), ("To", to)]
+    kept += [("Call-ID", invite.call_id), ("CSeq", f"{invite.cseq[0]} {method}")]
+    return Request(method, invite.uri, Headers(kept))

@@ -15,8 +15,8 @@ from enum import Enum
 from typing import TypeAlias
 
 from .deadlines import Deadlines
-from .matching import Address, Key, client_key, return_address, server_key
-from .message import Headers, Request, Response
+from .matching import Address, Key, ack_of_refusal, client_key, return_address, server_key
+from .message import Request, Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,21 +351,3 @@ class Transactions:
         if machine.state is State.TERMINATED:
             self._machines.pop(machine.key, None)
         return outputs
-
-
-def ack_of_refusal(invite: Request, response: Response) -> Request:
-    """The ACK to a 3xx–6xx: part of the INVITE's transaction, on its branch (RFC 3261 17.1.1.3)."""
-    return _on_the_branch_of(invite, "ACK", response.headers.get("To") or "")
-
-
-def cancel_of(invite: Request) -> Request:
-    """The CANCEL of an INVITE of ours: same branch, To without a new tag (RFC 3261 9.1)."""
-    return _on_the_branch_of(invite, "CANCEL", invite.headers.get("To") or "")
-
-
-def _on_the_branch_of(invite: Request, method: str, to: str) -> Request:
-    headers = invite.headers
-    kept = [("Via", headers.get("Via") or ""), *(("Route", route) for route in headers.all("Route"))]
-    kept += [("Max-Forwards", "70"), ("From", headers.get("From") or ""), ("To", to)]
-    kept += [("Call-ID", invite.call_id), ("CSeq", f"{invite.cseq[0]} {method}")]
-    return Request(method, invite.uri, Headers(kept))

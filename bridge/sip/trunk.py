@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -27,6 +25,7 @@ from ..calls.commands import (
     RingPbx,
 )
 from ..calls.events import CallId, Event, PbxCancelled, PbxConfirmed, PbxHungUp, PbxInvited, PbxReoffered
+from ..errors import ConfigError
 from .address import NameAddr, Uri
 from .agent import Gone, Invited, Report, UserAgent
 from .callee import Inbound
@@ -35,6 +34,7 @@ from .login import Login
 from .matching import Address
 from .message import Request, Response, SipError, caller_of, session_description
 from .registration import Became, Registration, State
+from .resolve import numeric, resolve
 from .transport import Transport, local_address
 from .usage import Cancelled, Confirmed, Fact, HungUp, Output, Reoffered, Usage
 
@@ -96,8 +96,8 @@ class Trunks:
         self._peers = [
             _Peer(trunk, {a.sip_user: a for a in accounts if a.trunk == trunk.name}, (), []) for trunk in trunks
         ]
-        self._calls: dict[CallId, Usage] = {}
-        self._ids: dict[Usage, CallId] = {}
+        self._calls: dict[CallId, Inbound] = {}
+        self._ids: dict[Inbound, CallId] = {}
         self._transport: Transport | None = None
         self._agent: UserAgent | None = None
         self._left: asyncio.Event | None = None
@@ -173,16 +173,20 @@ class Trunks:
         user, fact = report.user, report.fact
         if isinstance(user, Registration) and isinstance(fact, Became):
             log.info("sip_registration", account=str(user.account), state=fact.state.value, why=fact.why)
-        elif isinstance(user, Inbound) and isinstance(fact, Invited):
-            self._invited(user, fact)
-        elif isinstance(fact, Gone):
-            self._calls.pop(self._ids.pop(user, CallId("")), None) if isinstance(user, Usage) else None
-        elif isinstance(user, Usage) and (call := self._ids.get(user)) is not None:
-            event = _event(call, fact)
-            if event is not None:
-                self._post(event)
+        elif isinstance(user, Inbound):
+            self._happened(user, fact)
         if self._left is not None and self._agent is not None and self._is_quiet(self._agent):
             self._left.set()
+
+    def _happened(self, usage: Inbound, fact: Fact) -> None:
+        if isinstance(fact, Invited):
+            self._invited(usage, fact)
+        elif (call := self._ids.get(usage)) is None:
+            return  # refused before anybody heard of it
+        elif isinstance(fact, Gone):
+            del self._calls[call], self._ids[usage]
+        elif (event := _event(call, fact)) is not None:
+            self._post(event)
 
     def _invited(self, usage: Inbound, invited: Invited) -> None:
         invite, now = invited.invite, Transport.now()
@@ -223,8 +227,16 @@ class Trunks:
         host, port = transport.address
         host = self._sip.advertised or host
         if host == "0.0.0.0":  # noqa: S104 - compared, not bound
-            host = local_address(("192.0.2.1", 9))
+            host = self._own_address()
         return Identity(host=host, port=port, token=secrets.token_hex, fraction=_random.random)
+
+    def _own_address(self) -> str:
+        """The address that the first PBX known by number sees us at."""
+        hosts = [host for peer in self._peers for host, _ in numeric(*peer.trunk.address)]
+        try:
+            return local_address((hosts[0] if hosts else "192.0.2.1", 9))
+        except OSError:
+            raise ConfigError("sip: host is every address and none leads to the PBX: set advertised") from None
 
     def _prepare(self, peer: _Peer, me: Identity) -> None:
         """Registrations wait for the address of their PBX."""
@@ -248,7 +260,7 @@ class Trunks:
         while True:
             if not peer.addresses or peer.is_failing:
                 first = not peer.addresses
-                self._move(peer, await _resolve(*peer.trunk.address))
+                self._move(peer, await resolve(*peer.trunk.address))
                 if first and peer.addresses:
                     self._start(peer, agent)
                     transport.flush()
@@ -289,13 +301,13 @@ class Trunks:
         return not agent.usages and all(r.over for peer in self._peers for r in peer.registrations)
 
 
-def _outputs(command: PbxCommand, usage: Usage, now: float) -> list[Output]:
+def _outputs(command: PbxCommand, usage: Inbound, now: float) -> list[Output]:
     match command:
-        case RingPbx() if isinstance(usage, Inbound):
+        case RingPbx():
             return usage.ring(now)
-        case AnswerPbx(sdp=sdp) if isinstance(usage, Inbound):
+        case AnswerPbx(sdp=sdp):
             return usage.answer(sdp, now)
-        case RefusePbx(status=status, phrase=phrase) if isinstance(usage, Inbound):
+        case RefusePbx(status=status, phrase=phrase):
             return usage.refuse(status, phrase, now)
         case HangUpPbx(cause=cause):
             return usage.hang_up(cause, now)
@@ -332,17 +344,3 @@ def _line(invite: Request, account: str) -> str:
         if number and number != account:
             return number
     return account
-
-
-async def _resolve(host: str, port: int) -> tuple[Address, ...]:
-    """The IPv4 addresses of a host; none if the resolver does not know."""
-    try:
-        return ((str(IPv4Address(host)), port),)
-    except ValueError:
-        pass  # a name, then
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-    except OSError as error:
-        log.warning("sip_server_unresolved", host=host, why=str(error))
-        return ()
-    return tuple(dict.fromkeys((str(entry[4][0]), port) for entry in found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.sip.deadlines import Deadlines
-from bridge.sip.matching import client_key, return_address, server_key, stamp
+from bridge.sip.matching import cancel_of, client_key, return_address, server_key, stamp
 from bridge.sip.message import Request, parse, respond
 from bridge.sip.transaction import (
     Acknowledged,
@@ -16,7 +16,6 @@ from bridge.sip.transaction import (
     Terminated,
     Transactions,
     Unanswered,
-    cancel_of,
 )
 
 from .parties import ALICE, BOB, reply, request

@@ -45,6 +45,7 @@ class WirePbx(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue()
+        self.kept_alive = asyncio.Event()
         self.udp: Any = None
         self.room: Address = ("", 0)
         self._branches = count()
@@ -52,6 +53,8 @@ class WirePbx(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Address) -> None:
         if data.strip():
             self.inbox.put_nowait((data, addr))
+        else:
+            self.kept_alive.set()
 
     @property
     def address(self) -> Address:
@@ -114,11 +117,13 @@ async def wire_pbx(host: str = "127.0.0.1") -> AsyncIterator[WirePbx]:
 class Room:
     """The room under test and what it posted."""
 
-    def __init__(self, server: Address, *, register: bool = False, accounts: tuple[str, ...] = ("1001",)) -> None:
+    def __init__(
+        self, server: Address, *, register: bool = False, accounts: tuple[str, ...] = ("1001",), host: str = "127.0.0.1"
+    ) -> None:
         self.posted: asyncio.Queue[Event] = asyncio.Queue()
         numbers = count(1)
         self.trunks = Trunks(
-            sip=config.Sip(port=0),
+            sip=config.Sip(host=host, port=0),
             trunks=[config.Trunk.model_validate(
                     {"name": "main", "server": f"{server[0]}:{server[1]}", "register": register}
                 )],
@@ -331,8 +336,9 @@ async def test_a_fault_of_ours_drops_one_message_only(
     with monkeypatch.context() as patched:
         patched.setattr(agent, "judge_request", broken)
         pbx.send(pbx.message("OPTIONS", call="unlucky"))
-        while not room.trunks.counts["fault"]:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(3):
+            while not room.trunks.counts["fault"]:
+                await asyncio.sleep(0)
     assert (await invited(pbx, room)).account == "1001"
 
 
@@ -369,6 +375,26 @@ async def test_a_password_that_is_not_set_stops_the_start(pbx: WirePbx, monkeypa
             pass
 
 
+async def test_the_nat_is_kept_open_while_registered(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trunk, "KEEP_ALIVE_SECONDS", 0.01)
+    async with a_room(pbx, register=True), asyncio.timeout(3):
+        await pbx.kept_alive.wait()
+
+
+async def test_two_hundred_accounts_register_one_after_the_other(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trunk, "PACE_SECONDS", 0.001)
+    users = tuple(str(user) for user in range(1001, 1201))
+    async with a_room(pbx, register=True, accounts=users) as room:
+        seen = set()
+        for _ in users:
+            asked = await pbx.request("REGISTER")
+            seen.add(asked.headers.get("To"))
+            pbx.send(respond(asked, 200, headers=[("Contact", asked.headers.get("Contact") or "")]))
+        await pbx.refuses_to_hear()
+        assert len(seen) == 200
+        assert {status.state for status in room.trunks.registrations} == {"registered"}
+
+
 # ---- start and end
 
 
@@ -391,6 +417,12 @@ async def test_the_port_is_free_at_once_for_the_next_start(pbx: WirePbx) -> None
                 second.bind(("127.0.0.1", port))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
         second.bind(("127.0.0.1", port))
+
+
+async def test_listening_everywhere_we_name_the_address_that_leads_to_the_pbx(pbx: WirePbx) -> None:
+    room = Room(pbx.address, register=True, host="0.0.0.0")
+    async with room.trunks.running():
+        assert "@127.0.0.1:" in ((await pbx.request("REGISTER")).headers.get("Contact") or "")
 
 
 async def test_names_are_resolved_without_holding_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
