@@ -118,6 +118,7 @@ def _row(call: Call) -> dict[str, Any]:
         "started": call.started,
         "answered": call.answered,
         "card": call.card,
+        "voice": call.voice or "",
     }
 
 

@@ -13,7 +13,7 @@ from bridge.tickets import new_key
 
 from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port
 from ..rig.chromium import MICROPHONE_HZ, Chromium
-from ..rig.page import Page
+from ..rig.page import Frame, Page, PageError
 from ..rig.process import BridgeProcess
 from ..rig.waiting import wait_for
 
@@ -41,18 +41,21 @@ class Stage:
 
     async def sign_in(self, user: int = ANNA, path: str = "/", browser: Chromium | None = None) -> Page:
         """A portal page of this user, clicked once as people do, its worker connected."""
+        before = len(await self.workers(user))
         page = await (browser or self.browser).page(f"{self.portal.url}{path}?user={user}")
         await page.click("h1")
-        await self.online(user)
+        await self.online(user, before + 1)
         return page
 
     async def online(self, user: int = ANNA, workers: int = 1) -> None:
         async def enough() -> bool:
-            tabs = await self.tabs()
-            mine = [tab for tab in tabs if tab["operator"].startswith(f"{user}@") and tab["kind"] == "worker"]
-            return len(mine) >= workers
+            return len(await self.workers(user)) >= workers
 
         await wait_for(enough, 15, f"{workers} worker page(s) of user {user} at the bridge")
+
+    async def workers(self, user: int = ANNA) -> list[dict[str, Any]]:
+        mine = [tab for tab in await self.tabs() if tab["operator"].startswith(f"{user}@")]
+        return [tab for tab in mine if tab["kind"] == "worker"]
 
     async def tabs(self) -> list[dict[str, Any]]:
         try:
@@ -66,6 +69,11 @@ class Stage:
         """The bridge's own list of calls."""
         calls: list[dict[str, Any]] = (await ask(self.state_dir, do="calls"))["calls"]
         return calls
+
+    async def voice(self) -> str:
+        """The tab that holds the microphone of the one live call."""
+        (live,) = await self.live()
+        return str(live["voice"])
 
     def clear(self) -> None:
         for call in self.calls:
@@ -95,10 +103,15 @@ class Stage:
 
     async def heard(self, page: Page) -> None:
         async def loud() -> bool:
-            frames = await page.frames(WORKER)
-            return any([await page.heard(TONE_HZ, frame=frame) > 0.5 for frame in frames])
+            return any([await self.plays(page, frame, TONE_HZ) for frame in await page.frames(WORKER)])
 
         await wait_for(loud, 10, "the caller's tone in the page")
+
+    async def plays(self, page: Page, frame: Frame, hz: float) -> bool:
+        try:
+            return await page.heard(hz, frame=frame) > 0.5
+        except PageError:  # the frame is on its way out, or in
+            return False
 
     async def record(self, call: PhoneCall | None = None, timeout: float = 15) -> Call:
         """The one CRM record, finished; fails if there is a second one."""
