@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo check test parts asterisk clean
+.PHONY: help setup demo check test bench parts asterisk clean
 
 PYTHON ?= python3
 PIP = .venv/bin/pip -qq --disable-pip-version-check
@@ -23,6 +23,7 @@ help:
 	@echo "make demo    try it: the bridge with a simulated portal and a small PBX"
 	@echo "make check   before every commit: style, types, unit tests (under 2 minutes)"
 	@echo "make test    every test, with a real Asterisk and Chromium"
+	@echo "make bench   how fast it is, beside the goals (BENCH='ring answer' for some)"
 	@echo "make setup   what all of them do first     make clean   forget all that was made"
 
 setup: .venv/.installed $(WIDGET)
@@ -41,6 +42,9 @@ check: setup
 test: setup parts asterisk
 	@$(NPM) test
 	@.venv/bin/pytest -q -rs
+
+bench: setup parts
+	@.venv/bin/python -m tests.bench $(BENCH)
 
 .venv/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

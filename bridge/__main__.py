@@ -74,6 +74,7 @@ def operator(
     hang_up_after: Annotated[float | None, typer.Option(help="Seconds of talk.")] = None,
     early: Annotated[bool, typer.Option(help="Connect the voice while it rings.")] = False,
     audio: Annotated[str, typer.Option(help="tone, echo or a WAV file.")] = "tone",
+    dial: Annotated[str, typer.Option(help="Call this number once joined.")] = "",
     config_file: ConfigFile = CONFIG,
 ) -> None:
     """A headless operator: joins like the worker page and answers calls."""
@@ -82,6 +83,7 @@ def operator(
         answer_after=None if answer == "never" else float(answer),
         hang_up_after=hang_up_after,
         early=early,
+        dial=dial,
         audio="tone" if audio == "tone" else "echo" if audio == "echo" else Path(audio),
     )
     asyncio.run(_operator(portal, user, orders, config_file))

@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from .calls import commands as do
-from .calls.events import CallId, Event, Operator
+from .calls.events import CallId, Event, Operator, OperatorDialled
 from .calls.routing import Directory, TrunkPolicy
 from .config import Keys, Settings, portal_id
 from .control import Control, socket_path
@@ -77,10 +77,15 @@ class Bridge:
             pages=pages_dir(),
             portals=self._store.portals,
             installation=installation,
+            dialled=self._clicked,
         )
         widths = {portal.id: portal.phone_width for portal in settings.portal}
         self._channel = Channel(
-            seal=self._seal, identify=self._identify, post=self._post, phone_width=lambda portal: widths[portal]
+            seal=self._seal,
+            identify=self._identify,
+            post=self._post,
+            phone_width=lambda portal: widths[portal],
+            new_call_id=new_call_id,
         )
         self._voice = Voice(media=settings.media, post=self._post)
         self._trunks = Trunks(
@@ -161,6 +166,10 @@ class Bridge:
 
     def _post(self, event: Event) -> None:
         self._switchboard.post(event)
+
+    def _clicked(self, operator: Operator, number: str, card: str) -> None:
+        """Somebody clicked a number in the portal, which has registered the call."""
+        self._post(OperatorDialled(call=new_call_id(), operator=operator, number=number, voice=None, card=card))
 
     async def _identify(self, ticket: PageTicket) -> SessionTicket:
         if ticket.placement == ROBOT:

@@ -30,14 +30,38 @@ _ROOMS = {
     commands.PortalCommand: "bitrix24",
 }
 _SOURCES = {
-    "pbx": {"PbxInvited", "PbxCancelled", "PbxConfirmed", "PbxReoffered", "PbxHungUp"},
-    "media": {"BrowserAnswered", "MediaReady", "MediaReanswered", "BrowserLost", "PbxFellSilent"},
+    "pbx": {
+        "PbxInvited",
+        "PbxCancelled",
+        "PbxConfirmed",
+        "PbxReoffered",
+        "PbxHungUp",
+        "PbxRang",
+        "PbxProgressed",
+        "PbxAnswered",
+        "PbxRefused",
+        "PbxReanswered",
+        "PbxRefusedReoffer",
+    },
+    "media": {
+        "BrowserAnswered",
+        "MediaReady",
+        "MediaReanswered",
+        "MediaReoffered",
+        "CodecChanged",
+        "BrowserLost",
+        "PbxFellSilent",
+    },
     "browser": {
         "MediaOffered",
         "OperatorAnswered",
         "OperatorDeclined",
         "OperatorHungUp",
         "OperatorMuted",
+        "OperatorDialled",
+        "OperatorHeld",
+        "OperatorPressed",
+        "OperatorTook",
         "VoiceFailed",
         "TabLeft",
     },
@@ -115,7 +139,9 @@ def _facts(fact: Event | Command) -> dict[str, Any]:
         value = getattr(fact, field.name)
         if field.name in {"call", "view"}:
             continue
-        if field.name in _OPAQUE and len(value) > 64:
+        if field.name == "digits":  # a PIN, as likely as not
+            found[field.name] = f"{len(value)} keys"
+        elif field.name in _OPAQUE and len(value) > 64:
             found[field.name] = f"{len(value)} bytes"
         else:
             found[field.name] = _plain(value)

@@ -17,7 +17,16 @@ import structlog
 
 from .calls.call import Call, State, World, step
 from .calls.commands import Command
-from .calls.events import BridgeStopped, CallId, CommandFailed, DeadlinePassed, Event, Operator, PbxInvited
+from .calls.events import (
+    BridgeStopped,
+    CallId,
+    CommandFailed,
+    DeadlinePassed,
+    Event,
+    Operator,
+    OperatorDialled,
+    PbxInvited,
+)
 from .calls.routing import Directory
 from .errors import BridgeError
 from .journal import Journal
@@ -98,7 +107,7 @@ class Switchboard:
     def _deliver(self, event: Event) -> None:
         call = self._calls.get(event.call)
         if call is None:
-            if not isinstance(event, PbxInvited):
+            if not isinstance(event, PbxInvited | OperatorDialled):
                 return
             call = Call(id=event.call)
         now = self._clock()

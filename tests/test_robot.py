@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from aiohttp import web
@@ -17,10 +17,10 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from av import AudioFrame, AudioResampler
 
 from bridge.calls import events as on
-from bridge.calls.commands import SendMediaAnswer
+from bridge.calls.commands import AskReoffer, SendMediaAnswer
 from bridge.calls.events import TabId
 from bridge.errors import ConfigError, NetworkError, RefusedError
-from bridge.robot import Orders, Robot, ticket_from_simulator
+from bridge.robot import Orders, Robot, page, ticket_from_simulator
 from bridge.robot.voice import RATE, Ear, Microphone, Mouth, blocks_of, tone
 
 from .operators.rig import ANNA, CALL, PATIENCE, Rig, operator, page_ticket, ringing, room, show
@@ -77,9 +77,12 @@ async def duty(orders: Orders) -> AsyncIterator[Duty]:
 class Hearing(Ear):
     """An ear that says when it has heard enough."""
 
+    everybody: ClassVar[list[Hearing]] = []
+
     def __init__(self) -> None:
         super().__init__()
         self.enough = asyncio.Event()
+        self.everybody.append(self)
 
     def hear(self, block: bytes) -> None:
         super().hear(block)
@@ -116,7 +119,9 @@ class FarEnd:
                     self.ear.hear(bytes(piece.planes[0])[: 2 * piece.samples])
 
 
-async def test_it_answers_speaks_listens_and_tells_what_it_heard() -> None:
+async def test_it_answers_speaks_listens_and_tells_what_it_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hearing, "everybody", [])
+    monkeypatch.setattr(page, "Ear", Hearing)
     caller = FarEnd(400)
     async with duty(Orders(answer_after=0.0)) as robot, AsyncExitStack() as stack:
         stack.push_async_callback(caller.pc.close)
@@ -129,12 +134,14 @@ async def test_it_answers_speaks_listens_and_tells_what_it_heard() -> None:
         sdp = await caller.answer(offered.sdp)
         await robot.rig.channel.perform(SendMediaAnswer(call=CALL, tab=offered.tab, offer=offered.offer, sdp=sdp))
         await caller.listen()
-        assert caller.ear.hertz == pytest.approx(700, abs=40)
+        assert caller.ear.hertz == pytest.approx(700, rel=0.15)
+        (robots_ear,) = [ear for ear in Hearing.everybody if ear is not caller.ear]
+        await asyncio.wait_for(robots_ear.enough.wait(), PATIENCE)
         await caller.pc.close()  # the voice may go before the news
         await robot.shows(state="ended", ending="caller-hung-up", answered=robot.rig.now)
         report = await robot.hears("ended (caller-hung-up)")
         assert "of sound" in report
-        assert int(report.split("about ")[1].split()[0]) == pytest.approx(400, abs=40)
+        assert int(report.split("about ")[1].split()[0]) == pytest.approx(400, rel=0.15)
 
 
 async def test_early_voice_is_offered_while_it_still_rings() -> None:
@@ -168,13 +175,70 @@ async def test_it_hangs_up_as_ordered() -> None:
         await robot.event(on.OperatorHungUp)
 
 
-async def test_it_does_not_answer_when_ordered_not_to_or_when_another_page_leads() -> None:
-    async with duty(Orders(answer_after=0.0)) as robot:
-        page = await robot.rig.page("t1")
-        await page.until(lambda state: state["lead"])
+async def test_it_makes_the_call_it_was_ordered_to_and_speaks_in_it() -> None:
+    async with duty(Orders(answer_after=None, dial="+74951234567")) as robot:
+        dialled = await robot.event(on.OperatorDialled)
+        assert (dialled.number, dialled.voice) == ("+74951234567", robot.tab)
+        call = {"id": dialled.call, "answered_by": operator(ANNA), "voice": dialled.voice}
+        await robot.shows(**call, state="dialling")
+        assert (await robot.event(on.MediaOffered)).call == dialled.call
+        await robot.shows(**call, state="dialling", progress="ringing")
+        await robot.shows(**call, state="talking", answered=robot.rig.now)
+        await robot.hears("talking")
+        assert robot.rig.events.empty()
+
+
+async def test_it_calls_once_although_the_connection_breaks() -> None:
+    async with duty(Orders(answer_after=None, dial="100")) as robot:
+        await robot.event(on.OperatorDialled)
+        await robot.rig.page(robot.tab)
+        await robot.hears("on duty as Anna")
         await robot.shows()
         await robot.hears("ringing")
-        await page.say("renew")
+        assert robot.rig.events.empty()
+
+
+async def test_it_tells_why_it_can_not_call() -> None:
+    async with duty(Orders(dial="nobody")) as robot:
+        assert "pattern" in await robot.hears("dial: number")
+
+
+async def test_it_offers_its_voice_for_a_call_that_the_portal_dials() -> None:
+    async with duty(Orders(answer_after=None)) as robot:
+        await robot.shows(state="dialling", answered_by=operator(ANNA))
+        await robot.event(on.MediaOffered)
+
+
+async def test_it_offers_again_when_asked_because_the_codec_changed() -> None:
+    async with duty(Orders(answer_after=None)) as robot:
+        tab = robot.tab
+        await robot.shows(**robot.talking(tab))
+        first = await robot.event(on.MediaOffered)
+        await robot.rig.channel.perform(AskReoffer(call=CALL, tab=TabId(tab)))
+        second = await robot.event(on.MediaOffered)
+        assert second.offer != first.offer
+        assert robot.rig.events.empty()
+
+
+async def test_it_rejoins_its_call_after_a_lost_connection() -> None:
+    async with duty(Orders(answer_after=None)) as robot:
+        tab = robot.tab
+        await robot.shows(**robot.talking(tab))
+        first = await robot.event(on.MediaOffered)
+        robot.rig.drop_connections()
+        assert (await robot.event(on.TabLeft)).online
+        await robot.shows(**{**robot.talking(tab), "state": "rejoining", "voice": None})
+        second = await robot.event(on.MediaOffered)
+        assert (second.tab, second.offer != first.offer) == (tab, True)
+
+
+async def test_it_does_not_answer_when_ordered_not_to_or_when_another_page_leads() -> None:
+    async with duty(Orders(answer_after=0.0)) as robot:
+        other = await robot.rig.page("t1")
+        await other.until(lambda state: state["lead"])
+        await robot.shows()
+        await robot.hears("ringing")
+        await other.say("renew")
         assert robot.rig.events.empty()
 
 

@@ -56,19 +56,22 @@ function weigh(name, contents) {
   if (limit !== undefined && gzip > limit) throw new Error(`${name} is ${gzip} B gzip, allowed are ${limit}`);
 }
 
-await rm(dist, { recursive: true, force: true });
-await mkdir(dist, { recursive: true });
+// Everything is made before the old pages go: a build that fails leaves them as they were.
+const files = new Map();
 const urls = {};
 for (const [name, source] of Object.entries(assets)) {
   const contents = await bundle(source);
   weigh(name, contents);
   const file = hashed(name, contents);
   urls[name] = `/static/${file}`;
-  await writeFile(path.join(dist, file), contents);
+  files.set(file, contents);
 }
 for (const page of pages) {
   let html = await readFile(path.join(here, page), "utf8");
   for (const [name, url] of Object.entries(urls)) html = html.replaceAll(`{{${name}}}`, url);
   weigh(page, Buffer.from(html));
-  await writeFile(path.join(dist, page), html);
+  files.set(page, html);
 }
+await rm(dist, { recursive: true, force: true });
+await mkdir(dist, { recursive: true });
+for (const [file, contents] of files) await writeFile(path.join(dist, file), contents);

@@ -1,6 +1,6 @@
 """One call: its state, and the only function that changes it.
 
-                     nobody online
+  inbound            nobody online
     NEW ───────────────────────────────────────────────────────────► ENDED
      │ PbxInvited                                                      ▲
      ▼          OperatorAnswered           MediaReady                  │ hang-up of either side,
@@ -10,9 +10,11 @@
      │ └───────────────────────────┘  │                    ▼  │ MediaReady
      └────────────────────────────────┘                 REJOINING ─────┘
 
-  DIALLING ──► JOINING is the way of a call that the operator starts, TRANSFERRING hangs below TALKING and HELD.
+  outbound
+    NEW ──OperatorDialled──► DIALLING ──PbxAnswered──► TALKING          (refused, cancelled, no voice: ENDED)
 
-HELD follows our own hold; what the PBX does is a fact beside it (`pbx_holds`). A call finishes once, is answered at most once,
+DIALLING brings up the operator's voice first, then sends the INVITE. TRANSFERRING will hang below TALKING and HELD. HELD follows
+our own hold, once the PBX has confirmed it; what the PBX does is a fact beside it (`pbx_holds`). A call finishes once, is answered at most once,
 closes the media it opened, and promises exactly one record to the CRM.
 """
 
@@ -27,10 +29,13 @@ from . import commands as do
 from . import events as on
 from .commands import CallView, Command, Direction
 from .events import CallId, Event, Operator, TabId
-from .routing import Directory, TrunkPolicy, route
+from .outcome import ANSWERED, INBOUND, OUTBOUND, Ending, Outcome, refusal
+from .routing import Directory, TrunkPolicy, account_of, route
 
 JOIN_SECONDS = 25.0
 """From the click on Answer to the first voice packet: long enough for a person to read a microphone prompt."""
+DIAL_SECONDS = 120.0
+"""How long a number of ours may ring."""
 
 
 class State(Enum):
@@ -45,43 +50,6 @@ class State(Enum):
     ENDED = "ended"
 
 
-class Ending(Enum):
-    OPERATOR_HUNG_UP = "operator-hung-up"
-    CALLER_HUNG_UP = "caller-hung-up"
-    CALLER_GAVE_UP = "caller-gave-up"
-    ANSWERED_ELSEWHERE = "answered-elsewhere"
-    DECLINED = "declined"
-    NOBODY_ONLINE = "nobody-online"
-    NOBODY_ANSWERED = "nobody-answered"
-    VOICE_LOST = "voice-lost"
-    MEDIA_FAILED = "media-failed"
-    PBX_LOST = "pbx-lost"
-    BRIDGE_STOPPED = "bridge-stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the two neighbours are told of an inbound call that ended before its answer."""
-
-    refusal: tuple[int, str] | None
-    """Final status for the PBX; None where it knows already."""
-    status: str
-    """Bitrix24's STATUS_CODE."""
-    reason: str
-    """Bitrix24's FAILED_REASON."""
-
-
-UNANSWERED: dict[Ending, Outcome] = {
-    Ending.CALLER_GAVE_UP: Outcome(None, "304", "The caller hung up before anybody answered"),
-    # The record of the branch that was answered counts; this one must not look like a missed call.
-    Ending.ANSWERED_ELSEWHERE: Outcome(None, "200", "Answered on another telephone of the PBX"),
-    Ending.DECLINED: Outcome((486, "Busy Here"), "603", "Declined by the operator"),
-    Ending.NOBODY_ONLINE: Outcome((480, "Temporarily Unavailable"), "304", "No operator had a portal page open"),
-    Ending.NOBODY_ANSWERED: Outcome((480, "Temporarily Unavailable"), "304", "Nobody answered in time"),
-    Ending.MEDIA_FAILED: Outcome((488, "Not Acceptable Here"), "503", "PBX and browser have no audio codec in common"),
-    Ending.PBX_LOST: Outcome((503, "Service Unavailable"), "304", "The connection to the PBX was lost"),
-    Ending.BRIDGE_STOPPED: Outcome((503, "Service Unavailable"), "304", "The bridge was shut down"),
-}
 DECLINE_PHRASES = {486: "Busy Here", 603: "Decline"}
 
 
@@ -93,6 +61,7 @@ class Call:
     state: State = State.NEW
     direction: Direction = Direction.INBOUND
     trunk: str = ""
+    account: str = ""
     number: str = ""
     name: str = ""
     line: str = ""
@@ -104,6 +73,12 @@ class Call:
     voice: TabId | None = None
     """The tab that holds or shall hold the microphone."""
     media_open: bool = False
+    dialled: bool = False
+    """Outbound: our INVITE is out."""
+    progress: str = ""
+    """Outbound before the answer: "", `ringing`, `early`."""
+    hold_wish: bool | None = None
+    """Hold or resume that waits for the PBX's word."""
     muted: bool = False
     pbx_holds: bool = False
     notice: str = ""
@@ -120,6 +95,10 @@ class Call:
     """Unix seconds at which the call wants `DeadlinePassed`."""
 
     @property
+    def held(self) -> bool:
+        return self.state is State.HELD or (self.state is State.REJOINING and self.resume is State.HELD)
+
+    @property
     def view(self) -> CallView:
         return CallView(
             id=self.id,
@@ -132,7 +111,9 @@ class Call:
             answered_by=self.answered_by,
             voice=self.voice,
             muted=self.muted,
+            held=self.held,
             pbx_holds=self.pbx_holds,
+            progress=self.progress,
             started=self.started,
             answered=self.answered,
             ended=self.ended,
@@ -182,6 +163,7 @@ def _invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         call,
         state=State.RINGING,
         trunk=event.trunk,
+        account=event.account,
         number=event.caller,
         name=event.caller_name,
         line=event.line,
@@ -293,6 +275,106 @@ def _back_to_ringing(call: Call, notice: str, world: World) -> Step:
     return ringing, []
 
 
+# ---- an operator calls somebody
+
+
+def _dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
+    dialling = replace(
+        call,
+        state=State.DIALLING,
+        direction=Direction.OUTBOUND,
+        number=event.number,
+        operators=(event.operator,),
+        answered_by=event.operator,
+        voice=event.voice,
+        media_open=event.voice is not None,
+        card=event.card,
+        started=world.now,
+        deadline=world.now + JOIN_SECONDS,
+    )
+    register = do.RegisterCall(
+        call=call.id,
+        operator=event.operator,
+        direction=Direction.OUTBOUND,
+        number=event.number,
+        line="",
+        started=world.now,
+        show=True,
+        card=event.card,
+    )
+    account = account_of(world.directory, event.operator)
+    if account is None:
+        ended, commands = _end(dialling, Ending.FAILED, world, reason="This user has no account at a PBX")
+        return ended, [register, *commands]
+    trunk, name = account
+    policy = world.directory.trunks.get(trunk, TrunkPolicy())
+    after = replace(dialling, trunk=trunk, account=name, line=name, policy=policy)
+    return after, [register, *([do.JoinMedia(call=call.id, tab=event.voice)] if event.voice else [])]
+
+
+def _voice_up(call: Call, event: on.MediaReady, world: World) -> Step:
+    if event.tab != call.voice:
+        return call, []
+    if call.dialled:
+        return replace(call, deadline=call.ring_until), []
+    until = world.now + DIAL_SECONDS
+    dial = do.DialPbx(call=call.id, trunk=call.trunk, account=call.account, number=call.number, sdp=event.sdp)
+    return replace(call, dialled=True, ring_until=until, deadline=until, notice=""), [dial]
+
+
+def _dial_voice_offered(call: Call, event: on.MediaOffered, world: World) -> Step:
+    if call.voice not in {None, event.tab}:
+        return call, []
+    return _rejoin_offered(call, event, world)
+
+
+def _dial_voice_lost(call: Call, event: on.TabLeft | on.BrowserLost, world: World) -> Step:
+    if event.tab != call.voice:
+        return call, []
+    return replace(call, voice=None, deadline=world.now + world.directory.rejoin_seconds), []
+
+
+def _dial_voice_failed(call: Call, event: on.VoiceFailed, world: World) -> Step:
+    if event.tab != call.voice:
+        return call, []
+    return _end(replace(call, notice=event.why), Ending.VOICE_LOST, world, reason="The browser gave no microphone")
+
+
+def _far_end_rings(call: Call, event: on.PbxRang, world: World) -> Step:
+    return (call if call.progress == "early" else replace(call, progress="ringing")), []
+
+
+def _early_media(call: Call, event: on.PbxProgressed, world: World) -> Step:
+    return replace(call, progress="early"), [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)]
+
+
+def _far_end_answered(call: Call, event: on.PbxAnswered, world: World) -> Step:
+    assert call.answered_by is not None, "whoever dialled"
+    talking = replace(call, state=State.TALKING, answered=world.now, deadline=None, progress="")
+    commands: list[Command] = [
+        do.AcceptPbxAnswer(call=call.id, sdp=event.sdp),
+        do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
+    ]
+    if call.voice is None:  # the page is on its way to the next one
+        talking = replace(
+            talking, state=State.REJOINING, resume=State.TALKING, deadline=world.now + world.directory.rejoin_seconds
+        )
+    return talking, commands
+
+
+def _far_end_refused(call: Call, event: on.PbxRefused, world: World) -> Step:
+    ending, outcome = refusal(event.status, event.phrase, event.cause, provisional=event.provisional)
+    return _end(call, ending, world, pbx_knows=True, outcome=outcome)
+
+
+def _given_up(call: Call, event: on.OperatorHungUp | on.OperatorDeclined, world: World) -> Step:
+    return _end(call, Ending.CANCELLED, world) if event.operator == call.answered_by else (call, [])
+
+
+def _dial_late(call: Call, event: Event, world: World) -> Step:
+    return _end(call, Ending.NO_ANSWER if call.dialled and call.voice else Ending.VOICE_LOST, world)
+
+
 # ---- talking
 
 
@@ -303,7 +385,10 @@ def _hung_up(call: Call, event: on.OperatorHungUp, world: World) -> Step:
 
 
 def _pbx_hung_up(call: Call, event: on.PbxHungUp, world: World) -> Step:
-    return _end(call, Ending.CALLER_HUNG_UP if call.answered else Ending.CALLER_GAVE_UP, world, pbx_knows=True)
+    if call.answered:
+        return _end(call, Ending.CALLER_HUNG_UP, world, pbx_knows=True)
+    lost = Ending.CALLER_GAVE_UP if call.direction is Direction.INBOUND else Ending.PBX_LOST
+    return _end(call, lost, world, pbx_knows=True)
 
 
 def _pbx_silent(call: Call, event: Event, world: World) -> Step:
@@ -358,6 +443,51 @@ def _reoffered(call: Call, event: on.PbxReoffered, world: World) -> Step:
     return call, [do.ReofferMedia(call=call.id, sdp=event.offer)]
 
 
+def _hold_wished(call: Call, event: on.OperatorHeld, world: World) -> Step:
+    """One wish at a time: a second click while the PBX thinks changes nothing."""
+    if event.operator != call.answered_by or call.hold_wish is not None or event.held == call.held:
+        return call, []
+    return replace(call, hold_wish=event.held), [do.HoldMedia(call=call.id, held=event.held)]
+
+
+def _hold_offered(call: Call, event: on.MediaReoffered, world: World) -> Step:
+    return call, ([] if call.hold_wish is None else [do.ReofferPbx(call=call.id, sdp=event.sdp)])
+
+
+def _hold_confirmed(call: Call, event: on.PbxReanswered, world: World) -> Step:
+    accept = do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)
+    if call.hold_wish is None:
+        return call, [accept]
+    state = State.HELD if call.hold_wish else State.TALKING
+    if call.state is State.REJOINING:
+        return replace(call, hold_wish=None, resume=state), [accept]
+    return replace(call, hold_wish=None, state=state), [accept]
+
+
+def _hold_refused(call: Call, event: Event, world: World) -> Step:
+    """What was shown before still holds; the media goes back to it."""
+    if call.hold_wish is None:
+        return call, []
+    return replace(call, hold_wish=None), [do.HoldMedia(call=call.id, held=call.held)]
+
+
+def _pressed(call: Call, event: on.OperatorPressed, world: World) -> Step:
+    if event.operator != call.answered_by:
+        return call, []
+    return call, [do.SendDigits(call=call.id, digits=event.digits)]
+
+
+def _took(call: Call, event: on.OperatorTook, world: World) -> Step:
+    """The old leg speaks on until the new one does."""
+    if event.operator != call.answered_by or event.voice == call.voice:
+        return call, []
+    return replace(call, voice=event.voice, notice=""), [do.JoinMedia(call=call.id, tab=event.voice)]
+
+
+def _codec_changed(call: Call, event: on.CodecChanged, world: World) -> Step:
+    return call, [do.AskReoffer(call=call.id, tab=event.tab)]
+
+
 def _reanswered(call: Call, event: on.MediaReanswered, world: World) -> Step:
     return replace(call, pbx_holds=event.held), [do.AnswerPbxReoffer(call=call.id, sdp=event.sdp)]
 
@@ -373,9 +503,15 @@ def _failed(call: Call, event: on.CommandFailed, world: World) -> Step:
     """A neighbour could not do what it was told; what matters is whether the call can go on without it."""
     if event.command == "ReofferMedia":
         return call, [do.RefusePbxReoffer(call=call.id, status=488, phrase="Not Acceptable Here")]
-    if event.command in {"AnswerPbx", "RingPbx"}:
+    if event.command == "HoldMedia":
+        return replace(call, hold_wish=None), []
+    if event.command == "ReofferPbx":
+        return _hold_refused(call, event, world)
+    if event.command in {"AnswerPbx", "RingPbx", "DialPbx"}:
         return _end(call, Ending.PBX_LOST, world)
-    if event.command in {"ConnectBrowser", "JoinMedia"} and call.state is State.JOINING:
+    if event.command == "AcceptPbxAnswer":
+        return _end(call, Ending.MEDIA_FAILED, world)
+    if event.command in {"ConnectBrowser", "JoinMedia"} and call.state in {State.JOINING, State.DIALLING}:
         return _end(call, Ending.MEDIA_FAILED, world)
     return call, []
 
@@ -384,18 +520,20 @@ def _stopped(call: Call, event: Event, world: World) -> Step:
     return _end(call, Ending.BRIDGE_STOPPED, world)
 
 
-def _end(call: Call, ending: Ending, world: World, *, pbx_knows: bool = False) -> Step:
+def _end(
+    call: Call,
+    ending: Ending,
+    world: World,
+    *,
+    pbx_knows: bool = False,
+    outcome: Outcome | None = None,
+    reason: str = "",
+) -> Step:
     """The one way out: tell the PBX, close the media, promise the record."""
     commands: list[Command] = []
-    outcome = Outcome(None, "200", "") if call.answered else UNANSWERED[ending]
-    if call.answered and not pbx_knows:
-        commands.append(do.HangUpPbx(call=call.id))
-    elif outcome.refusal and not pbx_knows:
-        status, phrase = outcome.refusal
-        if ending is Ending.DECLINED:
-            status = call.policy.decline_status
-            phrase = DECLINE_PHRASES.get(status, phrase)
-        commands.append(do.RefusePbx(call=call.id, status=status, phrase=phrase))
+    outcome = outcome or _outcome(call, ending)
+    if not pbx_knows:
+        commands += _tell_pbx(call, ending, outcome)
     if call.media_open:
         commands.append(do.CloseMedia(call=call.id))
     commands.append(
@@ -404,12 +542,32 @@ def _end(call: Call, ending: Ending, world: World, *, pbx_knows: bool = False) -
             operator=call.answered_by or call.operators[0],
             status=outcome.status,
             duration=round(world.now - call.answered) if call.answered else 0,
-            reason=outcome.reason,
+            reason=reason or outcome.reason,
             ended=world.now,
         )
     )
     ended = replace(call, state=State.ENDED, ending=ending, ended=world.now, media_open=False, deadline=None)
     return ended, commands
+
+
+def _outcome(call: Call, ending: Ending) -> Outcome:
+    if call.answered:
+        return ANSWERED
+    return INBOUND[ending] if call.direction is Direction.INBOUND else Outcome(None, OUTBOUND[ending], "")
+
+
+def _tell_pbx(call: Call, ending: Ending, outcome: Outcome) -> list[Command]:
+    if call.answered:
+        return [do.HangUpPbx(call=call.id)]
+    if call.direction is Direction.OUTBOUND:
+        return [do.CancelPbx(call=call.id)] if call.dialled else []
+    if outcome.refusal is None:
+        return []
+    status, phrase = outcome.refusal
+    if ending is Ending.DECLINED:
+        status = call.policy.decline_status
+        phrase = DECLINE_PHRASES.get(status, phrase)
+    return [do.RefusePbx(call=call.id, status=status, phrase=phrase)]
 
 
 _Handler = Callable[[Call, Any, World], Step]
@@ -424,7 +582,13 @@ _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.OperatorHungUp: _hung_up,
     on.PbxFellSilent: _pbx_silent,
     on.OperatorMuted: _muted,
+    on.OperatorHeld: _hold_wished,
+    on.OperatorPressed: _pressed,
+    on.OperatorTook: _took,
     on.VoiceFailed: _voice_trouble,
+    on.MediaReoffered: _hold_offered,
+    on.PbxReanswered: _hold_confirmed,
+    on.PbxRefusedReoffer: _hold_refused,
 }
 _WITH_VOICE: dict[type[Event], _Handler] = {
     **_AFTER_THE_ANSWER,
@@ -433,7 +597,23 @@ _WITH_VOICE: dict[type[Event], _Handler] = {
     on.MediaOffered: _reconnected,
 }
 _TABLE: dict[State, dict[type[Event], _Handler]] = {
-    State.NEW: {on.PbxInvited: _invited},
+    State.NEW: {on.PbxInvited: _invited, on.OperatorDialled: _dialled},
+    State.DIALLING: {
+        on.MediaOffered: _dial_voice_offered,
+        on.MediaReady: _voice_up,
+        on.VoiceFailed: _dial_voice_failed,
+        on.TabLeft: _dial_voice_lost,
+        on.BrowserLost: _dial_voice_lost,
+        on.PbxRang: _far_end_rings,
+        on.PbxProgressed: _early_media,
+        on.PbxAnswered: _far_end_answered,
+        on.PbxRefused: _far_end_refused,
+        on.OperatorHungUp: _given_up,
+        on.OperatorDeclined: _given_up,
+        on.OperatorMuted: _muted,
+        on.OperatorPressed: _pressed,
+        on.DeadlinePassed: _dial_late,
+    },
     State.RINGING: {
         **_BEFORE_THE_ANSWER,
         on.OperatorAnswered: _answered,
@@ -460,6 +640,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
 }
 _IN_ANY_STATE: dict[type[Event], _Handler] = {
     on.BrowserAnswered: _browser_answered,
+    on.CodecChanged: _codec_changed,
     on.PbxHungUp: _pbx_hung_up,
     on.PbxReoffered: _reoffered,
     on.MediaReanswered: _reanswered,

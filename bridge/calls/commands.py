@@ -34,7 +34,11 @@ class CallView:
     voice: TabId | None
     """The tab that holds, or is about to hold, the microphone."""
     muted: bool
+    held: bool
+    """Our hold was confirmed by the PBX."""
     pbx_holds: bool
+    progress: str
+    """Outbound before the answer: "", `ringing` (let the operator hear a ringback tone), `early` (the PBX plays its own)."""
     started: float
     """Unix seconds."""
     answered: float | None
@@ -122,12 +126,37 @@ class RefusePbxReoffer(PbxCommand):
     phrase: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialPbx(PbxCommand):
+    """INVITE from this account of this trunk to the number, with our offer."""
+
+    trunk: str
+    account: str
+    number: str
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelPbx(PbxCommand):
+    """Give up our INVITE: CANCEL as soon as the standard allows it; a 200 that crosses it gets ACK and BYE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReofferPbx(PbxCommand):
+    """re-INVITE with a new offer of ours; glare (491) is waited out and tried again."""
+
+    sdp: bytes
+
+
 # ---- the voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectBrowser(MediaCommand):
-    """Set up the leg of `tab` from the page's offer, with the PBX's first codec that the page has."""
+    """Set up the leg of `tab` from the page's offer.
+
+    Inbound: with the PBX's first codec that the page has. Outbound (`pbx_offer` is empty): with the first of `codecs`.
+    """
 
     tab: TabId
     offer: str
@@ -139,7 +168,10 @@ class ConnectBrowser(MediaCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinMedia(MediaCommand):
-    """Join the leg of `tab` with the PBX leg as soon as it speaks; legs of other tabs are closed then."""
+    """Join the leg of `tab` with the PBX leg as soon as it speaks; legs of other tabs are closed then.
+
+    Outbound, the description in the first `MediaReady` is our offer to the PBX.
+    """
 
     tab: TabId
 
@@ -149,6 +181,27 @@ class ReofferMedia(MediaCommand):
     """Follow the PBX's new offer."""
 
     sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptPbxAnswer(MediaCommand):
+    """The PBX's description for our offer: early (1xx), final (200), or to a re-INVITE."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldMedia(MediaCommand):
+    """Hold (the PBX hears nothing of the operator, and may play its music) or resume; `MediaReoffered` says what to offer."""
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendDigits(MediaCommand):
+    """Keys as RFC 4733 telephone-events towards the PBX, one after the other."""
+
+    digits: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +234,13 @@ class SendMediaAnswer(OperatorsCommand):
     sdp: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskReoffer(OperatorsCommand):
+    """Ask the page for a new offer on its running transport: the codec has changed."""
+
+    tab: TabId
+
+
 # ---- Bitrix24
 
 
@@ -195,6 +255,8 @@ class RegisterCall(PortalCommand):
     started: float
     show: bool
     """Raise the call card: somebody is there to see it."""
+    card: str = ""
+    """The CALL_ID of a call that the portal registered itself: nothing is left to register."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,51 @@ class PbxHungUp(Event):
     """For the log: "BYE", "no ACK in 32 s"."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxRang(Event):
+    """180 to our INVITE without a description: the far end rings, and it is for us to let the operator hear it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxProgressed(Event):
+    """A 1xx with a description: the PBX speaks before the answer (early media)."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxAnswered(Event):
+    """200 to our INVITE, acknowledged already; `sdp` answers our offer."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxRefused(Event):
+    """The final refusal of our INVITE, or its failure: 408 for silence, 503 for a transport error, 487 after our CANCEL."""
+
+    status: int
+    phrase: str
+    cause: int
+    """Q.850 of the Reason header, 0 if there was none."""
+    provisional: bool
+    """Any 1xx but 100 came before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxReanswered(Event):
+    """200 to our re-INVITE, acknowledged already."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxRefusedReoffer(Event):
+    """Our re-INVITE was refused for good (glare was waited out before); the session is as it was."""
+
+    status: int
+
+
 # ---- the voice
 
 
@@ -109,6 +154,20 @@ class MediaReanswered(Event):
 
     sdp: bytes
     held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaReoffered(Event):
+    """What `HoldMedia` wants the PBX to be offered."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecChanged(Event):
+    """The PBX chose another codec than the leg of `tab` speaks: the page has to offer again on the same transport."""
+
+    tab: TabId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +203,43 @@ class OperatorAnswered(Event):
 
     operator: Operator
     tab: TabId
+    voice: TabId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorDialled(Event):
+    """An operator wants to call a number: from the dialpad, or by a click on a number in the portal."""
+
+    operator: Operator
+    number: str
+    """Digits, `*`, `#`, a leading `+`."""
+    voice: TabId | None
+    """The tab that will hold the microphone; None leaves it to the lead."""
+    card: str = ""
+    """Bitrix24's CALL_ID where the portal registered the call itself (click-to-call)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorHeld(Event):
+    """Hold or resume was wished; an absolute state."""
+
+    operator: Operator
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorPressed(Event):
+    """Keys of the keypad, in the order pressed: 0-9, `*`, `#`, A-D."""
+
+    operator: Operator
+    digits: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorTook(Event):
+    """The operator wants the voice of a running call on another page; `voice` is the tab that will hold it."""
+
+    operator: Operator
     voice: TabId
 
 

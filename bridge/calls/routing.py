@@ -56,3 +56,8 @@ def route(directory: Directory, trunk: str, account: str, line: str) -> Route | 
         ring_seconds=directory.ring_seconds,
         policy=policy,
     )
+
+
+def account_of(directory: Directory, operator: Operator) -> tuple[str, str] | None:
+    """The trunk and the account an operator calls from: the first one of the configuration."""
+    return next((account for account, owner in directory.accounts.items() if owner == operator), None)

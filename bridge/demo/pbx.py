@@ -1,16 +1,20 @@
-"""A small PBX for the stage: accounts register, it calls them, plays a melody and then echoes what it hears."""
+"""A small PBX for the stage: accounts register, it calls them, and they may call what it has to offer.
+
+600     answers, plays a melody, then echoes          605   busy
+601     plays before it answers (early media)         607   forbidden
+606     rings and is never answered                   any other number of three digits or more is answered after 2 s
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import secrets
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import structlog
 
@@ -21,24 +25,25 @@ from ..sip.callee import Inbound
 from ..sip.caller import Outbound
 from ..sip.dialog import Identity
 from ..sip.matching import Address
-from ..sip.message import Request, Response
+from ..sip.message import Request, Response, session_description
+from ..sip.output import Accepted, Output, Reoffered
 from ..sip.transport import Transport
-from ..sip.usage import Accepted, Output, Reoffered, Stage, Usage
+from ..sip.usage import Stage, Usage
+from .melody import SECONDS as MELODY_SECONDS
 from .melody import SILENCE, melody
 from .registrar import Registrar
+from .voice import FRAME, Voice
 
 log = structlog.get_logger()
 
 RING_SECONDS = 30.0
+PICK_UP_SECONDS = 2.0
+"""After which whoever is dialled answers."""
 TALK_SECONDS = 120.0
 MOST_CALLS = 20
-FRAME_SECONDS = 0.02
-FRAME = 160
-"""Samples, and bytes of G.711, in a packet."""
-ECHO_FRAMES = 25
-"""Half a second: late enough to be told from one's own voice."""
-_PLACE = re.compile(rb"^c=IN IP4 ([0-9.]+)", re.MULTILINE)
-_AUDIO = re.compile(rb"^m=audio (\d+) \S+ (0|8)\b", re.MULTILINE)
+ECHO, EARLY, BUSY, NOBODY, FORBIDDEN = "600", "601", "605", "606", "607"
+REFUSALS = {BUSY: 486, FORBIDDEN: 403}
+_ANYBODY = re.compile(r"\+?[0-9]{3,}")
 
 
 class CallStatus(NamedTuple):
@@ -50,63 +55,11 @@ class CallStatus(NamedTuple):
     """RTP packets received."""
 
 
-class _Voice(asyncio.DatagramProtocol):
-    """One RTP stream each way."""
-
-    def __init__(self) -> None:
-        self.heard = 0
-        self._kind = 0
-        self._peer: Address | None = None
-        self._echo: deque[bytes] = deque(maxlen=ECHO_FRAMES + 5)
-        self.udp: asyncio.DatagramTransport | None = None
-        self.port = 0
-
-    @classmethod
-    async def open(cls, host: str, port: int) -> _Voice:
-        """OSError if the port is taken."""
-        udp, voice = await asyncio.get_running_loop().create_datagram_endpoint(cls, local_addr=(host, port))
-        voice.udp, voice.port = udp, port
-        return voice
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if addr == self._peer and len(data) > 12 and data[0] >> 6 == 2 and data[1] & 0x7F == self._kind:
-            self.heard += 1
-            self._echo.append(data[12 + 4 * (data[0] & 15) :])
-
-    def aim(self, answer: bytes) -> None:
-        """Speak to the place and with the codec of an SDP answer; silent if there is none."""
-        place, audio = _PLACE.search(answer), _AUDIO.search(answer)
-        if place and audio:
-            self._peer, self._kind = (place[1].decode(), int(audio[1])), int(audio[2])
-
-    async def speak(self) -> None:
-        """Until cancelled: a packet every 20 ms by the clock, however late the last one was."""
-        loop, tune, source = asyncio.get_running_loop(), melody(self._kind, FRAME), secrets.token_bytes(4)
-        start, late = loop.time(), 0
-        for number in count():
-            payload = tune[number] if number < len(tune) else self._heard_before()
-            head = bytes((0x80, self._kind | (0x80 if number == 0 else 0)))
-            head += (number & 0xFFFF).to_bytes(2) + (number * FRAME & 0xFFFFFFFF).to_bytes(4) + source
-            if self.udp and self._peer:
-                self.udp.sendto(head + payload, self._peer)
-            wait = start + (number + 1 + late) * FRAME_SECONDS - loop.time()
-            if wait < -0.2:  # the machine slept: no burst of what it missed
-                late += int(-wait / FRAME_SECONDS)
-            await asyncio.sleep(max(0.0, wait))
-
-    def _heard_before(self) -> bytes:
-        return self._echo.popleft() if len(self._echo) >= ECHO_FRAMES else SILENCE[self._kind] * FRAME
-
-    def close(self) -> None:
-        if self.udp:
-            self.udp.close()
-
-
 @dataclass(eq=False, slots=True)
 class _Call:
     account: str
-    usage: Outbound
-    voice: _Voice
+    usage: Usage
+    voice: Voice
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     """Or ended without an answer."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -172,7 +125,7 @@ class DemoPbx:
         usage = Outbound(
             target=binding.contact,
             caller=NameAddr(caller_name, Uri("sip", caller or "anonymous", "", me.host, me.port)),
-            sdp=_offer(self._host, voice.port),
+            sdp=voice.offer(),
             me=me,
             timers=self._agent.timers,
             peer=binding.source,
@@ -180,7 +133,7 @@ class DemoPbx:
         call = self._calls[usage] = _Call(account, usage, voice)
         self._agent.call(usage, Transport.now())
         self._transport.flush()
-        self._tasks.create_task(self._conduct(call))
+        self._tasks.create_task(self._ring(call))
 
     async def hang_up(self) -> None:
         """End every call."""
@@ -191,25 +144,76 @@ class DemoPbx:
             await _within(1, call.gone)
             call.finish()
 
-    async def _free_voice(self) -> _Voice:
+    async def _free_voice(self) -> Voice:
         for port in range(self._rtp_port, self._rtp_port + 2 * MOST_CALLS, 2):
             with suppress(OSError):  # taken: by another call, or by another program
-                return await _Voice.open(self._host, port)
+                return await Voice.open(self._host, port)
         raise RefusedError("too many calls at the demo PBX")
 
-    # ---- one call
+    # ---- a call to an account
 
-    async def _conduct(self, call: _Call) -> None:
+    async def _ring(self, call: _Call) -> None:
         """Ring, talk, end: each within its time."""
-        try:
+        async with self._kept(call), asyncio.TaskGroup() as tasks:
             await _within(RING_SECONDS, call.answered)
             if call.usage.stage is Stage.CONFIRMED:
-                async with asyncio.TaskGroup() as talk:
-                    speaking = talk.create_task(call.voice.speak())
-                    await _within(TALK_SECONDS, call.gone)
-                    speaking.cancel()
+                speaking = tasks.create_task(call.voice.speak())
+                await _within(TALK_SECONDS, call.gone)
+                speaking.cancel()
+
+    # ---- a call of an account
+
+    def _invited(self, usage: Inbound, invited: Invited) -> None:
+        account = _user(NameAddr.parse(invited.invite.headers.get("From") or "").uri)
+        number = _user(Uri.parse(invited.invite.uri))
+        binding = self._registrar.binding(account, Transport.now())
+        refusal = REFUSALS.get(number) or (0 if _ANYBODY.fullmatch(number) else 404)
+        if binding is None or binding.source != invited.source:
+            refusal = 403
+        if refusal or self._tasks is None:
+            self._act(usage, usage.refuse(refusal or 503, "", Transport.now()))
+        else:
+            self._tasks.create_task(self._serve(usage, account, number, session_description(invited.invite)))
+
+    async def _serve(self, usage: Inbound, account: str, number: str, offer: bytes) -> None:
+        try:
+            voice = await self._free_voice()
+        except RefusedError:
+            self._act(usage, usage.refuse(503, "", Transport.now()))
+            return
+        call = self._calls[usage] = _Call(account, usage, voice)
+        async with self._kept(call), asyncio.TaskGroup() as tasks:
+            answer = voice.answer(offer)
+            if usage.over or not answer:
+                self._act(usage, usage.refuse(488, "", Transport.now()))
+                return
+            if number != EARLY:
+                await self._let_ring(call, usage, number)
+            speaking = tasks.create_task(voice.speak())
+            if number == EARLY:
+                self._act(usage, usage.progress(answer, Transport.now()))
+                await _within(MELODY_SECONDS, call.gone)
+            self._act(usage, usage.answer(answer, Transport.now()))
+            await _within(TALK_SECONDS, call.gone)
+            speaking.cancel()
+
+    async def _let_ring(self, call: _Call, usage: Inbound, number: str) -> None:
+        """For as long as that number does; whoever is never answered gets 480 in the end."""
+        if number != ECHO:
+            self._act(usage, usage.ring(Transport.now()))
+            await _within(TALK_SECONDS if number == NOBODY else PICK_UP_SECONDS, call.gone)
+        if number == NOBODY:
             self._end(call)
+
+    # ---- any call
+
+    @asynccontextmanager
+    async def _kept(self, call: _Call) -> AsyncIterator[None]:
+        """As long as somebody cares for it; then it is hung up."""
+        try:
+            yield
         finally:
+            self._end(call)
             call.voice.close()
             self._calls.pop(call.usage, None)
 
@@ -219,7 +223,7 @@ class DemoPbx:
     def _reported(self, report: Report) -> None:
         usage, fact = report.user, report.fact
         if isinstance(fact, Invited) and isinstance(usage, Inbound):
-            self._act(usage, usage.refuse(403, "This PBX only calls", Transport.now()))
+            self._invited(usage, fact)
         if not isinstance(usage, Usage) or (call := self._calls.get(usage)) is None:
             return
         log.info("demo_pbx", account=call.account, fact=type(fact).__name__)
@@ -227,9 +231,15 @@ class DemoPbx:
             call.voice.aim(fact.sdp)
             call.answered.set()
         elif isinstance(fact, Reoffered):
-            self._act(usage, usage.refuse_reoffer(488, "", Transport.now()))
+            self._reoffered(call, fact.offer)
         elif isinstance(fact, Gone):
             call.finish()
+
+    def _reoffered(self, call: _Call, offer: bytes) -> None:
+        """Held, resumed, or moved; an offer is never made by this PBX."""
+        now, answer = Transport.now(), call.voice.answer(offer)
+        usage = call.usage
+        self._act(usage, usage.answer_reoffer(answer, now) if answer else usage.refuse_reoffer(488, "", now))
 
     def _act(self, usage: Usage, outputs: list[Output]) -> None:
         if self._agent and self._transport:
@@ -248,18 +258,12 @@ class DemoPbx:
         return self._registrar.answer(request, source, now) if request.method == "REGISTER" else None
 
 
+def _user(uri: Uri) -> str:
+    return unquote(uri.user)
+
+
 async def _within(seconds: float, event: asyncio.Event) -> None:
     """Wait for an event, but no longer."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
-
-
-def _offer(host: str, port: int) -> bytes:
-    session = secrets.randbelow(2**31)
-    lines = (
-        "v=0", f"o=- {session} 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0",
-        f"m=audio {port} RTP/AVP 0 8 101", "a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000",
-        "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15", "a=ptime:20", "a=sendrecv", "",
-    )  # fmt: skip
-    return "\r\n".join(lines).encode()

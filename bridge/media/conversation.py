@@ -5,66 +5,36 @@ from __future__ import annotations
 import asyncio
 import datetime
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from ..calls.commands import ConnectBrowser, ReofferMedia
+from ..calls.commands import AcceptPbxAnswer, ConnectBrowser, HoldMedia, ReofferMedia, SendDigits
 from ..calls.events import (
     BrowserAnswered,
     BrowserLost,
     CallId,
-    Event,
+    CodecChanged,
     MediaReady,
     MediaReanswered,
+    MediaReoffered,
     PbxFellSilent,
     TabId,
 )
-from . import page_sdp, pbx_sdp, sdp
-from .hub import Hub
-from .poller import Poller
+from . import page_sdp, sdp
+from .digits import DigitsError
+from .equipment import Equipment
+from .pbx_session import PbxSession
 from .relay import Relay, Stream
-from .rtp import PbxLeg, PortPairs
-from .webrtc import BrowserLeg, Certificates
+from .rtp import PbxLeg
+from .webrtc import BrowserLeg
 
 log = structlog.get_logger()
 
 MAX_LEGS_PER_CALL: Final = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """Seconds to wait before something counts as lost."""
-
-    connect: float = 15.0
-    """From a page's offer to DTLS; and of a page that is to take a call over, to its voice."""
-    browser: float = 2.0
-    """Without voice from the joined page; it sends while muted, too."""
-    pbx: float = 60.0
-    """Without RTP from the PBX while nobody holds."""
-    quiet: float = 0.2
-    """Without voice from the joined page until the PBX is sent silence instead."""
-    look: float = 0.1
-    """Between two looks at all calls."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Equipment:
-    """What all conversations share."""
-
-    buffer: bytearray
-    poller: Poller
-    hub: Hub
-    ports: PortPairs
-    certificates: Certificates
-    patience: Patience
-    post: Callable[[Event], None]
-    spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
-    """Starts a task that ends with the room."""
-    clock: Callable[[], float]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,8 +53,8 @@ class _Silence:
 class Conversation:
     """Voice of one call.
 
-    Legs of several tabs may wait, at most one is joined. Once the first one is joined, codec and description towards the
-    PBX stay, whichever leg comes after it.
+    Legs of several tabs may wait, at most one is joined. What is agreed with the PBX stays, whichever leg comes after it: a
+    page that speaks another codec is asked for a new offer.
     """
 
     def __init__(self, call: CallId, equipment: Equipment) -> None:
@@ -97,11 +67,11 @@ class Conversation:
         self._equipment = equipment
         self._pbx: PbxLeg | None = None
         self._relay: Relay | None = None
-        self._offer: pbx_sdp.PbxOffer | None = None
-        self._codec: sdp.Codec | None = None
-        self._session_id = secrets.randbits(62)
-        self._version = 0
-        self._sdp = b""
+        self._session = PbxSession(secrets.randbits(62))
+        self._allowed: tuple[str, ...] = ()
+        """Names of codecs."""
+        self._asked: tuple[TabId, str] | None = None
+        """Which page was asked for a new offer, and for which codec."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._browser_silence = _Silence(count=0, since=0)
         self._pbx_silence = _Silence(count=0, since=0)
@@ -112,27 +82,40 @@ class Conversation:
         """Nothing was ever asked that would have to be remembered."""
         return not self.legs and self._wanted is None and self._pbx is None
 
+    @property
+    def mute(self) -> bool:
+        """The PBX listens, and what it hears is not the page's voice."""
+        return self._relay is not None and self._relay.sending and not self._relay.talking
+
     # ---- commands
 
     async def connect(self, command: ConnectBrowser) -> None:
         """Answer a page's offer, or SdpError or PortsExhaustedError."""
         page = page_sdp.parse_page_offer(command.sdp)
-        pbx = self._offer or pbx_sdp.parse_pbx_offer(command.pbx_offer)
-        # Once the PBX has its answer, the codec stays.
-        allowed = command.codecs if self._codec is None else (self._codec.name,)
-        codec = sdp.choose(pbx.audio, page.audio, frozenset(allowed))[1]
+        session = self._session
+        session.invited(command.pbx_offer)
+        self._allowed = command.codecs
+        codec = sdp.choose(session.wanted(command.codecs), page.audio)
         if self._wanted == command.tab:
             self._open_pbx()
         leg = self.legs.get(command.tab)
         if leg is not None and leg.same_page(page):
-            answer = leg.reanswer(page, codec, pbx.ptime)
+            answer = self._reanswer(command.tab, leg, page, codec)
         else:
             if leg is not None:
                 self._drop(command.tab)
-            answer = await self._new_leg(command.tab, page, codec, pbx.ptime)
-        self._offer = pbx
+            answer = await self._new_leg(command.tab, page, codec, session.ptime)
         post = self._equipment.post
         post(BrowserAnswered(call=self.call, tab=command.tab, offer=command.offer, sdp=answer))
+
+    def _reanswer(self, tab: TabId, leg: BrowserLeg, page: page_sdp.PageOffer, codec: sdp.Codec) -> str:
+        """Answer a new offer for the transport that stands."""
+        before = leg.codec
+        answer = leg.reanswer(page, codec, self._session.ptime)
+        if tab == self.joined and codec != before:
+            self._attach(leg)
+            self._open_ways()
+        return answer
 
     async def _new_leg(self, tab: TabId, page: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
         if len(self.legs) >= MAX_LEGS_PER_CALL:  # a page that was reloaded again and again: its oldest leg is dead
@@ -154,27 +137,44 @@ class Conversation:
         if leg is None:
             return
         self._open_pbx()
-        if leg.received:
+        if tab == self.joined:
+            self._equipment.post(MediaReady(call=self.call, tab=tab, sdp=self._session.text))
+        elif leg.received:
             self._join(tab, leg)
 
     def reoffer(self, command: ReofferMedia) -> None:
         """Follow the PBX's new offer, or make ours if it is empty; SdpError leaves everything as it was."""
-        if self._pbx is None or self._relay is None or self._offer is None or self._codec is None:
-            raise sdp.SdpError("a new offer for a call that isn't answered")
-        if command.sdp:
-            offer = pbx_sdp.parse_pbx_offer(command.sdp)
-            codec = offer.codec(self._codec.name)
-            if codec is None:
-                raise sdp.SdpError(f"the new offer has no {self._codec.name}, which the call uses")
-            self._offer, self._codec = offer, codec
-            self._follow(held=offer.held)
-            self._describe(pbx_sdp.write_pbx_answer)
-        else:
-            # The PBX's answer comes in its ACK, unseen here: what asks for an offer resumes (RFC 6337, 5.2.1).
-            self._follow(held=False)
-            self._describe(pbx_sdp.write_pbx_offer)
-        held = not self._relay.sending
-        self._equipment.post(MediaReanswered(call=self.call, sdp=self._sdp, held=held))
+        pbx, relay = self._running()
+        text = self._session.reoffered(command.sdp, pbx.address)
+        self._follow(pbx, relay)
+        self._equipment.post(MediaReanswered(call=self.call, sdp=text, held=self._session.pbx_holds))
+
+    def accept(self, command: AcceptPbxAnswer) -> None:
+        """Follow an answer of the PBX, the first or a later one; SdpError leaves everything as it was."""
+        pbx, relay = self._running()
+        before = self._session.theirs
+        self._session.answered(command.sdp)
+        if self._session.theirs != before:  # the final answer mostly repeats the early one
+            self._follow(pbx, relay)
+        self._expect_pbx(pbx)
+
+    def hold(self, command: HoldMedia) -> None:
+        """Stop or resume both ways at once, and say what to offer the PBX; SdpError before anything is agreed."""
+        pbx, _ = self._running()
+        text = self._session.hold(command.held, pbx.address)
+        self._open_ways()
+        self._equipment.post(MediaReoffered(call=self.call, sdp=text))
+
+    def press(self, command: SendDigits) -> None:
+        """Let keys follow one another; DigitsError if the PBX can't be told them."""
+        if self._relay is None:
+            raise DigitsError("nobody to send keys to yet")
+        self._relay.press(command.digits)
+
+    def _running(self) -> tuple[PbxLeg, Relay]:
+        if self._pbx is None or self._relay is None:
+            raise sdp.SdpError("the voice of this call was never up")
+        return self._pbx, self._relay
 
     async def close(self) -> None:
         """Close everything; nothing is posted any more."""
@@ -203,24 +203,33 @@ class Conversation:
     def _join(self, tab: TabId, leg: BrowserLeg) -> None:
         for other in [other for other in self.legs if other != tab]:
             self._drop(other)
-        relay = self._relay or self._start_relay(leg)
-        relay.up.pause()
-        relay.attach(leg, self._stream(leg.codec))
-        leg.voice = relay.from_browser
+        if self._relay is None:
+            self._start_relay(leg)
         self.joined = tab
+        self._attach(leg)
         self._browser_silence = _Silence(count=leg.received, since=self._equipment.clock())
-        self._equipment.post(MediaReady(call=self.call, tab=tab, sdp=self._sdp))
+        self._equipment.post(MediaReady(call=self.call, tab=tab, sdp=self._session.text))
+        self._open_ways()
 
-    def _start_relay(self, leg: BrowserLeg) -> Relay:
+    def _start_relay(self, leg: BrowserLeg) -> None:
         assert self._pbx is not None
-        assert self._offer is not None
-        self._codec = self._offer.codec(leg.codec.name)
-        assert self._codec is not None
-        self._relay = Relay(self._pbx, self._stream(self._codec), self._codec.name)
-        self._pbx.voice = self._relay.from_pbx
-        self._follow(held=self._offer.held)
-        self._describe(pbx_sdp.write_pbx_answer)
-        return self._relay
+        session, name, address = self._session, leg.codec.name, self._pbx.address
+        if session.theirs is None:
+            others = [other for other in self._allowed if other != name and leg.offers(other)]
+            session.offer([name, *others], address)
+        else:
+            session.answer(name, address)
+        relay = self._relay = Relay(self._pbx, self._stream(leg.codec), name)
+        self._pbx.voice = relay.from_pbx
+        if session.codec is not None:
+            self._follow(self._pbx, relay)
+
+    def _attach(self, leg: BrowserLeg) -> None:
+        """A new stream to the page: codecs with different clocks don't share an SSRC (RFC 7160, 4.1)."""
+        assert self._relay is not None
+        self._relay.up.pause()
+        self._relay.attach(leg, self._stream(leg.codec))
+        leg.voice = self._relay.from_browser
 
     def _stream(self, codec: sdp.Codec) -> Stream:
         return Stream(
@@ -232,29 +241,32 @@ class Conversation:
             clock_rate=codec.clock_rate,
         )
 
-    def _follow(self, *, held: bool) -> None:
-        """Bring PBX leg and relay in line with the PBX's newest offer."""
-        assert self._pbx is not None
-        assert self._relay is not None
-        assert self._offer is not None
-        assert self._codec is not None
-        address = self._offer.address
-        self._pbx.follow(None if address[0] == sdp.NOWHERE else address, self._codec.payload_type)
-        self._relay.up.payload_type = self._codec.payload_type
-        self._relay.hold(held)
-        self._pbx_silence = _Silence(count=self._pbx.received, since=self._equipment.clock())
+    def _follow(self, pbx: PbxLeg, relay: Relay) -> None:
+        """Bring PBX leg and relay in line with what is agreed now."""
+        session, codec = self._session, self._session.codec
+        assert codec is not None
+        assert session.theirs is not None
+        pbx.follow(session.theirs.address, session.payload_type)
+        relay.tune(codec.name, codec.payload_type, codec.clock_rate, session.event_type)
+        self._open_ways()
+        self._expect_pbx(pbx)
 
-    def _describe(self, write: Callable[[pbx_sdp.PbxOffer, sdp.Codec, pbx_sdp.PbxSession, int], bytes]) -> None:
-        """Our description for the PBX: its version rises if and only if anything else changed (RFC 3264, 8)."""
-        assert self._pbx is not None
-        assert self._offer is not None
-        assert self._codec is not None
-        session = pbx_sdp.PbxSession(id=self._session_id, address=self._pbx.address)
-        text = write(self._offer, self._codec, session, self._version)
-        if text != self._sdp:
-            self._version += 1
-            text = write(self._offer, self._codec, session, self._version)
-        self._sdp = text
+    def _open_ways(self) -> None:
+        """Let through what both sides agreed to hear; a page of another codec is asked to offer again."""
+        assert self._relay is not None
+        session, tab = self._session, self.joined
+        codec, leg = session.codec, self.legs[tab] if tab else None
+        tuned = leg is None or codec is None or leg.codec.name == codec.name
+        self._relay.open(sending=session.pbx_listens, held=session.held, tuned=tuned)
+        if tuned or tab is None or codec is None:
+            self._asked = None
+        elif self._asked != (tab, codec.name):
+            self._asked = tab, codec.name
+            self._equipment.post(CodecChanged(call=self.call, tab=tab))
+
+    def _expect_pbx(self, pbx: PbxLeg) -> None:
+        """Its silence counts from now on."""
+        self._pbx_silence = _Silence(count=pbx.received, since=self._equipment.clock())
 
     # ---- losing
 
@@ -288,10 +300,10 @@ class Conversation:
     # ---- watching
 
     def look(self, now: float) -> bool:
-        """Report who fell silent; True if the PBX must be sent silence until voice comes."""
+        """Report who fell silent; True if the PBX must be sent frames of ours until voice comes."""
         if self._pbx is None or self._relay is None:
             return False
-        self._look_at_pbx(self._pbx, self._relay, now)
+        self._look_at_pbx(self._pbx, now)
         if self.joined is None:
             self._look_at_wanted(now)
             return self._relay.sending
@@ -300,7 +312,7 @@ class Conversation:
             tab = self.joined
             self._drop(tab)
             self._lose(tab, f"no voice for {passed:.1f} s")
-        return self._relay.sending and passed >= self._equipment.patience.quiet
+        return self._relay.sending and (passed >= self._equipment.patience.quiet or not self._relay.talking)
 
     def _look_at_wanted(self, now: float) -> None:
         """A page that is to take the call over may connect and yet never speak."""
@@ -309,9 +321,9 @@ class Conversation:
             self._drop(tab)
             self._lose(tab, "no voice from the new page")
 
-    def _look_at_pbx(self, pbx: PbxLeg, relay: Relay, now: float) -> None:
+    def _look_at_pbx(self, pbx: PbxLeg, now: float) -> None:
         passed = self._pbx_silence.passed(pbx.received, now)
-        if not relay.sending:
+        if not self._session.pbx_should_speak:
             self._pbx_silence.since = now
         elif passed < self._equipment.patience.pbx:
             self._pbx_reported = False
@@ -319,13 +331,14 @@ class Conversation:
             self._pbx_reported = True
             self._equipment.post(PbxFellSilent(call=self.call))
 
-    def silence(self, now: float) -> bool:
-        """Send the PBX a frame of silence if one is due; False if voice came back or nobody listens."""
-        if self._relay is None or not self._relay.sending:
+    def frame(self, now: float) -> bool:
+        """Send the PBX the frame that is due; False if the page's voice is back or nobody listens."""
+        relay = self._relay
+        if relay is None or not relay.sending:
             return False
-        if self.joined is not None and self.legs[self.joined].received != self._browser_silence.count:
+        if relay.talking and self.joined and self.legs[self.joined].received != self._browser_silence.count:
             return False
-        self._relay.silence(now)
+        relay.frame(now)
         return True
 
 

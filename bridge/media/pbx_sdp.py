@@ -1,4 +1,4 @@
-"""A PBX's offer and our side of the session with it (RFC 3264)."""
+"""What a PBX describes, and how our side of the session with it is written (RFC 3264)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from . import sdp
 
+USUAL_PTIME = 20
+"""Milliseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PbxOffer:
-    """What a PBX offers."""
+class PbxDescription:
+    """An offer or an answer of a PBX."""
 
     sections: tuple[sdp.Section, ...]
     index: int
@@ -20,8 +23,9 @@ class PbxOffer:
         return self.sections[self.index]
 
     @property
-    def address(self) -> sdp.Address:
-        return self.audio.address, self.audio.port
+    def address(self) -> sdp.Address | None:
+        """Where it wants our voice; None for the hold of RFC 2543."""
+        return None if self.audio.address == sdp.NOWHERE else (self.audio.address, self.audio.port)
 
     @property
     def codecs(self) -> tuple[sdp.Codec, ...]:
@@ -31,22 +35,15 @@ class PbxOffer:
     def direction(self) -> sdp.Direction:
         """With `c=0.0.0.0`, the hold of RFC 2543, nothing is to be sent there whatever the attribute says."""
         wanted = self.audio.direction
-        if self.audio.address != sdp.NOWHERE:
-            return wanted
-        return sdp.Direction.SENDONLY if wanted.sends else sdp.Direction.INACTIVE
-
-    @property
-    def held(self) -> bool:
-        """The PBX does not want to hear us (RFC 3264, 8.4)."""
-        return not self.direction.receives
+        return wanted if self.address else sdp.Direction.of(sends=wanted.sends, receives=False)
 
     @property
     def ptime(self) -> int:
         """Milliseconds of voice in a packet that the PBX wishes to receive; 20 unless it says something sensible."""
-        wish = sdp.bounded(self.audio.first("ptime"), 60) or 20
+        wish = sdp.bounded(self.audio.first("ptime"), 60) or USUAL_PTIME
         most = sdp.bounded(self.audio.first("maxptime"), 1000) or wish
         wish = min(wish, most) if most >= 10 else wish
-        return wish if wish >= 10 and wish % 10 == 0 else 20
+        return wish if wish >= 10 and wish % 10 == 0 else USUAL_PTIME
 
     def event_type(self, clock_rate: int) -> int | None:
         """The payload type of telephone-event (RFC 4733) at a clock rate."""
@@ -57,10 +54,12 @@ class PbxOffer:
         return next((codec for codec in self.codecs if codec.name == name), None)
 
 
-_PLAIN_PROTOS = ("RTP/AVP", "RTP/AVPF")
+PLAIN = "RTP/AVP"
+_PLAIN_PROTOS = (PLAIN, "RTP/AVPF")
 
 
-def parse_pbx_offer(raw: bytes) -> PbxOffer:
+def parse_pbx_offer(raw: bytes) -> PbxDescription:
+    """An offer that we can answer, or SdpError."""
     sections = sdp.parse(raw)
     voices = [i for i, s in enumerate(sections) if s.kind == "audio" and s.port]
     plain = [i for i in voices if sections[i].proto in _PLAIN_PROTOS]
@@ -68,9 +67,23 @@ def parse_pbx_offer(raw: bytes) -> PbxOffer:
         raise sdp.SdpError("the PBX offers no audio")
     if not plain:
         raise sdp.SdpError(f"the PBX offers audio over {sections[voices[0]].proto[:40]} only, we take RTP/AVP")
-    offer = PbxOffer(sections=sections, index=plain[0])
+    offer = PbxDescription(sections=sections, index=plain[0])
     _check_unicast(offer.audio.address)
     return offer
+
+
+def parse_pbx_answer(raw: bytes, index: int) -> PbxDescription:
+    """An answer to our offer whose audio is the m-line at `index`, or SdpError."""
+    sections = sdp.parse(raw)
+    if index >= len(sections) or sections[index].kind != "audio":
+        raise sdp.SdpError("the PBX's answer leaves the audio out")
+    audio = sections[index]
+    if not audio.port:
+        raise sdp.SdpError("the PBX's answer refuses the audio")
+    if audio.proto not in _PLAIN_PROTOS:
+        raise sdp.SdpError(f"the PBX answers with audio over {audio.proto[:40]}, we offered RTP/AVP")
+    _check_unicast(audio.address)
+    return PbxDescription(sections=sections, index=index)
 
 
 def _check_unicast(text: str) -> None:
@@ -83,47 +96,46 @@ def _check_unicast(text: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PbxSession:
-    """Our side of the session with a PBX: what stays for the whole dialog."""
+class OurVoice:
+    """What we say of our side of the audio."""
+
+    codecs: tuple[sdp.Codec, ...]
+    events: tuple[tuple[int, int], ...]
+    """Payload type and clock rate of each telephone-event."""
+    direction: sdp.Direction
+    proto: str = PLAIN
+    ptime: int = USUAL_PTIME
+    """Milliseconds."""
+
+    def codec(self, name: str) -> sdp.Codec | None:
+        return next((codec for codec in self.codecs if codec.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who describes, and for which time."""
 
     id: int
+    version: int
     address: sdp.Address
 
 
-def write_pbx_answer(offer: PbxOffer, codec: sdp.Codec, session: PbxSession, version: int) -> bytes:
-    """One codec and, if offered, telephone-event, under the PBX's payload types; other sections are refused."""
-    lines = _pbx_head(session, version)
-    for index, section in enumerate(offer.sections):
-        if index == offer.index:
-            lines += _pbx_audio(offer, codec, session, offer.direction.mirrored)
-        else:
-            lines += sdp.refused(section)
+def write_for_pbx(origin: Origin, voice: OurVoice, theirs: PbxDescription | None) -> bytes:
+    """Our description; m-lines stand where the PBX's newest description has them, all but the audio are refused."""
+    host, port = origin.address
+    lines = ["v=0", f"o=- {origin.id} {origin.version} IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
+    if theirs is None:
+        lines += _audio(voice, port)
+    else:
+        for index, section in enumerate(theirs.sections):
+            lines += _audio(voice, port) if index == theirs.index else sdp.refused(section)
     return ("\r\n".join(lines) + "\r\n").encode()
 
 
-def write_pbx_offer(last: PbxOffer, codec: sdp.Codec, session: PbxSession, version: int) -> bytes:
-    """Our own offer when the PBX asks for one: what is in use, both ways; the sections keep their places."""
-    lines = _pbx_head(session, version)
-    for index, section in enumerate(last.sections):
-        if index == last.index:
-            lines += _pbx_audio(last, codec, session, sdp.Direction.SENDRECV)
-        else:
-            lines += sdp.refused(section)
-    return ("\r\n".join(lines) + "\r\n").encode()
-
-
-def _pbx_head(session: PbxSession, version: int) -> list[str]:
-    host = session.address[0]
-    return ["v=0", f"o=- {session.id} {version} IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
-
-
-def _pbx_audio(offer: PbxOffer, codec: sdp.Codec, session: PbxSession, direction: sdp.Direction) -> list[str]:
-    event = offer.event_type(codec.clock_rate)
-    formats = f"{codec.payload_type}" + (f" {event}" if event is not None else "")
-    lines = [
-        f"m=audio {session.address[1]} {offer.audio.proto} {formats}",
-        f"a=rtpmap:{codec.payload_type} {codec.encoding}",
-    ]
-    if event is not None:
-        lines += [f"a=rtpmap:{event} telephone-event/{codec.clock_rate}", f"a=fmtp:{event} 0-15"]
-    return [*lines, f"a=ptime:{offer.ptime}", f"a={direction.value}"]
+def _audio(voice: OurVoice, port: int) -> list[str]:
+    types = [codec.payload_type for codec in voice.codecs] + [number for number, _ in voice.events]
+    lines = [f"m=audio {port} {voice.proto} {' '.join(map(str, types))}"]
+    lines += [f"a=rtpmap:{codec.payload_type} {codec.encoding}" for codec in voice.codecs]
+    for number, clock_rate in voice.events:
+        lines += [f"a=rtpmap:{number} telephone-event/{clock_rate}", f"a=fmtp:{number} 0-15"]
+    return [*lines, f"a=ptime:{voice.ptime}", f"a={voice.direction.value}"]

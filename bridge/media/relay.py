@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from typing import Final, Protocol
 
+from .digits import DigitsError, EventFrame, Keypad
+
 RTP: Final = struct.Struct("!BBHII")
 HEADER: Final = 12
 BUFFER_BYTES: Final = 2048
@@ -56,7 +58,6 @@ class Stream:
 
     __slots__ = (
         "_at",
-        "_frame",
         "_late",
         "_longest",
         "_sequence_in",
@@ -65,6 +66,7 @@ class Stream:
         "_timestamp_in",
         "_timestamp_shift",
         "_view",
+        "frame",
         "payload_type",
         "sequence",
         "ssrc",
@@ -77,13 +79,18 @@ class Stream:
         self._view = view
         self.ssrc, self.sequence, self.timestamp = ssrc, sequence, timestamp
         """`sequence` and `timestamp` of the newest packet sent."""
-        self.payload_type = payload_type
-        self._frame = clock_rate // FRAMES_PER_SECOND
-        self._longest = clock_rate * LONGEST_PAUSE
+        self.tune(payload_type, clock_rate)
         self._source = -1
         self._sequence_in = self._timestamp_in = self._sequence_shift = self._timestamp_shift = 0
         self._late = 0
         self._at = -1.0
+
+    def tune(self, payload_type: int, clock_rate: int) -> None:
+        """Speak another codec from now on; `clock_rate` in Hz."""
+        self.payload_type = payload_type
+        self.frame = clock_rate // FRAMES_PER_SECOND
+        """Clock units in 20 ms."""
+        self._longest = clock_rate * LONGEST_PAUSE
 
     def rewrite(self, length: int, now: float) -> int:
         """Make the packet in the buffer one of this stream; its new length, 0 if it is not to be sent."""
@@ -132,38 +139,80 @@ class Stream:
         return 0x80
 
     def _go_on(self, now: float) -> None:
-        frames = max(1, round((now - self._at) * FRAMES_PER_SECOND)) if self._at >= 0 else 1
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self.timestamp = (self.timestamp + frames * self._frame) & 0xFFFFFFFF
+        self.timestamp = (self.timestamp + max(1, self.frames_passed(now)) * self.frame) & 0xFFFFFFFF
+
+    def frames_passed(self, now: float) -> int:
+        """Frames of 20 ms since the newest timestamp, to the nearest."""
+        return round((now - self._at) * FRAMES_PER_SECOND) if self._at >= 0 else 1
 
     def pause(self) -> None:
         """Take what comes next as a new start: the time in between was not sent."""
         self._source = -1
 
-    def silence(self, frame: bytes, now: float) -> int:
+    def silence(self, payload: bytes, now: float) -> int:
         """Put one frame of silence into the buffer if one is due; its length, else 0."""
-        if self._at >= 0 and round((now - self._at) * FRAMES_PER_SECOND) < 1:
+        if self.frames_passed(now) < 1:
             return 0
         self._go_on(now)
         self._source, self._at = -1, now
-        RTP.pack_into(self._view, 0, 0x80, self.payload_type, self.sequence, self.timestamp, self.ssrc)
-        self._view[HEADER : HEADER + len(frame)] = frame
-        return HEADER + len(frame)
+        return self._put(self.payload_type, payload)
+
+    def event(self, payload_type: int, frame: EventFrame, now: float) -> int:
+        """Put one packet of a telephone-event into the buffer: all of an event bear the time it began (RFC 4733, 2.2)."""
+        if not frame.first:
+            self.sequence = (self.sequence + 1) & 0xFFFF
+            return self._put(payload_type, frame.payload)
+        self._go_on(now)
+        self._source, self._at = -1, now
+        return self._put(0x80 | payload_type, frame.payload)
+
+    def _put(self, second: int, payload: bytes) -> int:
+        RTP.pack_into(self._view, 0, 0x80, second, self.sequence, self.timestamp, self.ssrc)
+        self._view[HEADER : HEADER + len(payload)] = payload
+        return HEADER + len(payload)
 
 
 class Relay:
-    """Both directions of one call. The stream to the PBX outlives the browser legs that feed it."""
+    """Both directions of one call. The stream to the PBX outlives the browser legs that feed it.
 
-    __slots__ = ("_frame", "_pbx", "browser", "down", "sending", "up")
+    Voice of the page that does not go to the PBX – while we hold, while a key sounds, while the page still speaks another
+    codec – is made up for by `frame`, so that the PBX hears one stream without a gap.
+    """
+
+    __slots__ = (
+        "_pbx",
+        "_silence",
+        "browser",
+        "down",
+        "event_type",
+        "hearing",
+        "held",
+        "keypad",
+        "sending",
+        "talking",
+        "tuned",
+        "up",
+    )
 
     def __init__(self, pbx: Outlet, up: Stream, codec: str) -> None:
         self._pbx = pbx
-        self._frame = SILENCE[codec]
+        self._silence = SILENCE[codec]
         self.up = up
         self.down: Stream | None = None
         self.browser: Outlet | None = None
+        self.keypad: Keypad | None = None
+        """Keys on their way."""
+        self.event_type: int | None = None
+        """Payload type of telephone-event, None if the PBX takes none."""
         self.sending = True
         """The PBX wants to hear us."""
+        self.held = False
+        """We hold: neither hears the other."""
+        self.tuned = True
+        """Page and PBX speak the same codec."""
+        self.talking = self.hearing = True
+        """What follows from it: the page's voice goes to the PBX, the PBX's to the page."""
 
     def attach(self, browser: Outlet, down: Stream) -> None:
         self.browser, self.down = browser, down
@@ -171,19 +220,69 @@ class Relay:
     def detach(self) -> None:
         self.browser = self.down = None
 
+    def tune(self, codec: str, payload_type: int, clock_rate: int, event_type: int | None) -> None:
+        """Speak this codec to the PBX. Keys that wait are given up if it changes their clock."""
+        frame = self.up.frame
+        self._silence, self.event_type = SILENCE[codec], event_type
+        self.up.tune(payload_type, clock_rate)
+        if event_type is None or self.up.frame != frame:
+            self.keypad = None
+        self._decide()
+
+    def open(self, *, sending: bool, held: bool, tuned: bool) -> None:
+        """Which ways are open."""
+        self.sending, self.held, self.tuned = sending, held, tuned
+        if not sending:
+            self.keypad = None
+        self._decide()
+
+    def _decide(self) -> None:
+        self.hearing = self.tuned and not self.held
+        self.talking = self.hearing and self.sending and self.keypad is None
+        if not self.talking:
+            self.up.pause()
+        if not self.hearing and self.down is not None:
+            self.down.pause()
+
     def from_browser(self, length: int, now: float) -> None:
-        if self.sending and (length := self.up.rewrite(length, now)):
+        if self.talking and (length := self.up.rewrite(length, now)):
             self._pbx.send(length)
 
     def from_pbx(self, length: int, now: float) -> None:
-        if self.down is not None and self.browser is not None and (length := self.down.rewrite(length, now)):
-            self.browser.send(length)
+        down, browser = self.down, self.browser
+        if self.hearing and down is not None and browser is not None and (length := down.rewrite(length, now)):
+            browser.send(length)
 
-    def silence(self, now: float) -> None:
-        if self.sending and (length := self.up.silence(self._frame, now)):
+    def press(self, keys: str) -> None:
+        """Send keys as telephone-events, one after the other; DigitsError if that can't be."""
+        if self.event_type is None:
+            raise DigitsError("the PBX takes no telephone-event (RFC 4733) with this codec")
+        if not self.sending:
+            raise DigitsError("the PBX does not listen now")
+        keypad = self.keypad or Keypad(self.up.frame)
+        keypad.press(keys)
+        if not keypad.idle:
+            self.keypad = keypad
+            self._decide()
+
+    def frame(self, now: float) -> None:
+        """Send the PBX what is due: 20 ms of a key, or of silence."""
+        if not self.sending:
+            return
+        keypad, up = self.keypad, self.up
+        if keypad is None:
+            length = up.silence(self._silence, now)
+        elif up.frames_passed(now) < max(1, keypad.position):
+            return
+        else:
+            length = self._key(keypad, now)
+        if length:
             self._pbx.send(length)
 
-    def hold(self, held: bool) -> None:
-        if held:
-            self.up.pause()
-        self.sending = not held
+    def _key(self, keypad: Keypad, now: float) -> int:
+        assert self.event_type is not None
+        frame = keypad.next()
+        if keypad.idle:
+            self.keypad = None
+            self._decide()
+        return self.up.event(self.event_type, frame, now) if frame else self.up.silence(self._silence, now)

@@ -9,7 +9,7 @@ are.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -35,6 +35,12 @@ class Direction(Enum):
     SENDONLY = "sendonly"
     RECVONLY = "recvonly"
     INACTIVE = "inactive"
+
+    @classmethod
+    def of(cls, *, sends: bool, receives: bool) -> Direction:
+        if sends:
+            return cls.SENDRECV if receives else cls.SENDONLY
+        return cls.RECVONLY if receives else cls.INACTIVE
 
     @property
     def mirrored(self) -> Direction:
@@ -186,19 +192,17 @@ def _section(body: list[str], address: str, inherited: tuple[tuple[str, str], ..
 # ---- deciding
 
 
-def choose(pbx: Section, page: Section, known: Collection[str]) -> tuple[Codec, Codec]:
-    """The PBX's first codec that the page and we have, as the PBX and as the page number it; else SdpError."""
-    theirs = {codec.name: codec for codec in reversed(page.codecs)}
-    for codec in pbx.codecs:
-        if codec.name in known and codec.name in theirs:
-            return codec, theirs[codec.name]
-    raise SdpError(
-        f"no common codec: the PBX offers {_names(pbx)}, the page {_names(page)}, we take {', '.join(sorted(known))}"
-    )
+def choose(wanted: Sequence[str], page: Section) -> Codec:
+    """The first of the wanted codecs that the page has, as the page numbers it; else SdpError."""
+    for name in wanted:
+        if found := next((codec for codec in page.codecs if codec.name == name), None):
+            return found
+    has = [codec.name for codec in page.codecs]
+    raise SdpError(f"no common codec: the call can have {_listed(wanted)}, the page has {_listed(has)}")
 
 
-def _names(section: Section) -> str:
-    return ", ".join(codec.name for codec in section.codecs) or "none that we know"
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none that we know"
 
 
 def refused(section: Section) -> list[str]:

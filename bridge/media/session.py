@@ -12,10 +12,20 @@ from typing import Final
 import structlog
 
 from .. import config
-from ..calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaCommand, ReofferMedia
+from ..calls.commands import (
+    AcceptPbxAnswer,
+    CloseMedia,
+    ConnectBrowser,
+    HoldMedia,
+    JoinMedia,
+    MediaCommand,
+    ReofferMedia,
+    SendDigits,
+)
 from ..calls.events import CallId, Event
 from ..errors import ConfigError, OursError
-from .conversation import Conversation, Equipment, Patience
+from .conversation import Conversation
+from .equipment import Equipment, Patience
 from .hub import Hub
 from .poller import Poller
 from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
@@ -51,7 +61,7 @@ class Voice:
         self._certificates = Certificates()
         self._conversations: dict[CallId, Conversation] = {}
         self._quiet: dict[CallId, Conversation] = {}
-        """Conversations whose PBX must be sent silence."""
+        """Conversations whose PBX must be sent frames of ours."""
         self._quiet_came = asyncio.Event()
         self._equipment: Equipment | None = None
 
@@ -82,15 +92,26 @@ class Voice:
             poller.close()
 
     async def perform(self, command: MediaCommand) -> None:
-        """Carry out one command; SdpError or OursError if it can't be done, nothing for a call that is over."""
+        """Carry out one command; SdpError, DigitsError or OursError if it can't be done, nothing for a call that is over."""
+        if isinstance(command, ConnectBrowser | JoinMedia):
+            await self._begin(command)
+        elif isinstance(command, CloseMedia):
+            await self._close(command.call)
+        elif conversation := self._conversations.get(command.call):
+            self._change(conversation, command)
+
+    def _change(self, conversation: Conversation, command: MediaCommand) -> None:
         match command:
-            case ConnectBrowser() | JoinMedia():
-                await self._begin(command)
             case ReofferMedia():
-                if conversation := self._conversations.get(command.call):
-                    conversation.reoffer(command)
-            case CloseMedia():
-                await self._close(command.call)
+                conversation.reoffer(command)
+            case AcceptPbxAnswer():
+                conversation.accept(command)
+            case HoldMedia():
+                conversation.hold(command)
+            case SendDigits():
+                conversation.press(command)
+        if conversation.mute:
+            self._fill_in(conversation)
 
     @property
     def legs(self) -> int:
@@ -136,11 +157,14 @@ class Voice:
                     log.exception("media_look_failed", call=call)
                     continue
                 if quiet:
-                    self._quiet[call] = conversation
-                    self._quiet_came.set()
+                    self._fill_in(conversation)
+
+    def _fill_in(self, conversation: Conversation) -> None:
+        self._quiet[conversation.call] = conversation
+        self._quiet_came.set()
 
     async def _keep_quiet_calls_alive(self) -> None:
-        """A frame of silence every 20 ms to each PBX whose operator can't be heard."""
+        """A frame every 20 ms, of silence or of a key, to each PBX that the operator's voice does not reach."""
         due = 0.0
         while True:
             await self._quiet_came.wait()
@@ -148,7 +172,7 @@ class Voice:
             if now - due > LATE_FRAMES * FRAME:
                 due = now
             for call, conversation in list(self._quiet.items()):
-                if not conversation.silence(now):
+                if not conversation.frame(now):
                     del self._quiet[call]
             if not self._quiet:
                 self._quiet_came.clear()

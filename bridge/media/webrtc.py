@@ -255,8 +255,10 @@ class BrowserLeg:
     async def answer(self, offer: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
         """Our description; from now on the page may come."""
         await self._gatherer.gather()  # no waiting, the socket is there
-        self._offer = offer
         return self.reanswer(offer, codec, ptime)
+
+    def offers(self, codec: str) -> bool:
+        return any(known.name == codec for known in self._offer.audio.codecs)
 
     def same_page(self, offer: page_sdp.PageOffer) -> bool:
         """The offer is for the transport that stands already."""
@@ -264,7 +266,7 @@ class BrowserLeg:
 
     def reanswer(self, offer: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
         """Our description for the transport that stands, perhaps with another codec."""
-        self.codec, self._version = codec, self._version + 1
+        self._offer, self.codec, self._version = offer, codec, self._version + 1
         prints = self._dtls.getLocalParameters().fingerprints
         local = page_sdp.LocalTransport(
             address=self.hub.address,

@@ -52,11 +52,10 @@ class Board:
         if len(self._rings) > MAX_RINGS:
             del self._rings[next(iter(self._rings))]
 
-    def waiting(self, call: CallId) -> list[tuple[Operator, CallView]]:
-        """Operators for whom the call rings and whose application was not opened yet."""
-        ring = self._rings.get(call, {})
-        views = [(operator, self.of(operator).get(call)) for operator, opened in ring.items() if not opened]
-        return [(operator, view) for operator, view in views if view and view.state == CallState.RINGING.value]
+    def unopened(self, operator: Operator) -> list[CallView]:
+        """Calls that ring for this operator and whose application was not opened yet."""
+        ringing = [view for view in self.of(operator).values() if view.state == CallState.RINGING.value]
+        return [view for view in ringing if self._rings.get(view.id, {}).get(operator) is False]
 
     def opened(self, call: CallId, operator: Operator) -> None:
         self._rings[call][operator] = True

@@ -18,14 +18,15 @@ from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from ..calls import commands as do
 from ..calls import events as on
-from ..calls.commands import CallView, OperatorsCommand
+from ..calls.commands import OperatorsCommand
 from ..calls.events import CallId, Event, Operator, TabId
 from ..tickets import SESSION_SECONDS, Seal
 from . import protocol as say
 from .admission import Admission, AdmissionError, Identify, Visitor
-from .board import Board
+from .clicks import DONE, Clicks, OnCall
+from .floor import Floor
 from .page import Page
-from .presence import Roster, Tab, picture
+from .presence import Tab
 from .protocol import FROM_PAGE, Ack, CallState, Refusal
 
 MAX_SOCKETS = 20_000
@@ -38,11 +39,12 @@ MAX_BACKLOG = 512
 """Messages that a page has not read before its connection is cut."""
 PING_SECONDS = 10
 SWEEP_SECONDS = 20
+WATCH_SECONDS = 0.2
+"""Between two looks at the deadlines, which are seconds away whenever they are set."""
 PART_SECONDS = 0.05
 """For the writers of the connections to empty their queues, which can't be waited for reliably."""
 
-DONE = Ack(ok=True)
-ENDED = Ack(ok=False, error="This call has already ended.")
+GONE = Ack(ok=False, error="This page is not connected any more.")
 
 log = structlog.get_logger()
 
@@ -59,6 +61,7 @@ class Channel:
         identify: Identify,
         post: Callable[[Event], None],
         phone_width: Callable[[str], int],
+        new_call_id: Callable[[], CallId],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
@@ -66,12 +69,13 @@ class Channel:
         self._post = post
         self._phone_width = phone_width
         self._clock = clock
-        self._roster = Roster()
-        self._board = Board()
+        self._floor = Floor()
+        self._clicks = Clicks(floor=self._floor, post=post, new_call_id=new_call_id)
         self._pages: dict[str, Page] = {}
         self._by_tab: dict[TabId, Page] = {}
         self._unsent: set[Page] = set()
         self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._confirming: set[asyncio.Task[None]] = set()
         self._sio = socketio.AsyncServer(
@@ -96,7 +100,7 @@ class Channel:
     async def running(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            own = [tasks.create_task(self._send()), tasks.create_task(self._sweep())]
+            own = [tasks.create_task(work) for work in (self._send(), self._sweep(), self._watch())]
             try:
                 yield
             finally:
@@ -110,70 +114,87 @@ class Channel:
             case do.ShowCall():
                 self._show(command)
             case do.RingOperators():
-                self._board.ring(command.call, command.operators)
-                self._open(command.call)
+                self._floor.ring(command.call, command.operators)
+                self._publish()
             case do.SendMediaAnswer():
-                page = self._by_tab.get(command.tab)
-                if page and command.call in self._board.of(page.operator):
-                    answer = say.MediaAnswer(call=command.call, offer=command.offer, sdp=command.sdp)
-                    self._write(page, "mediaAnswer", answer)
+                answer = say.MediaAnswer(call=command.call, offer=command.offer, sdp=command.sdp)
+                self._tell(command.call, command.tab, "mediaAnswer", answer)
+            case do.AskReoffer():
+                self._tell(command.call, command.tab, "reoffer", say.Reoffer(call=command.call))
+
+    def tick(self) -> float | None:
+        """Do what is due by now; the next deadline, Unix seconds. The room's own task calls it."""
+        due = self._floor.tick(self._clock())
+        self._publish()
+        return due
 
     def online(self) -> frozenset[Operator]:
-        """Operators who can be rung: those with a worker page connected."""
-        return self._roster.online()
+        """Operators who can be rung: those with a worker page connected, or with one that left just now."""
+        return self._floor.roster.online(self._clock())
 
     def tabs(self) -> tuple[tuple[str, ...], ...]:
         """For displays, one row for each connected page: operator, tab, kind, capture, visible or hidden, lead or not."""
-        found = [tab for operator in self._roster.operators() for tab in self._roster.tabs(operator)]
-        return tuple(self._row(tab) for tab in found)
+        roster = self._floor.roster
+        return tuple(self._row(tab) for operator in roster.operators() for tab in roster.tabs(operator))
 
     def _row(self, tab: Tab) -> tuple[str, ...]:
         sight = "visible" if tab.visible else "hidden"
-        lead = "lead" if self._roster.lead(tab.operator) == tab.id else ""
+        lead = "lead" if self._floor.roster.lead(tab.operator) == tab.id else ""
         return str(tab.operator), tab.id, tab.kind.value, tab.capture.value, sight, lead
 
     # ---- calls on the pages
 
     def _show(self, command: do.ShowCall) -> None:
         view = command.view
-        leaving = self._board.show(view, command.operators)
-        if view.state == CallState.ENDED.value:
+        ended = view.state == CallState.ENDED.value
+        if view.state == CallState.DIALLING.value and view.voice is None:
+            # The portal dialled: nobody has asked us, so the other calls are held now.
+            for operator in command.operators:
+                if view.id not in self._floor.board.of(operator):
+                    self._clicks.hold_others(operator)
+        leaving = self._floor.show(view, command.operators, self._clock())
+        if ended:
             for page in [page for operator in leaving for page in self._pages_of(operator)]:
                 page.farewells[view.id] = view
-        elif view.voice:
-            self._roster.give_lead(view.voice)
-        for operator in {*leaving, *command.operators}:
-            self._roster.engage(operator, busy=bool(self._board.of(operator)))
-            self._refresh(operator)
-        self._open(view.id)
+        self._publish()
 
-    def _open(self, call: CallId) -> None:
-        """Open the application for those who wait for it and have a page that can."""
-        for operator, view in self._board.waiting(call):
-            if lead := self._roster.lead(operator):
-                self._board.opened(call, operator)
-                width = self._phone_width(operator.portal)
-                letter = say.Open(call=call, number=view.number, name=view.name, line=view.line, width=width)
-                self._write(self._by_tab[lead], "open", letter)
+    def _publish(self) -> None:
+        """Tell the pages what the last event changed for them."""
+        stale, opens = self._floor.drain()
+        for tab in stale:
+            self._write(self._by_tab[tab.id], "state")
+        for name, view in opens:
+            page = self._by_tab[name]
+            width = self._phone_width(page.operator.portal)
+            letter = say.Open(call=view.id, number=view.number, name=view.name, line=view.line, width=width)
+            self._write(page, "open", letter)
+        self._changed.set()
 
-    def _state(self, page: Page) -> say.State:
-        tab = self._roster.tab(page.tab)
-        if tab is None:
-            return say.State(lead=False, calls=[])
-        views = {**self._board.of(page.operator), **page.farewells}
-        page.farewells.clear()
-        now = self._clock()
-        calls = [picture(view, tab, self._roster, now) for view in sorted(views.values(), key=lambda one: one.started)]
-        return say.State(lead=self._roster.lead(page.operator) == page.tab, calls=calls)
+    async def _watch(self) -> None:
+        while True:
+            due = self.tick()
+            self._changed.clear()
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                async with asyncio.timeout(None if due is None else max(0.0, due - self._clock())):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass  # something is due
 
     # ---- words to the pages
 
     def _pages_of(self, operator: Operator) -> list[Page]:
-        return [self._by_tab[tab.id] for tab in self._roster.tabs(operator)]
+        return [self._by_tab[tab.id] for tab in self._floor.roster.tabs(operator)]
 
-    def _refresh(self, operator: Operator) -> None:
-        for page in self._pages_of(operator):
-            self._write(page, "state")
+    def _tell(self, call: CallId, tab: TabId, event: str, message: say.Message) -> None:
+        page = self._by_tab.get(tab)
+        if page and call in self._floor.board.of(page.operator):
+            self._write(page, event, message)
+
+    def _state(self, page: Page) -> say.State:
+        state = self._floor.state(page.tab, page.farewells, self._clock())
+        page.farewells.clear()
+        return state
 
     def _welcome(self, page: Page) -> None:
         sealed = self._seal.seal(page.session, self._clock())
@@ -210,12 +231,16 @@ class Channel:
     # ---- words from the pages
 
     async def _heard(self, event: str, sid: str, *payload: Any) -> dict[str, Any]:
-        return self._act(sid, event, payload[0] if payload else None).model_dump(by_alias=True)
+        ack = self._act(sid, event, payload[0] if payload else None)
+        # What it led to is on show before the next message is read: nobody answers twice in one breath.
+        await asyncio.sleep(0)
+        return ack.model_dump(by_alias=True)
 
     def _act(self, sid: str, event: str, payload: Any) -> Ack:
         page = self._pages.get(sid)
-        if page is None:
-            return Ack(ok=False, error="This page is not connected any more.")
+        tab = self._floor.roster.tab(page.tab) if page else None
+        if page is None or tab is None:
+            return GONE
         if page.exceeds(self._clock()):
             if page.excess == MAX_EXCESS:
                 self._cut(page, "floods")
@@ -226,47 +251,22 @@ class Channel:
             message = FROM_PAGE[event].model_validate({} if payload is None else payload)
         except ValidationError as error:
             return Ack(ok=False, error=_explain(error))
-        if isinstance(message, say.CallCommand | say.Mute | say.Offer | say.VoiceFailed):
-            view = self._board.of(page.operator).get(CallId(message.call))
-            return self._act_on_call(page, event, message, view) if view else ENDED
-        tab = self._roster.tab(page.tab)
-        if isinstance(message, say.Presence) and tab:
-            self._place(replace(tab, visible=message.visible, capture=message.capture, card=message.card))
-        elif event == "renew":
-            self._welcome(page)
-        elif event == "bye":
-            self._leave(page)
-        return DONE
+        return self._grant(page, tab, event, message)
 
-    def _act_on_call(
-        self, page: Page, event: str, message: say.CallCommand | say.Mute | say.Offer | say.VoiceFailed, view: CallView
-    ) -> Ack:
-        call, operator, tab = view.id, page.operator, page.tab
+    def _grant(self, page: Page, tab: Tab, event: str, message: say.Message) -> Ack:
+        if isinstance(message, OnCall):
+            ack = self._clicks.on_call(tab, event, message, self._clock())
+            self._publish()
+            return ack
         match message:
-            case say.Offer(offer=name, sdp=sdp):
-                self._post(on.MediaOffered(call=call, operator=operator, tab=tab, offer=name, sdp=sdp))
-            case say.Mute(muted=muted):
-                self._post(on.OperatorMuted(call=call, operator=operator, muted=muted))
-            case say.VoiceFailed(why=why):
-                self._post(on.VoiceFailed(call=call, operator=operator, tab=tab, why=why.value))
-            case say.CallCommand() if event == "answer":
-                return self._answer(page, view)
-            case say.CallCommand() if event == "decline":
-                self._post(on.OperatorDeclined(call=call, operator=operator))
-            case say.CallCommand():
-                self._post(on.OperatorHungUp(call=call, operator=operator))
-        return DONE
-
-    def _answer(self, page: Page, view: CallView) -> Ack:
-        if view.answered_by not in {None, page.operator}:
-            return Ack(ok=False, error="Somebody else has answered this call.")
-        voice = self._roster.voice_for(page.tab)
-        if voice is None:
-            return Ack(ok=False, error="No page of the portal is open that could speak: open one and answer again.")
-        self._post(on.OperatorAnswered(call=view.id, operator=page.operator, tab=page.tab, voice=voice))
-        if view.state == CallState.RINGING.value:
-            self._roster.give_lead(voice)
-            self._refresh(page.operator)
+            case say.Dial():
+                return self._clicks.dial(tab, message)
+            case say.Presence(visible=visible, capture=capture, card=card):
+                self._place(replace(tab, visible=visible, capture=capture, card=card))
+            case _ if event == "renew":
+                self._welcome(page)
+            case _ if event == "bye":
+                self._leave(page)
         return DONE
 
     # ---- pages come and go
@@ -298,7 +298,7 @@ class Channel:
         older = self._by_tab.get(page.tab)
         if older and older.operator != page.operator:
             raise AdmissionError(Refusal.BAD_MESSAGE, "This tab belongs to another operator.")
-        if self._tasks is None or (older is None and len(self._roster.tabs(page.operator)) >= MAX_TABS):
+        if self._tasks is None or (older is None and len(self._floor.roster.tabs(page.operator)) >= MAX_TABS):
             raise AdmissionError(Refusal.BUSY, "Too many pages are connected: close some.")
         self._pages[page.sid] = self._by_tab[page.tab] = page
         if older:
@@ -326,26 +326,16 @@ class Channel:
             task.add_done_callback(self._confirming.discard)
 
     def _place(self, tab: Tab) -> None:
-        before = self._roster.lead(tab.operator)
-        self._roster.put(tab)
-        self._rearranged(tab.operator, before)
+        self._floor.put(tab, self._clock())
+        self._publish()
 
     def _leave(self, page: Page) -> None:
         del self._pages[page.sid], self._by_tab[page.tab]
-        before = self._roster.lead(page.operator)
-        self._roster.remove(page.tab)
-        online = page.operator in self._roster.online()
-        for call in self._board.of(page.operator):
+        self._floor.remove(page.tab, self._clock(), returns=not page.dismissed)
+        online = page.operator in self.online()
+        for call in list(self._floor.board.of(page.operator)):
             self._post(on.TabLeft(call=call, operator=page.operator, tab=page.tab, online=online))
-        self._rearranged(page.operator, before)
-
-    def _rearranged(self, operator: Operator, before: TabId | None) -> None:
-        """A page came, went or changed: the lead may have moved, and with it what every page shows."""
-        calls = list(self._board.of(operator))
-        if calls or self._roster.lead(operator) != before:
-            self._refresh(operator)
-        for call in calls:
-            self._open(call)
+        self._publish()
 
     async def _confirm(self, page: Page, visitor: Visitor) -> None:
         try:
@@ -356,6 +346,7 @@ class Channel:
             return
         if not genuine:
             log.warning("page_dismissed", operator=str(page.operator), tab=page.tab)
+            page.dismissed = True
             await self._sio.disconnect(page.sid)
 
     async def _disconnected(self, sid: str, reason: str) -> None:

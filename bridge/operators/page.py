@@ -26,6 +26,8 @@ class Page:
     session: SessionTicket
     farewells: dict[CallId, CallView] = field(default_factory=dict)
     """Ended calls, for the next state only."""
+    dismissed: bool = False
+    """The portal says that this is not its user: no later page is waited for."""
     excess: int = 0
     """Messages refused for their rate."""
     _outbox: deque[tuple[str, Message | None]] = field(default_factory=deque)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from ..calls.commands import CallView
 from ..calls.events import Operator, TabId
 from .protocol import Call, CallState, Capture, Ended, PageKind, VoiceFailure
+
+ABSENCE_SECONDS = 5.0
+"""How long a page that went away is waited for: a navigation takes a fraction of a second, a slow portal a few."""
+
+UNSPOKEN = {CallState.DIALLING, CallState.REJOINING}
+"""States in which a call without a voice waits for a page to offer one unasked."""
+PROGRESS: dict[str, Literal["", "ringing", "early"]] = {"": "", "ringing": "ringing", "early": "early"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +47,28 @@ class Tab:
         return self.may_capture, self.card and not self.slider, self.visible, self.became_visible, self.since
 
 
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """The page that led, or the last one, went away and may be followed by the next of its browser."""
+
+    browser: str
+    until: float
+
+
 class Roster:
-    """All tabs. Each operator with at least one worker has exactly one lead, and it is a connected worker.
+    """All tabs, and for each operator with a worker the lead, which is a connected worker.
 
     The lead follows `Tab.rank` while the operator is idle. While a call rings or talks it moves only when it leaves or
-    when the operator answers on another page.
+    when the operator takes the call on another page. A lead that leaves then is followed at once by another page of its
+    browser; if there is none, other browsers have to wait until the absence is over: a microphone must not open on
+    another machine just because a page was reloaded.
     """
 
     def __init__(self) -> None:
         self._tabs: dict[Operator, dict[TabId, Tab]] = {}
         self._operators: dict[TabId, Operator] = {}
         self._leads: dict[Operator, TabId] = {}
+        self._missed: dict[Operator, _Missed] = {}
         self._busy: set[Operator] = set()
         self._tick = 0
 
@@ -65,36 +84,67 @@ class Roster:
         self._tabs.setdefault(tab.operator, {})[tab.id] = placed
         self._settle(tab.operator)
 
-    def remove(self, tab: TabId) -> None:
-        operator = self._operators.pop(tab, None)
-        if operator is None:
+    def remove(self, name: TabId, until: float | None = None) -> None:
+        """A tab left. `until` is how long its operator is believed to come back, in Unix seconds; None for not at all."""
+        tab = self.tab(name)
+        if tab is None:
             return
-        del self._tabs[operator][tab]
+        operator = tab.operator
+        del self._operators[name], self._tabs[operator][name]
         if not self._tabs[operator]:
             del self._tabs[operator]
+        if until is None:
+            self._missed.pop(operator, None)
+        elif tab.kind is PageKind.WORKER and (self.lead(operator) == name or not self.workers(operator)):
+            missed = self._missed.get(operator)
+            self._missed[operator] = _Missed(missed.browser if missed else tab.browser, until)
         self._settle(operator)
+
+    def expire(self, now: float) -> list[Operator]:
+        """End the absences that have lasted long enough; whose they were."""
+        over = [operator for operator, missed in self._missed.items() if missed.until <= now]
+        for operator in over:
+            del self._missed[operator]
+            self._settle(operator)
+        return over
+
+    @property
+    def deadline(self) -> float | None:
+        """When `expire` has something to do, Unix seconds."""
+        return min((missed.until for missed in self._missed.values()), default=None)
 
     def engage(self, operator: Operator, *, busy: bool) -> None:
         """Say whether a call rings or talks at this operator."""
-        if busy:
-            self._busy.add(operator)
-        else:
+        if not busy:
             self._busy.discard(operator)
+        elif operator not in self._busy:
+            self._busy.add(operator)
+            if operator in self._missed:
+                # The call came in the middle of a navigation: it belongs to the page that comes next.
+                self._leads.pop(operator, None)
         self._settle(operator)
 
-    def give_lead(self, tab: TabId) -> None:
-        """The operator took the call on this worker."""
-        found = self.tab(tab)
-        if found and found.kind is PageKind.WORKER:
-            self._leads[found.operator] = tab
-            self._settle(found.operator)
+    def give_lead(self, name: TabId) -> None:
+        """The operator took the call on this page: it leads, or for a phone page a worker of its browser."""
+        tab = self.tab(name)
+        if tab is None:
+            return
+        beside = [one for one in self.workers(tab.operator) if one.browser == tab.browser]
+        worker = max(beside, key=lambda one: (one.id == name, *self._worth(one)), default=None)
+        if worker:
+            self._missed.pop(tab.operator, None)
+            self._leads[tab.operator] = worker.id
+            self._settle(tab.operator)
 
-    def tab(self, tab: TabId) -> Tab | None:
-        operator = self._operators.get(tab)
-        return self._tabs[operator][tab] if operator else None
+    def tab(self, tab: TabId | None) -> Tab | None:
+        operator = self._operators.get(tab) if tab else None
+        return self._tabs[operator][tab] if operator and tab else None
 
     def tabs(self, operator: Operator) -> tuple[Tab, ...]:
         return tuple(self._tabs.get(operator, {}).values())
+
+    def workers(self, operator: Operator) -> list[Tab]:
+        return [tab for tab in self._tabs.get(operator, {}).values() if tab.kind is PageKind.WORKER]
 
     def operators(self) -> Iterable[Operator]:
         return self._tabs.keys()
@@ -102,46 +152,79 @@ class Roster:
     def lead(self, operator: Operator) -> TabId | None:
         return self._leads.get(operator)
 
-    def online(self) -> frozenset[Operator]:
-        """Operators who can be rung: those with a worker."""
-        return frozenset(self._leads)
+    def best_worker(self, operator: Operator, browser: str = "") -> TabId | None:
+        """The lead if it may be, else the worker with the highest rank; of this browser if one is named."""
+        found = [one for one in self.workers(operator) if browser in {"", one.browser}]
+        best = max(found, key=self._worth, default=None)
+        return best.id if best else None
 
-    def voice_for(self, clicked: TabId) -> TabId | None:
-        """The worker that shall speak when this page was clicked: at the same machine if there is one, None if there is none."""
+    def online(self, now: float) -> frozenset[Operator]:
+        """Operators who can be rung: those with a worker, and those whose next one is believed to be on its way."""
+        awaited = frozenset(operator for operator, missed in self._missed.items() if missed.until > now)
+        return awaited.union(operator for operator in self._tabs if self.workers(operator))
+
+    def voice_for(self, clicked: TabId | None) -> TabId | None:
+        """The page that shall speak when this one was clicked, None if there is none.
+
+        At the same machine if possible: the clicked worker, another worker, and where none of them may capture, a phone
+        page that may. Only then another machine.
+        """
         tab = self.tab(clicked)
         if tab is None:
             return None
-        if tab.kind is PageKind.WORKER and tab.may_capture:
-            return tab.id
-        lead = self.lead(tab.operator)
+        phones = [one for one in self.tabs(tab.operator) if one.browser == tab.browser and one.may_capture]
         best = max(
-            self._workers(tab.operator),
-            key=lambda one: (one.browser == tab.browser, one.may_capture, one.id == lead, one.rank),
+            {one.id: one for one in (*phones, *self.workers(tab.operator))}.values(),
+            key=lambda one: (
+                one.browser == tab.browser,
+                one.may_capture,
+                one.kind is PageKind.WORKER,
+                one.id == tab.id,
+                *self._worth(one),
+            ),
             default=None,
         )
         return best.id if best else None
 
-    def _workers(self, operator: Operator) -> list[Tab]:
-        return [tab for tab in self._tabs.get(operator, {}).values() if tab.kind is PageKind.WORKER]
+    def volunteer(self, operator: Operator) -> TabId | None:
+        """The page that shall speak in place of the lead, where nobody clicked and the lead can't capture itself."""
+        lead = self.lead(operator)
+        voice = self.tab(self.voice_for(lead))
+        return voice.id if voice and voice.id != lead and voice.may_capture else None
+
+    def _worth(self, tab: Tab) -> tuple[object, ...]:
+        return (tab.id == self.lead(tab.operator), tab.rank)
 
     def _settle(self, operator: Operator) -> None:
-        workers = self._workers(operator)
-        lead = self._leads.get(operator)
-        if operator in self._busy and any(tab.id == lead for tab in workers):
-            return
-        if workers:
-            self._leads[operator] = max(workers, key=lambda tab: tab.rank).id
-        else:
+        workers = self.workers(operator)
+        missed = self._missed.get(operator)
+        if operator in self._busy:
+            if self.tab(self.lead(operator)) in workers:
+                return
+            if missed:
+                workers = [tab for tab in workers if tab.browser == missed.browser]
+        if not workers:
             self._leads.pop(operator, None)
+            return
+        lead = max(workers, key=lambda tab: tab.rank)
+        self._leads[operator] = lead.id
+        if missed and missed.browser == lead.browser:
+            del self._missed[operator]
 
 
-def picture(view: CallView, tab: Tab, roster: Roster, now: float) -> Call:
-    """The call as this page shall show it; `now` in Unix seconds."""
+def picture(view: CallView, tab: Tab, roster: Roster, sounding: TabId | None, now: float) -> Call:
+    """The call as this page shall show it; `sounding` is the page where it rings, `now` in Unix seconds."""
     state, ending = CallState(view.state), Ended(view.ending)
-    voice = roster.tab(view.voice) if view.voice else None
-    lead = roster.lead(tab.operator) == tab.id
-    unanswered = state in {CallState.RINGING, CallState.DIALLING} and view.voice is None
-    taken = view.answered_by not in {None, tab.operator}
+    mine = view.answered_by == tab.operator
+    voice = view.voice
+    if voice is None and mine and state in UNSPOKEN:
+        voice = roster.volunteer(tab.operator)
+    speaker = roster.tab(voice)
+    noisy = voice
+    if state is CallState.RINGING:
+        noisy = sounding
+    elif state is CallState.DIALLING and voice is None and mine:
+        noisy = roster.lead(tab.operator)
     return Call(
         id=view.id,
         state=state,
@@ -150,11 +233,15 @@ def picture(view: CallView, tab: Tab, roster: Roster, now: float) -> Call:
         name=view.name,
         line=view.line,
         card=view.card,
-        voice=view.voice or "",
-        sound=state is not CallState.ENDED and (lead if unanswered else view.voice == tab.id),
-        elsewhere=taken or ending is Ended.ANSWERED_ELSEWHERE or bool(voice and voice.browser != tab.browser),
+        voice=voice or "",
+        sound=state is not CallState.ENDED and noisy == tab.id,
+        elsewhere=not (mine or view.answered_by is None)
+        or ending is Ended.ANSWERED_ELSEWHERE
+        or bool(speaker and speaker.browser != tab.browser),
         muted=view.muted,
+        held=view.held,
         pbx_holds=view.pbx_holds,
+        progress=PROGRESS[view.progress],
         talk_seconds=None if view.answered is None else max(0.0, (view.ended or now) - view.answered),
         ended=ending,
         notice=VoiceFailure(view.notice) if view.notice else "",

@@ -82,7 +82,7 @@ class Refusal(StrEnum):
 
 
 class CallCommand(Message):
-    """`answer`, `decline` and `hangUp`: the operator's wish for one call."""
+    """`answer`, `decline`, `hangUp`, and `take` (the voice of a running call to this page or its browser)."""
 
     call: Id
 
@@ -92,6 +92,28 @@ class Mute(Message):
 
     call: Id
     muted: bool
+
+
+class Dial(Message):
+    """`dial`: call this number. `dial` is the page's random name for the wish: repeating it makes no second call."""
+
+    dial: Id
+    number: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^\+?[0-9*#]+$")]
+
+
+class Hold(Message):
+    """`hold`: an absolute state. Holding is shown once the PBX has confirmed it (`state` held)."""
+
+    call: Id
+    held: bool
+
+
+class Digits(Message):
+    """`digits`: keys of the keypad; `press` is the page's random name for this press: repeating it sends nothing twice."""
+
+    call: Id
+    press: Id
+    digits: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[0-9*#A-D]+$")]
 
 
 class Offer(Message):
@@ -163,6 +185,15 @@ class Ended(StrEnum):
     MEDIA_FAILED = "media-failed"
     PBX_LOST = "pbx-lost"
     BRIDGE_STOPPED = "bridge-stopped"
+    CANCELLED = "cancelled"
+    BUSY = "busy"
+    UNKNOWN_NUMBER = "unknown-number"
+    INCOMPLETE_NUMBER = "incomplete-number"
+    NO_ANSWER = "no-answer"
+    UNAVAILABLE = "unavailable"
+    REJECTED = "rejected"
+    FORBIDDEN = "forbidden"
+    FAILED = "failed"
     NONE = ""
 
 
@@ -178,13 +209,21 @@ class Call(Message):
     card: str
     """Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card."""
     voice: str
-    """The tab that holds or shall hold the microphone, "" while nobody answered. The page whose `tab` this is captures and speaks."""
+    """The tab that holds or shall hold the microphone. The page whose `tab` this is captures and speaks.
+
+    "" while nobody answered; "" in `rejoining` and `dialling` calls the lead to offer its voice unasked.
+    """
     sound: bool
-    """This page makes the noise: it is the lead of the operator."""
+    """This page makes the noise for a call that rings: one page of the operator does."""
     elsewhere: bool
     """Answered by somebody, or on a page of this operator, in another browser."""
     muted: bool
+    held: bool
+    """Held by the operator, confirmed by the PBX."""
     pbx_holds: bool
+    """The other side holds."""
+    progress: Literal["", "ringing", "early"]
+    """Outbound before the answer: `ringing` – this page plays a ringback tone if `sound` is set; `early` – the PBX does."""
     talk_seconds: float | None
     """Seconds of talk when this message was sent; None before the answer."""
     ended: Ended
@@ -211,6 +250,12 @@ class Open(Message):
     """Pixels (bx24_width)."""
 
 
+class Reoffer(Message):
+    """`reoffer`: the codec has changed, offer again on the running connection."""
+
+    call: Id
+
+
 class MediaAnswer(Message):
     """`mediaAnswer`: the bridge's description for the page's `offer`."""
 
@@ -226,6 +271,10 @@ FROM_PAGE: dict[str, type[Message]] = {
     "decline": CallCommand,
     "hangUp": CallCommand,
     "mute": Mute,
+    "take": CallCommand,
+    "dial": Dial,
+    "hold": Hold,
+    "digits": Digits,
     "voiceFailed": VoiceFailed,
     "renew": Nothing,
     "bye": Nothing,
@@ -236,4 +285,5 @@ TO_PAGE: dict[str, type[Message]] = {
     "state": State,
     "open": Open,
     "mediaAnswer": MediaAnswer,
+    "reoffer": Reoffer,
 }

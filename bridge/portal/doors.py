@@ -22,6 +22,7 @@ from ..config import Portal, Settings
 from ..errors import BridgeError, TicketError
 from ..store.portals import EnrolledPortal, Portals
 from ..tickets import InstallTicket, PageTicket, Seal
+from .click import Click, Clicks, Dialled
 from .form import FormError, domain_of, nested, optional, parse, placement_uri, required
 from .installation import Installation
 from .pages import Pages, Template, plain_page
@@ -40,7 +41,7 @@ Job = Callable[[], Awaitable[object]]
 class Doors:
     """Attach to the application before it starts; `running()` works off what the portals reported.
 
-    `pages` is the directory that the widget's build left.
+    `pages` is the directory that the widget's build left. `dialled` hears of every click on a number in a portal.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class Doors:
         pages: Path,
         portals: Portals,
         installation: Installation,
+        dialled: Dialled,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clicks = Clicks(settings=settings, dialled=dialled)
         self._seal = seal
         self._pages = Pages(pages)
         self._portals = portals
@@ -192,6 +195,9 @@ class Doors:
         if not proven and event not in {"ONAPPINSTALL", "ONAPPUPDATE"}:
             log.warning("event_with_wrong_token", portal=enrolled.id, event_name=event[:40], remote=request.remote)
             return web.Response(status=403, text="The application_token is wrong.")
+        if event == "ONEXTERNALCALLSTART":
+            self._clicks.happened(enrolled.id, Click.parse(data))  # at once: somebody waits for it
+            return web.Response(text="ok")
         self._queue(enrolled.id, self._reaction(enrolled, event, data, auth, proven=proven))
         return web.Response(text="ok")
 

@@ -12,7 +12,8 @@ from ..tickets import Seal
 from .rest import PortalRefusedError, Rest
 
 WORKER = "PAGE_BACKGROUND_WORKER"
-EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL")
+EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONEXTERNALCALLSTART")
+"""The last one makes the portal offer the application for outgoing calls, and tells of a click on a number."""
 
 
 class Placement:

@@ -8,13 +8,14 @@ leaves to us:
   and a short number could be somebody's extension, which would make the call an internal one without CRM.
 - No LINE_NUMBER: Bitrix24 refuses a line that the application did not add, and none is added yet.
 - ADD_TO_CHAT is always sent: portals differ in what its absence means.
+- A call that the portal registered itself (click-to-call) is taken over with its CALL_ID and never registered again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +25,7 @@ import structlog
 from ..calls.commands import Direction, FinishCall, PortalCommand, RecordAnswer, RegisterCall
 from ..calls.events import Event
 from ..store.database import Store
-from ..store.outbox import CallRecord
+from ..store.outbox import CallRecord, StoreDownError
 from .courier import Courier
 from .rest import Rest
 
@@ -35,6 +36,8 @@ TYPES = {Direction.OUTBOUND: 1, Direction.INBOUND: 2}
 SEEN_SECONDS = 5.0
 KEPT_DAYS = 30
 PRUNE_SECONDS = 3600.0
+STORE_WAITS = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds between attempts to write while the store is down; the last one for ever."""
 RESTARTED = "bridge restarted"
 
 
@@ -42,8 +45,15 @@ class Telephony:
     """The Bitrix24 room. `post` takes its events."""
 
     def __init__(
-        self, *, store: Store, rest: Rest, post: Callable[[Event], None], clock: Callable[[], float] = time.time
+        self,
+        *,
+        store: Store,
+        rest: Rest,
+        post: Callable[[Event], None],
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._sleep = sleep
         self._outbox = store.outbox
         self._clock = clock
         self._courier = Courier(outbox=store.outbox, rest=rest, post=post, clock=clock)
@@ -60,7 +70,18 @@ class Telephony:
                 keeper.cancel()
 
     async def perform(self, command: PortalCommand) -> None:
-        """Durable at return; what Bitrix24 makes of it comes later."""
+        """Durable at return; what Bitrix24 makes of it comes later. While the store is down it is tried again."""
+        waits = iter(STORE_WAITS)
+        while True:
+            try:
+                return await self._carry_out(command)
+            except StoreDownError as error:
+                wait = next(waits, STORE_WAITS[-1])
+                name = type(command).__name__
+                log.error("store_down", call=command.call, command=name, why=str(error), again_in=wait)  # noqa: TRY400
+                await self._sleep(wait)
+
+    async def _carry_out(self, command: PortalCommand) -> None:
         match command:
             case RegisterCall():
                 await self._register(command)
@@ -84,8 +105,12 @@ class Telephony:
             line=command.line,
             started=command.started,
             seen=now,
+            card=command.card,
         )
-        if await self._outbox.register(record, _registration(command), now):
+        if command.card:
+            if not await self._outbox.adopt(record):
+                log.warning("call_known_already", call=command.call, portal=record.portal, card=record.card)
+        elif await self._outbox.register(record, _registration(command), now):
             self._courier.wake(command.operator.portal)
 
     async def _finish(self, command: FinishCall) -> None:
@@ -148,7 +173,7 @@ def _finishing(user: int, status: str, duration: int, reason: str) -> dict[str, 
 
 def _last_known(record: CallRecord) -> tuple[str, int]:
     if record.answered is None:
-        return "304", 0
+        return ("304" if record.direction is Direction.INBOUND else "503"), 0
     return "200", max(0, int(record.seen - record.answered))
 
 

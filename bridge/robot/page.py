@@ -17,7 +17,7 @@ import socketio
 import socketio.exceptions as sio_errors
 
 from ..errors import NetworkError, RefusedError
-from ..operators.protocol import Ack, Call, CallState, Ended, MediaAnswer, Refusal, State, Welcome
+from ..operators.protocol import Ack, Call, CallState, Ended, MediaAnswer, Refusal, Reoffer, State, Welcome
 from .http import http_client
 from .voice import TONE_HZ, Ear, Leg, Mouth, blocks_of, tone
 
@@ -41,6 +41,8 @@ class Orders:
     early: bool = False
     """Connect the voice while it rings."""
     audio: Literal["tone", "echo"] | Path = "tone"
+    dial: str = ""
+    """A number to call once, after joining."""
 
 
 class Robot:
@@ -65,6 +67,8 @@ class Robot:
         self._session = session
         self._blocks = _blocks(orders.audio)
         self._tab, self._browser = str(uuid.uuid4()), str(uuid.uuid4())
+        # The same name on every connection: whatever became of the first message, the bridge calls once.
+        self._wish = {"dial": str(uuid.uuid4()), "number": orders.dial} if orders.dial else None
 
     async def run(self) -> None:
         """Raises RefusedError when the bridge will not have this operator; a lost connection is made again."""
@@ -91,16 +95,24 @@ class Robot:
             engineio_logger=_library_log,
         )
         client.on("*", lambda event, data=None: inbox.put_nowait((event, data)))
-        client.on("disconnect", lambda reason: inbox.put_nowait(("disconnect", reason)))
+        lost = asyncio.Event()
+
+        def disconnected(reason: str) -> None:
+            lost.set()
+            inbox.put_nowait(("disconnect", reason))
+
+        client.on("disconnect", disconnected)
         await self._connect(client)
         try:
             async with asyncio.TaskGroup() as tasks:
-                visit = _Visit(self._tab, self._orders, self._mouth, client, inbox, tasks, self._say)
+                visit = _Visit(self._tab, self._orders, self._mouth, client, lost, inbox, tasks, self._say)
                 try:
                     while (event := await inbox.get())[0] != "disconnect":
                         if event[0] == "welcome":
                             self._welcomed(Welcome.model_validate(event[1]), inbox)
                         await visit.take(*event)
+                        if self._wish and event[0] == "state" and await visit.tell("dial", self._wish):
+                            self._wish = None
                 finally:
                     await visit.close()
         finally:
@@ -153,6 +165,7 @@ class _Visit:
         orders: Orders,
         mouth: Callable[[], Mouth],
         client: Any,
+        lost: asyncio.Event,
         inbox: asyncio.Queue[tuple[str, Any]],
         tasks: asyncio.TaskGroup,
         say: Callable[[str], None],
@@ -161,6 +174,7 @@ class _Visit:
         self._orders = orders
         self._mouth = mouth
         self._client = client
+        self._lost = lost
         self._inbox = inbox
         self._tasks = tasks
         self._say = say
@@ -182,6 +196,13 @@ class _Visit:
                 leg = self._legs.get(answer.call)
                 if leg and leg.name == answer.offer:
                     await leg.accept(answer.sdp)
+            case "reoffer":
+                # aiortc keeps the codec that a connection began with: a new one has to speak the other codec.
+                call = Reoffer.model_validate(data).call
+                if call in self._legs:
+                    await self._drop(call)
+                    await self._offer(call)
+                    await self._follow()
             case "lost":
                 leg = next((leg for leg in self._legs.values() if leg.name == data), None)
                 if leg:
@@ -191,7 +212,7 @@ class _Visit:
             case "follow":
                 await self._follow()
             case "answer" | "hangUp" | "renew":
-                await self._tell(event, data)
+                await self.tell(event, data)
 
     async def close(self) -> None:
         for call in list(self._legs):
@@ -210,17 +231,20 @@ class _Visit:
                 self._say(f"{call.number or 'unknown number'}: {call.state.value}")
                 if call.state is CallState.REJOINING:
                     await self._drop(call.id)  # the bridge has lost this leg
+                elif call.state is CallState.TALKING:
+                    self._offers.pop(call.id, None)
             await self._serve(call)
 
     async def _serve(self, call: Call) -> None:
         mine = call.voice == self._tab
         ringing = call.state is CallState.RINGING and self._state.lead
-        rejoining = call.state is CallState.REJOINING and self._state.lead and not call.elsewhere
+        unspoken = call.state in {CallState.REJOINING, CallState.DIALLING} and call.voice == ""
+        awaited = unspoken and self._state.lead and not call.elsewhere
         if ringing and self._orders.answer_after is not None:
             self._later("answer", call.id, self._orders.answer_after)
         if mine and call.talk_seconds is not None and self._orders.hang_up_after is not None:
             self._later("hangUp", call.id, self._orders.hang_up_after - call.talk_seconds)
-        if (mine or rejoining or (ringing and self._orders.early)) and call.id not in self._legs:
+        if (mine or awaited or (ringing and self._orders.early)) and call.id not in self._legs:
             await self._offer(call.id)
         if leg := self._legs.get(call.id):
             leg.speak(mine and not call.muted)
@@ -240,9 +264,9 @@ class _Visit:
         sdp = await leg.offer()
         if sdp is None:
             self._say("no network interface but loopback, which aiortc does not use: no voice")
-            await self._tell("voiceFailed", {"call": call, "why": "no-device"})
+            await self.tell("voiceFailed", {"call": call, "why": "no-device"})
         else:
-            await self._tell("offer", {"call": call, "offer": leg.name, "sdp": sdp})
+            await self.tell("offer", {"call": call, "offer": leg.name, "sdp": sdp})
 
     async def _finish(self, call: str, why: Ended) -> None:
         last = self._seen.pop(call)
@@ -257,13 +281,24 @@ class _Visit:
         if leg := self._legs.pop(call, None):
             await leg.close()
 
-    async def _tell(self, event: str, data: dict[str, Any]) -> None:
-        try:
-            ack = Ack.model_validate(await self._client.call(event, data, timeout=CONNECT_SECONDS))
-        except sio_errors.SocketIOError:
-            return  # disconnected: the next connection starts from a fresh state
-        if not ack.ok:
+    async def tell(self, event: str, data: dict[str, Any]) -> bool:
+        """False when the bridge may not have heard it."""
+        # The library would wait for an answer that a lost connection can't bring.
+        told = self._tasks.create_task(self._call(event, data))
+        lost = self._tasks.create_task(self._lost.wait())
+        await asyncio.wait({told, lost}, return_when=asyncio.FIRST_COMPLETED)
+        lost.cancel()
+        ack = told.result() if told.done() else None
+        told.cancel()
+        if ack and not ack.ok:
             self._say(f"{event}: {ack.error}")
+        return ack is not None
+
+    async def _call(self, event: str, data: dict[str, Any]) -> Ack | None:
+        try:
+            return Ack.model_validate(await self._client.call(event, data, timeout=CONNECT_SECONDS))
+        except sio_errors.SocketIOError:
+            return None  # the next connection starts from a fresh state
 
 
 def _blocks(audio: str | Path) -> list[bytes] | None:

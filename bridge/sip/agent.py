@@ -18,9 +18,10 @@ from .deadlines import Deadlines
 from .dialog import PRODUCT, Identity
 from .matching import Address, Key, client_key, return_address, server_key, stamp
 from .message import FaultyRequestError, Request, Response, SipError, is_keepalive, parse, respond
+from .output import Abandon, Answer, Ask, Fact, Output, Transmit
 from .sundry import METHODS, sundry
 from .transaction import Send, Timers, Transactions
-from .usage import Abandon, Answer, Ask, Fact, Output, Transmit, Usage
+from .usage import Usage
 from .verdict import judge_request, judge_response
 
 MOST_TRANSACTIONS = 60_000
@@ -73,7 +74,7 @@ class User(Protocol):
     def over(self) -> bool: ...
     def wake(self, now: float) -> list[Output]: ...
     def responded(self, request: Request, response: Response, now: float) -> list[Output]: ...
-    def unanswered(self, request: Request, now: float) -> list[Output]: ...
+    def unanswered(self, request: Request, status: int, now: float) -> list[Output]: ...
 
 
 Drained: TypeAlias = Send | Report
@@ -139,14 +140,18 @@ class UserAgent:
                 case Transmit(request, to):
                     self._out.append(Send(request.encode(), to))
                 case Abandon(request):
-                    self._asked.pop(client_key(request), None)
-                    self._transactions.abandon(client_key(request))
+                    self._transactions.abandon(client_key(request), now)
                 case Fact():
                     self._out.append(Report(user, output))
         self._deadlines.set(user, None if user.over else user.deadline)
         if isinstance(user, Usage) and user.over and (user.call_id, user.tag) in self._usages:
             del self._usages[user.call_id, user.tag]
             self._out.append(Report(user, Gone()))
+
+    def unsent(self, item: Send, now: float) -> None:
+        """The network refused to take this datagram."""
+        if item.key is not None:
+            self._handle(self._transactions.fail(item.key), now)
 
     def call(self, usage: Outbound, now: float) -> None:
         """Begin an outgoing call."""
@@ -185,7 +190,7 @@ class UserAgent:
             self._handle(outputs, now)
             return
         usage = self._usages.get((response.call_id, response.from_tag))
-        if isinstance(usage, Outbound) and response.cseq[1] == "INVITE" and 200 <= response.status < 300:
+        if usage is not None and response.cseq[1] == "INVITE" and 200 <= response.status < 300:
             self.act(usage, usage.accepted_again(response), now)
         else:
             self.counts["stray response"] += 1
@@ -298,9 +303,9 @@ class UserAgent:
                 case tx.Responded(key, request, response):
                     if user := self._asked.get(key):
                         self.act(user, user.responded(request, response, now), now)
-                case tx.Unanswered(key, request):
+                case tx.Unanswered(key, request, status):
                     if user := self._asked.get(key):
-                        self.act(user, user.unanswered(request, now), now)
+                        self.act(user, user.unanswered(request, status, now), now)
                 case tx.Terminated(key):
                     self._forget(key)
 

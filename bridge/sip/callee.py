@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .dialog import PRODUCT, Dialog, Identity
+from .dialog import PRODUCT, SDP, Dialog, Identity
 from .matching import Address, Key
 from .message import Request, respond
+from .output import Answer, Cancelled, HungUp, Output
+from .reason import Q850, SIP, causes
 from .transaction import Timers
-from .usage import Answer, Cancelled, HungUp, Output, Stage, Timer, Usage
+from .usage import Stage, Timer, Usage
 
 RING_AGAIN_SECONDS = 60.0
 """Proxies give up a call that was silent for three minutes (RFC 3261 13.3.1.1)."""
@@ -18,21 +20,23 @@ class Inbound(Usage):
     """The called side. SipError if the INVITE can't make a dialog."""
 
     def __init__(self, key: Key, invite: Request, *, me: Identity, timers: Timers, user: str, peer: Address) -> None:
-        super().__init__(call_id=invite.call_id, me=me, timers=timers, user=user, login=None)
+        super().__init__(call_id=invite.call_id, me=me, timers=timers, user=user, login=None, made_call_id=False)
         self.dialog = Dialog.of_server(invite, tag=self.tag, contact=self._contact, peer=peer)
         self._key = key
         self._invite = invite
+        self._last = 180, b""
+        """The provisional response that is repeated."""
 
     def trying(self) -> list[Output]:
         return [Answer(self._key, respond(self._invite, 100))]
 
     def ring(self, now: float) -> list[Output]:
         """180 now and once a minute."""
-        if self.stage is not Stage.INVITING:
-            return []
-        self._due[Timer.RING_AGAIN] = now + RING_AGAIN_SECONDS
-        headers = [("Contact", str(self._contact)), ("Server", PRODUCT)]
-        return [Answer(self._key, respond(self._invite, 180, to_tag=self.tag, headers=headers))]
+        return self._provisional(180, b"", now)
+
+    def progress(self, sdp: bytes, now: float) -> list[Output]:
+        """183 with early media, now and once a minute."""
+        return self._provisional(183, sdp, now)
 
     def answer(self, sdp: bytes, now: float) -> list[Output]:
         """200, repeated until the ACK."""
@@ -67,7 +71,15 @@ class Inbound(Usage):
         return [*self.refuse(487, "", now), Cancelled(_is_elsewhere(request))]
 
     def _timed_out(self, timer: Timer, now: float) -> list[Output]:
-        return self.ring(now) if timer is Timer.RING_AGAIN else super()._timed_out(timer, now)
+        return self._provisional(*self._last, now) if timer is Timer.RING_AGAIN else super()._timed_out(timer, now)
+
+    def _provisional(self, status: int, sdp: bytes, now: float) -> list[Output]:
+        if self.stage is not Stage.INVITING:
+            return []
+        self._last = status, sdp
+        self._due[Timer.RING_AGAIN] = now + RING_AGAIN_SECONDS
+        headers = [("Contact", str(self._contact)), ("Server", PRODUCT), *([SDP] if sdp else [])]
+        return [Answer(self._key, respond(self._invite, status, to_tag=self.tag, headers=headers, body=sdp))]
 
     def _left(self, request: Request) -> list[Output]:
         """A BYE in the early dialog ends the INVITE as well (RFC 3261 15.1.2)."""
@@ -78,10 +90,4 @@ class Inbound(Usage):
 
 def _is_elsewhere(request: Request) -> bool:
     """RFC 3326; Asterisk and others write Q.850 cause 26 for the same."""
-    for reason in request.headers.all("Reason"):
-        protocol, *params = [part.strip().lower().replace(" ", "") for part in reason.split(";")]
-        if (protocol, "cause=200") in {("sip", param) for param in params}:
-            return True
-        if (protocol, "cause=26") in {("q.850", param) for param in params}:
-            return True
-    return False
+    return 200 in causes(request, SIP) or 26 in causes(request, Q850)

@@ -13,6 +13,7 @@ from .message import Headers, Request, Response, SipError
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY"
 PRODUCT = "bridge"
+SDP = ("Content-Type", "application/sdp")
 TARGET_REFRESHERS = frozenset({"INVITE", "UPDATE", "NOTIFY", "REFER"})
 """RFC 3261 12.2, 3311, 6665: their Contact becomes the remote target."""
 

@@ -14,7 +14,7 @@ from .headers import BLANKS, Headers, SipError, number
 
 __all__ = [
     "MOST_BYTES", "PHRASES", "FaultyRequestError", "Headers", "Message", "Request", "Response", "SipError",
-    "caller_of", "is_keepalive", "parse", "respond", "session_description",
+    "caller_of", "is_keepalive", "parse", "respond", "seconds_in", "session_description",
 ]  # fmt: skip
 
 MOST_BYTES = 65536
@@ -213,6 +213,12 @@ def session_description(message: Message) -> bytes:
         if types and types[0].partition(b":")[2].partition(b";")[0].strip() == SDP.encode():
             return content.removesuffix(b"\n").replace(b"\n", b"\r\n")
     return b""
+
+
+def seconds_in(message: Message, header: str) -> int:
+    """0 when absent or unreadable; `Retry-After: 18000;duration=3600 (comment)` is legal (RFC 3261, 20.33)."""
+    text = (message.headers.get(header) or "").partition(";")[0].partition("(")[0].strip(BLANKS)
+    return int(text[:9]) if text.isascii() and text.isdigit() else 0
 
 
 def _text(head: bytes) -> str:

@@ -15,8 +15,8 @@ from .address import NameAddr, Uri
 from .dialog import ALLOW, PRODUCT, Identity
 from .login import Login
 from .matching import Address
-from .message import Headers, Request, Response, SipError
-from .usage import Ask, Fact, Output
+from .message import Headers, Request, Response, SipError, seconds_in
+from .output import Ask, Fact, Output
 
 BASE_WAIT = 30.0
 MOST_WAIT = 1800.0
@@ -108,12 +108,12 @@ class Registration:
             return self._too_brief(response, now)
         if response.status in _REFUSALS:
             return self._refused(response, now)
-        return self._failed(f"{response.status} {response.phrase}", now, _seconds(response, "Retry-After"))
+        return self._failed(f"{response.status} {response.phrase}", now, seconds_in(response, "Retry-After"))
 
-    def unanswered(self, request: Request, now: float) -> list[Output]:
+    def unanswered(self, request: Request, status: int, now: float) -> list[Output]:
         if self.state is State.STOPPING:
             return self._become(State.OVER, now)
-        return [] if self.over else self._failed("no answer", now)
+        return [] if self.over else self._failed("no answer" if status == 408 else "can't be sent", now)
 
     def _register(self, now: float) -> list[Output]:
         self.deadline = now + PATIENCE
@@ -158,10 +158,10 @@ class Registration:
             value = contact.param("expires") or ""
             if value.isascii() and value.isdigit():
                 return min(int(value[:9]), MOST_EXPIRES)
-        return min(_seconds(response, "Expires") or self._expires, MOST_EXPIRES)
+        return min(seconds_in(response, "Expires") or self._expires, MOST_EXPIRES)
 
     def _too_brief(self, response: Response, now: float) -> list[Output]:
-        least = _seconds(response, "Min-Expires")
+        least = seconds_in(response, "Min-Expires")
         if not self._expires < least <= MOST_EXPIRES:
             return self._failed(f"423, Min-Expires {least}", now)
         self._expires = least
@@ -193,9 +193,3 @@ def _contact(text: str) -> NameAddr | None:
         return NameAddr.parse(text)
     except SipError:
         return None  # another device's; it is none of our business
-
-
-def _seconds(response: Response, header: str) -> int:
-    """0 when absent or unreadable; `Retry-After: 18000;duration=3600 (comment)` is legal."""
-    text = (response.headers.get(header) or "").partition(";")[0].partition("(")[0].strip()
-    return int(text[:9]) if text.isascii() and text.isdigit() else 0

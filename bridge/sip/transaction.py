@@ -48,10 +48,11 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this datagram."""
+    """Send this datagram; should that fail, the client transaction named `key` is over."""
 
     data: bytes
     to: Address
+    key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,11 @@ class Responded:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A request of ours found no answer in 64·T1: as good as a 408."""
+    """A request of ours found no answer in 64·T1, as good as a 408, or could not be sent, as good as a 503."""
 
     key: Key
     request: Request
+    status: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,19 @@ class _Client(_Machine):
         waiting = self.state in {State.CALLING, State.TRYING} or (
             self.state is State.PROCEEDING and self._request.method != "INVITE"
         )
-        return [*([Unanswered(self.key, self._request)] if waiting else []), *super()._end()]
+        return [*([Unanswered(self.key, self._request, 408)] if waiting else []), *super()._end()]
+
+    def failed(self) -> list[Output]:
+        """It could not be sent (RFC 3261 17.1.4)."""
+        return [Unanswered(self.key, self._request, 503), *super()._end()]
+
+    def abandon(self, now: float) -> None:
+        """Whoever asked waits no more; a final answer that comes all the same is still acknowledged."""
+        if self.state in {State.CALLING, State.TRYING, State.PROCEEDING}:
+            self._enter(self.state, end_at=now + self._timers.timeout)
+
+    def _resend(self) -> list[Output]:
+        return [Send(self._last, self._to, self.key)] if self._last else []
 
 
 class InviteClient(_Client):
@@ -334,10 +348,17 @@ class Transactions:
             return None
         return self._settle(machine, machine.received(response, now))
 
-    def abandon(self, key: Key) -> None:
-        """Forget an INVITE of ours that rings for ever: it has no timer of its own (RFC 3261 9.1)."""
-        self._machines.pop(key, None)
-        self._deadlines.set(key, None)
+    def abandon(self, key: Key, now: float) -> None:
+        """Wait for an INVITE of ours no longer than 64·T1: while it rings it has no timer of its own (RFC 3261 9.1)."""
+        machine = self._machines.get(key)
+        if isinstance(machine, _Client):
+            machine.abandon(now)
+            self._settle(machine, [])
+
+    def fail(self, key: Key) -> list[Output]:
+        """What it sent last could not be sent."""
+        machine = self._machines.get(key)
+        return self._settle(machine, machine.failed()) if isinstance(machine, _Client) else []
 
     def tick(self, now: float) -> list[Output]:
         outputs: list[Output] = []

@@ -46,6 +46,7 @@ class Transport(asyncio.DatagramProtocol):
         self._wakes_at: float | None = None
         self._flushing = False
         self._lost = asyncio.Event()
+        self._failed = False
         self.faults = 0
         """Messages dropped by an exception that nobody expected."""
 
@@ -77,14 +78,16 @@ class Transport(asyncio.DatagramProtocol):
             await self._lost.wait()
         self._socket.close()
 
-    def send(self, data: bytes, to: Address) -> None:
-        """Send a datagram; an unreachable peer is noticed by the transaction's silence."""
+    def send(self, data: bytes, to: Address) -> bool:
+        """Send a datagram; False if the network refused it. An unreachable peer is noticed by its silence."""
         if self._udp is None or self._udp.is_closing():
-            return
+            return True
+        self._failed = False
         try:
             self._udp.sendto(data, to)
         except (OSError, ValueError) as error:
-            log.warning("sip_send_failed", to=to, why=str(error))
+            self.error_received(error)
+        return not self._failed
 
     def flush(self) -> None:
         """Send and report what the agent has ready, and set the timer anew."""
@@ -94,10 +97,10 @@ class Transport(asyncio.DatagramProtocol):
         try:
             while drained := self._agent.drain():
                 for item in drained:
-                    if isinstance(item, Send):
-                        self.send(item.data, item.to)
-                    else:
+                    if not isinstance(item, Send):
                         self._guarded(self._report, item)
+                    elif not self.send(item.data, item.to):
+                        self._guarded(self._agent.unsent, item, self.now())
         finally:
             self._flushing = False
         self._set_timer()
@@ -108,7 +111,9 @@ class Transport(asyncio.DatagramProtocol):
             self.flush()
 
     def error_received(self, exc: Exception) -> None:
-        log.info("sip_socket_error", why=str(exc))
+        """Called from within `sendto` too."""
+        log.warning("sip_socket_error", why=str(exc))
+        self._failed = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:

@@ -3,51 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import structlog
 
 from .. import config
-from ..calls.commands import (
-    AnswerPbx,
-    AnswerPbxReoffer,
-    HangUpPbx,
-    PbxCommand,
-    RefusePbx,
-    RefusePbxReoffer,
-    RingPbx,
-)
-from ..calls.events import CallId, Event, PbxCancelled, PbxConfirmed, PbxHungUp, PbxInvited, PbxReoffered
-from ..errors import ConfigError
+from ..calls.commands import DialPbx, PbxCommand
+from ..calls.events import CallId, Event, PbxInvited, PbxRefused
+from ..errors import ConfigError, OursError, TheirsError
 from .address import NameAddr, Uri
 from .agent import Gone, Invited, Report, UserAgent
 from .callee import Inbound
+from .caller import Outbound
 from .dialog import Identity
-from .login import Login
 from .matching import Address
-from .message import Request, Response, SipError, caller_of, session_description
-from .registration import Became, Registration, State
-from .resolve import numeric, resolve
+from .message import Request, Response, caller_of, session_description
+from .output import Fact, Output, Unreachable
+from .peer import Peer
+from .phrasebook import carried_out, dialled_line, told
+from .registration import Became, Registration
+from .resolve import numeric
 from .transport import Transport, local_address
-from .usage import Cancelled, Confirmed, Fact, HungUp, Output, Reoffered, Usage
+from .usage import Usage
 
 log = structlog.get_logger()
 
-KEEP_ALIVE_SECONDS = 25.0
-"""Most NATs forget a UDP flow after 30 s."""
-KEEP_ALIVE = b"\r\n\r\n"
 MOST_CALLS = 2_000
 """At once; above, the PBX gets 503 and Retry-After."""
-PACE_SECONDS = 0.01
-"""Between two accounts at the start: a PBX takes a hundred a second with ease."""
 GOODBYE_SECONDS = 2.0
+DIALLED = re.compile(r"\+?[0-9*#]{1,40}")
+"""Nothing else is called: whoever may write a whole URI may call at the expense of others."""
 _random = secrets.SystemRandom()
 
 
@@ -61,21 +53,6 @@ class AccountStatus(NamedTuple):
     """Unix seconds."""
     why: str
     """What went wrong last, "" if nothing."""
-
-
-@dataclass(eq=False, slots=True)
-class _Peer:
-    """One PBX."""
-
-    trunk: config.Trunk
-    accounts: dict[str, config.OperatorAccount]
-    addresses: tuple[Address, ...]
-    """Empty until its name is resolved."""
-    registrations: list[Registration]
-
-    @property
-    def is_failing(self) -> bool:
-        return any(registration.state is State.FAILING for registration in self.registrations)
 
 
 class Trunks:
@@ -93,11 +70,9 @@ class Trunks:
         self._sip = sip
         self._post = post
         self._new_call_id = new_call_id
-        self._peers = [
-            _Peer(trunk, {a.sip_user: a for a in accounts if a.trunk == trunk.name}, (), []) for trunk in trunks
-        ]
-        self._calls: dict[CallId, Inbound] = {}
-        self._ids: dict[Inbound, CallId] = {}
+        self._peers = [Peer(trunk, {a.sip_user: a for a in accounts if a.trunk == trunk.name}) for trunk in trunks]
+        self._calls: dict[CallId, Usage] = {}
+        self._ids: dict[Usage, CallId] = {}
         self._transport: Transport | None = None
         self._agent: UserAgent | None = None
         self._left: asyncio.Event | None = None
@@ -108,7 +83,7 @@ class Trunks:
         return tuple(
             AccountStatus(peer.trunk.name, unquote(r.account.user), r.state.value, r.since + age, r.why)
             for peer in self._peers
-            for r in peer.registrations
+            for r in peer.registrations.values()
         )
 
     @property
@@ -131,11 +106,11 @@ class Trunks:
             agent = UserAgent(me=self._identity(transport), owner=self, most_calls=MOST_CALLS)
             self._transport, self._agent = transport, agent
             for peer in self._peers:
-                self._prepare(peer, agent.me)
+                peer.prepare(agent.me)
             await transport.open(agent)
             log.info("sip_listening", address=transport.address)
             async with asyncio.TaskGroup() as tasks:
-                keepers = [tasks.create_task(self._keep(peer, agent, transport)) for peer in self._peers]
+                keepers = [tasks.create_task(peer.keep(agent, transport)) for peer in self._peers]
                 try:
                     yield
                 finally:
@@ -149,11 +124,12 @@ class Trunks:
             self._ids.clear()
 
     async def perform(self, command: PbxCommand) -> None:
-        """Carry out one command; a call that is over is let be."""
-        usage = self._calls.get(command.call)
-        if usage is not None:
+        """Carry out one command; a call that is over is let be. TheirsError for a number that is none."""
+        if isinstance(command, DialPbx):
+            await self._dial(command)
+        elif (usage := self._calls.get(command.call)) is not None:
             now = Transport.now()
-            self._act(usage, _outputs(command, usage, now), now)
+            self._act(usage, carried_out(command, usage, now), now)
 
     # ---- what the user agent asks
 
@@ -173,19 +149,23 @@ class Trunks:
         user, fact = report.user, report.fact
         if isinstance(user, Registration) and isinstance(fact, Became):
             log.info("sip_registration", account=str(user.account), state=fact.state.value, why=fact.why)
-        elif isinstance(user, Inbound):
+        elif isinstance(user, Usage):
             self._happened(user, fact)
         if self._left is not None and self._agent is not None and self._is_quiet(self._agent):
             self._left.set()
 
-    def _happened(self, usage: Inbound, fact: Fact) -> None:
-        if isinstance(fact, Invited):
+    def _happened(self, usage: Usage, fact: Fact) -> None:
+        if isinstance(fact, Invited) and isinstance(usage, Inbound):
             self._invited(usage, fact)
         elif (call := self._ids.get(usage)) is None:
             return  # refused before anybody heard of it
         elif isinstance(fact, Gone):
             del self._calls[call], self._ids[usage]
-        elif (event := _event(call, fact)) is not None:
+        elif isinstance(fact, Unreachable):
+            log.warning("sip_address_avoided", address=fact.address, seconds=fact.seconds)
+            for peer in self._peers:
+                peer.avoid(fact.address, Transport.now() + fact.seconds)
+        elif (event := told(call, fact)) is not None:
             self._post(event)
 
     def _invited(self, usage: Inbound, invited: Invited) -> None:
@@ -203,18 +183,52 @@ class Trunks:
         else:
             call = self._new_call_id()
             self._calls[call], self._ids[usage] = usage, call
+            usage.login = peer.login(account)
             caller, name = caller_of(invite)
             self._post(
                 PbxInvited(
-                    call=call, trunk=peer.trunk.name, account=account, line=_line(invite, account),
+                    call=call, trunk=peer.trunk.name, account=account, line=dialled_line(invite, account),
                     caller=caller, caller_name=name, offer=offer,
                 )
             )  # fmt: skip
 
-    def _peer_of(self, source: Address, account: str) -> _Peer | None:
+    def _peer_of(self, source: Address, account: str) -> Peer | None:
         """The PBX at that address that has the account; several may share a host, told apart by port."""
         there = [peer for peer in self._peers if account in peer.accounts and source[0] in dict(peer.addresses)]
         return next((peer for peer in there if source in peer.addresses), there[0] if there else None)
+
+    # ---- calls that go out
+
+    async def _dial(self, command: DialPbx) -> None:
+        """INVITE, to the best address of the PBX; without any the call is refused with 503."""
+        if not DIALLED.fullmatch(command.number):
+            raise TheirsError("a number is made of 0-9, * and #, with a + in front at most")
+        peer = next((peer for peer in self._peers if peer.trunk.name == command.trunk), None)
+        if peer is None or command.account not in peer.accounts:
+            raise OursError(f"no account {command.account} at a trunk {command.trunk}")
+        ways = await peer.ways(command.account, Transport.now())
+        if self._agent is None or self._transport is None or command.call in self._calls:
+            return
+        if not ways or self._left is not None or len(self._agent.usages) >= MOST_CALLS:
+            why = "the name of the PBX is not known" if not ways else "too many calls, or the bridge is about to stop"
+            self._post(PbxRefused(call=command.call, status=503, phrase=why, cause=0, provisional=False))
+            return
+        usage = self._outbound(command, peer, ways, self._agent)
+        self._calls[command.call], self._ids[usage] = usage, command.call
+        self._agent.call(usage, Transport.now())
+        self._transport.flush()
+
+    def _outbound(self, command: DialPbx, peer: Peer, ways: Sequence[Address], agent: UserAgent) -> Outbound:
+        return Outbound(
+            target=peer.uri(command.number),
+            caller=NameAddr("", peer.identity(command.account)),
+            sdp=command.sdp,
+            me=agent.me,
+            timers=agent.timers,
+            peer=ways[0],
+            spares=ways[1:],
+            login=peer.login(command.account),
+        )
 
     def _act(self, usage: Usage, outputs: Iterable[Output], now: float) -> None:
         if self._agent is not None and self._transport is not None:
@@ -238,56 +252,13 @@ class Trunks:
         except OSError:
             raise ConfigError("sip: host is every address and none leads to the PBX: set advertised") from None
 
-    def _prepare(self, peer: _Peer, me: Identity) -> None:
-        """Registrations wait for the address of their PBX."""
-        host, port = peer.trunk.address
-        peer.addresses, peer.registrations = (), []
-        if not peer.trunk.register_accounts:
-            return
-        for account in peer.accounts.values():
-            user = quote(account.sip_user, safe="-_.!~*'()&=+$,;?/")
-            login = Login(account.sip_user, account.password.get_secret_value(), secrets.token_hex)
-            registrar = Uri("sip", "", "", host, None if port == 5060 else port)
-            peer.registrations.append(
-                Registration(
-                    account=Uri("sip", user, "", host, None), registrar=registrar, expires=peer.trunk.expires,
-                    login=login, me=me, peer=(host, port),
-                )
-            )  # fmt: skip
-
-    async def _keep(self, peer: _Peer, agent: UserAgent, transport: Transport) -> None:
-        """Know the PBX's addresses, start its registrations, keep NAT open."""
-        while True:
-            if not peer.addresses or peer.is_failing:
-                first = not peer.addresses
-                self._move(peer, await resolve(*peer.trunk.address))
-                if first and peer.addresses:
-                    self._start(peer, agent)
-                    transport.flush()
-            elif peer.registrations:
-                transport.send(KEEP_ALIVE, peer.registrations[0].peer)
-            await asyncio.sleep(KEEP_ALIVE_SECONDS)
-
-    def _move(self, peer: _Peer, addresses: tuple[Address, ...]) -> None:
-        """Register at the next address if the one in use fails; without an answer the old ones stay."""
-        peer.addresses = addresses or peer.addresses
-        for registration in peer.registrations if peer.addresses else ():
-            known = peer.addresses.index(registration.peer) + 1 if registration.peer in peer.addresses else 0
-            registration.peer = peer.addresses[known % len(peer.addresses)]
-
-    def _start(self, peer: _Peer, agent: UserAgent) -> None:
-        now = Transport.now()
-        for place, registration in enumerate(peer.registrations):
-            registration.deadline = now + place * PACE_SECONDS
-            agent.act(registration, [], now)
-
     async def _leave(self, agent: UserAgent, transport: Transport) -> None:
         """Hang up and un-register, as far as the PBX answers in time."""
         self._left = asyncio.Event()
         now = Transport.now()
         for usage in agent.usages:
             agent.act(usage, usage.hang_up(16, now), now)
-        for registration in (r for peer in self._peers for r in peer.registrations):
+        for registration in (r for peer in self._peers for r in peer.registrations.values()):
             agent.act(registration, registration.stop(now), now)
         transport.flush()
         if not self._is_quiet(agent):
@@ -298,49 +269,4 @@ class Trunks:
                 log.warning("sip_left_without_answer", calls=len(agent.usages))
 
     def _is_quiet(self, agent: UserAgent) -> bool:
-        return not agent.usages and all(r.over for peer in self._peers for r in peer.registrations)
-
-
-def _outputs(command: PbxCommand, usage: Inbound, now: float) -> list[Output]:
-    match command:
-        case RingPbx():
-            return usage.ring(now)
-        case AnswerPbx(sdp=sdp):
-            return usage.answer(sdp, now)
-        case RefusePbx(status=status, phrase=phrase):
-            return usage.refuse(status, phrase, now)
-        case HangUpPbx(cause=cause):
-            return usage.hang_up(cause, now)
-        case AnswerPbxReoffer(sdp=sdp):
-            return usage.answer_reoffer(sdp, now)
-        case RefusePbxReoffer(status=status, phrase=phrase):
-            return usage.refuse_reoffer(status, phrase, now)
-        case _:
-            raise TypeError(f"not a command for the PBX: {type(command).__name__}")
-
-
-def _event(call: CallId, fact: Fact) -> Event | None:
-    match fact:
-        case Cancelled(elsewhere):
-            return PbxCancelled(call=call, elsewhere=elsewhere)
-        case Confirmed():
-            return PbxConfirmed(call=call)
-        case Reoffered(offer):
-            return PbxReoffered(call=call, offer=offer)
-        case HungUp(why):
-            return PbxHungUp(call=call, why=why)
-        case _:
-            return None
-
-
-def _line(invite: Request, account: str) -> str:
-    """What the caller dialled: as the PBX says it, before it was turned into our account."""
-    for header in ("P-Called-Party-ID", "Diversion", "To"):
-        try:
-            value = invite.headers.get(header)
-            number = NameAddr.parse(value).uri.number if value else ""
-        except SipError:
-            continue  # a wish for more precision, nothing that a call depends on
-        if number and number != account:
-            return number
-    return account
+        return not agent.usages and all(r.over for peer in self._peers for r in peer.registrations.values())

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
 
-from .dialog import ALLOW, PRODUCT, TARGET_REFRESHERS, Dialog, Identity
+from .dialog import ALLOW, PRODUCT, SDP, TARGET_REFRESHERS, Dialog, Identity
 from .login import Login
-from .matching import Address, Key
+from .matching import Key
 from .message import Request, Response, respond, session_description
+from .output import Answer, Ask, Confirmed, HungUp, Output, Reoffered, Transmit
+from .reinvite import Reinvite
 from .sundry import sundry
 from .transaction import Timers
 
 REOFFER_SECONDS = 10.0
 """How long a re-INVITE or UPDATE may wait for us; its sender gives up after 32 s."""
-SDP = ("Content-Type", "application/sdp")
 
 
 class Stage(Enum):
@@ -38,100 +38,7 @@ class Timer(Enum):
     ACK = "no ACK"
     REOFFER = "offer unanswered"
     GIVE_UP = "no final answer after CANCEL"
-
-
-# ---- what is to be done
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Send this response in its server transaction."""
-
-    key: Key
-    response: Response
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Begin a client transaction; its outcome comes back to whoever asked."""
-
-    request: Request
-    to: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Transmit:
-    """Send this request outside transactions: an ACK."""
-
-    request: Request
-    to: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """Forget the client transaction of this request."""
-
-    request: Request
-
-
-# ---- what the user is told
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """Something that the peer did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled(Fact):
-    """The caller gave up; `elsewhere`: another branch answered (RFC 3326)."""
-
-    elsewhere: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed(Fact):
-    """The ACK to our 2xx came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reoffered(Fact):
-    """A re-INVITE or UPDATE waits for `answer_reoffer`; an empty offer asks for ours."""
-
-    offer: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class HungUp(Fact):
-    """The session ended, and not by us."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progressed(Fact):
-    """A provisional response to our INVITE, perhaps with early media."""
-
-    status: int
-    sdp: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted(Fact):
-    """A 2xx to our INVITE."""
-
-    sdp: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Refused(Fact):
-    """Our INVITE came to nothing."""
-
-    status: int
-    phrase: str
-
-
-Output: TypeAlias = Answer | Ask | Transmit | Abandon | Fact
+    SPARE = "no answer at all, and another address to try"
 
 
 @dataclass(slots=True)
@@ -152,18 +59,23 @@ class _Reoffer:
 class Usage:
     """One session with one peer. `tag` is our tag of its dialogs, the same for all of its life."""
 
-    def __init__(self, *, call_id: str, me: Identity, timers: Timers, user: str, login: Login | None) -> None:
+    def __init__(
+        self, *, call_id: str, me: Identity, timers: Timers, user: str, login: Login | None, made_call_id: bool
+    ) -> None:
         self.call_id = call_id
         self.tag = me.tag()
         self.stage = Stage.INVITING
         self.dialog: Dialog | None = None
+        self.login = login
+        """Proves who we are where the peer asks for it; may be given later."""
         self._me = me
         self._timers = timers
-        self._login = login
         self._contact = me.contact(user)
         self._due: dict[Timer, float] = {}
         self._repeat: _Repeat | None = None
         self._reoffer: _Reoffer | None = None
+        self._reinvite = Reinvite(me=me, timers=timers, made_call_id=made_call_id)
+        self._goodbye: Request | None = None
         self._cause: int | None = None
         """Hang up with this cause as soon as it is allowed."""
 
@@ -173,7 +85,10 @@ class Usage:
 
     @property
     def deadline(self) -> float | None:
-        return min(self._due.values(), default=None)
+        times = list(self._due.values())
+        if self._reinvite_due is not None:
+            times.append(self._reinvite_due)
+        return min(times, default=None)
 
     # ---- what the user wants
 
@@ -183,18 +98,24 @@ class Usage:
             self._cause = cause
         return self._bye(cause) if self.stage is Stage.CONFIRMED else []
 
+    def reoffer(self, sdp: bytes, now: float) -> list[Output]:
+        """re-INVITE with a new offer of ours, as soon as no other offer is open (RFC 3261 14.1)."""
+        if self.stage not in {Stage.ANSWERED, Stage.CONFIRMED}:
+            return []
+        self._reinvite.want(sdp)
+        return self._ask_reoffer(now)
+
     def answer_reoffer(self, sdp: bytes, now: float) -> list[Output]:
         if (reoffer := self._take_reoffer()) is None:
             return []
         response = self._success(reoffer.request, sdp)
         if reoffer.request.method == "INVITE":
             self._await_ack(reoffer.key, response, now)
-        return [Answer(reoffer.key, response)]
+        return [Answer(reoffer.key, response), *self._ask_reoffer(now)]
 
     def refuse_reoffer(self, status: int, phrase: str, now: float) -> list[Output]:
         """The session stays as it was (RFC 3261 14.2)."""
-        reoffer = self._take_reoffer()
-        return [] if reoffer is None else [self._refusal(reoffer, status, phrase)]
+        return [*self._drop_reoffer(status, phrase), *self._ask_reoffer(now)]
 
     # ---- what the peer sends
 
@@ -219,7 +140,11 @@ class Usage:
         """An ACK to a 2xx of ours; only the one that is waited for counts."""
         if self._repeat is None or self._repeat.response.cseq[0] != request.cseq[0]:
             return []
-        return self._settled()
+        return [*self._settled(), *self._ask_reoffer(now)]
+
+    def accepted_again(self, response: Response) -> list[Output]:
+        """A 2xx that came after its transaction was forgotten: only its ACK is repeated."""
+        return self._reinvite.acknowledge_again(response)
 
     def cancelled(self, key: Key, request: Request, now: float) -> list[Output]:
         """A CANCEL of the INVITE named `key`; it was answered with 200 already."""
@@ -229,17 +154,26 @@ class Usage:
 
     def responded(self, request: Request, response: Response, now: float) -> list[Output]:
         """A response to a request of ours."""
-        if request.method != "BYE" or response.status < 200 or self.stage is not Stage.LEAVING:
+        if request is self._goodbye and response.status >= 200:
+            return self._left_answered(request, response)
+        if request.method != "INVITE" or self.dialog is None:
             return []
-        if response.status in {401, 407} and self.dialog and self._login:
-            login, (again, to) = self._login, self.dialog.request("BYE", self._me)
-            if (signed := login.retry(again, request, response)) is not None:
-                return [Ask(signed, to)]
-        return self._finish()
+        if not self._reinvite.is_mine(request):
+            return self._reinvite.acknowledge_again(response) if 200 <= response.status < 300 else []
+        if self.stage is Stage.CONFIRMED and response.status in {408, 481}:
+            return self._lost(f"{response.status} to our re-INVITE")
+        outputs = self._reinvite.responded(self.dialog, self.login, response, now)
+        if self.stage is not Stage.CONFIRMED:
+            return [output for output in outputs if isinstance(output, Transmit)]
+        return [*outputs, *self._ask_reoffer(now)]
 
-    def unanswered(self, request: Request, now: float) -> list[Output]:
-        """A request of ours found no answer; a BYE ends the session all the same."""
-        return self._finish() if request.method == "BYE" and self.stage is Stage.LEAVING else []
+    def unanswered(self, request: Request, status: int, now: float) -> list[Output]:
+        """A request of ours found no answer, which counts as this status; a BYE ends the session all the same."""
+        if request is self._goodbye:
+            return self._finish()
+        if self._reinvite.is_mine(request) and self.stage is Stage.CONFIRMED:
+            return self._lost("our re-INVITE was not answered")
+        return []
 
     def wake(self, now: float) -> list[Output]:
         """Do what is due."""
@@ -247,9 +181,18 @@ class Usage:
         for timer in [timer for timer, when in self._due.items() if when <= now]:
             if self._due.pop(timer, None) is not None:
                 outputs += self._timed_out(timer, now)
+        if self._reinvite_due is not None and self._reinvite_due <= now:
+            woken = self._reinvite.wake(now)
+            outputs += self._lost("our re-INVITE was not answered") if woken is None else woken
+            outputs += self._ask_reoffer(now)
         return outputs
 
     # ---- within
+
+    @property
+    def _reinvite_due(self) -> float | None:
+        """Once the session ends, only the BYE is waited for."""
+        return self._reinvite.deadline if self.stage is Stage.CONFIRMED else None
 
     def _timed_out(self, timer: Timer, now: float) -> list[Output]:
         if timer is Timer.REPEAT and self._repeat:
@@ -272,6 +215,8 @@ class Usage:
         if request.method == "UPDATE" and not offer:
             dialog.refresh(request)
             return [Answer(key, self._success(request, b""))]
+        if self._has_offered():
+            return [self._reply(key, request, 491)]
         if self.stage is Stage.INVITING or self._reoffer is not None:
             return [self._busy(key, request)]
         dialog.refresh(request)
@@ -297,21 +242,50 @@ class Usage:
         told = [] if self._cause is not None or self.stage is Stage.LEAVING else [HungUp(_why(request))]
         return [*self._finish(), *told]
 
+    def _lost(self, why: str) -> list[Output]:
+        """The peer knows the session no more, or might not; BYE settles it (RFC 5057 5.1)."""
+        return [*self._bye(102), HungUp(why)]
+
     def _bye(self, cause: int) -> list[Output]:
-        assert self.dialog is not None
+        assert self.dialog is not None, "a session that stands has a dialog"
         self._cause = cause
         self._stop_repeating()
-        outputs = self.refuse_reoffer(487, "", 0)
+        outputs = self._drop_reoffer(487, "")
         request, to = self.dialog.request("BYE", self._me, [("Reason", f"Q.850;cause={cause}")])
         self.stage = Stage.LEAVING
-        return [*outputs, Ask(self._login.sign(request) if self._login else request, to)]
+        self._goodbye = self.login.sign(request) if self.login else request
+        return [*outputs, Ask(self._goodbye, to)]
+
+    def _left_answered(self, request: Request, response: Response) -> list[Output]:
+        """Whatever the answer to our BYE, the session is over, but for a challenge."""
+        if response.status in {401, 407} and self.dialog and self.login:
+            again, to = self.dialog.request("BYE", self._me)
+            if (signed := self.login.retry(again, request, response)) is not None:
+                self._goodbye = signed
+                return [Ask(signed, to)]
+        return self._finish()
 
     def _finish(self) -> list[Output]:
-        outputs = self.refuse_reoffer(487, "", 0)
+        outputs = [*self._drop_reoffer(487, ""), *self._reinvite.drop()]
         self._stop_repeating()
         self._due.clear()
+        self._goodbye = None
         self.stage = Stage.OVER
         return outputs
+
+    def _has_offered(self) -> bool:
+        """An offer of ours is open: theirs has to wait (RFC 3261 14.2, RFC 3311 5.2)."""
+        return self._reinvite.is_asking
+
+    def _ask_reoffer(self, now: float) -> list[Output]:
+        """Our offer that waits, if none is open in either direction."""
+        if self.stage is not Stage.CONFIRMED or self.dialog is None or self._reoffer or self._repeat:
+            return []
+        return self._reinvite.ask(self.dialog, self.login, now)
+
+    def _drop_reoffer(self, status: int, phrase: str) -> list[Output]:
+        reoffer = self._take_reoffer()
+        return [] if reoffer is None else [self._refusal(reoffer, status, phrase)]
 
     def _await_ack(self, key: Key, response: Response, now: float) -> None:
         self._repeat = _Repeat(key, response, self._timers.t1)

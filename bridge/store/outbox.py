@@ -1,5 +1,7 @@
 """Calls and the promises they made to their portals: one `register` and one `finish` each, kept in this order.
 
+A call that the portal registered itself (click-to-call) has its CALL_ID from the start and promises a `finish` only.
+
 A promise is written in the transaction that gives rise to it and removed in the one that records its effect. The payload
 is the portal's business; nobody here reads it.
 """
@@ -7,20 +9,26 @@ is the portal's business; nobody here reads it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..calls.commands import Direction
 from ..calls.events import CallId
+from ..errors import NetworkError
 from .tables import calls, outbox
 
 REGISTRATION_LOST = "its registration was set aside"
+
+
+class StoreDownError(NetworkError):
+    """The database can't be written now."""
 
 
 class Kind(StrEnum):
@@ -76,15 +84,35 @@ class Outbox:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction; StoreDownError for what may pass by itself: a full disk, a database that is away."""
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, OSError) as error:
+            raise StoreDownError(str(getattr(error, "orig", None) or error).splitlines()[0]) from error
+
     # ---- promising
 
     async def register(self, record: CallRecord, payload: Mapping[str, Any], now: float) -> bool:
         """The call and its first promise; False when the call is known already."""
         try:
-            async with self._engine.begin() as connection:
-                row = {name: getattr(record, name) for name in CallRecord.__slots__}
-                await connection.execute(insert(calls).values(**row | {"direction": record.direction.value}))
+            async with self._begin() as connection:
+                await self._write(connection, record)
                 await self._promise(connection, record.id, record.portal, Kind.REGISTER, payload, now)
+        except IntegrityError:
+            return False
+        return True
+
+    async def adopt(self, record: CallRecord) -> bool:
+        """A call that its portal has registered as `record.card`; False when the call or its CALL_ID is known already."""
+        same = and_(calls.c.portal == record.portal, calls.c.card == record.card)
+        try:
+            async with self._begin() as connection:
+                if (await connection.execute(select(calls.c.id).where(same).limit(1))).first():
+                    return False
+                await self._write(connection, record)
         except IntegrityError:
             return False
         return True
@@ -93,7 +121,7 @@ class Outbox:
         """The first answer of a living call; a later one changes nothing."""
         first = and_(calls.c.id == call, calls.c.answered.is_(None), calls.c.ended.is_(None))
         seen = case((calls.c.seen < answered, answered), else_=calls.c.seen)
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             values = {"answered": answered, "answered_by": user, "seen": seen}
             await connection.execute(update(calls).where(first).values(**values))
 
@@ -102,7 +130,7 @@ class Outbox:
     ) -> str | None:
         """The end of a living call and its last promise. The portal that has to hear it, None when nothing was alive."""
         alive = and_(calls.c.id == call, calls.c.ended.is_(None))
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             changed = await connection.execute(update(calls).where(alive).values(ended=ended, status=status))
             if changed.rowcount == 0:
                 return None
@@ -111,6 +139,11 @@ class Outbox:
             aside = await connection.scalar(select(func.count()).select_from(outbox).where(lost))
             await self._promise(connection, call, portal, Kind.FINISH, payload, now, lost=bool(aside))
             return portal
+
+    @staticmethod
+    async def _write(connection: AsyncConnection, record: CallRecord) -> None:
+        row = {name: getattr(record, name) for name in CallRecord.__slots__}
+        await connection.execute(insert(calls).values(**row | {"direction": record.direction.value}))
 
     async def _promise(
         self,
@@ -142,19 +175,19 @@ class Outbox:
         """What can be kept now: registers before finishes, a finish only once its call has a CALL_ID."""
         query = _promises().where(self._open(portal, busy), outbox.c.next_at <= now)
         rank = case((outbox.c.kind == Kind.REGISTER, 0), else_=1)
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             rows = await connection.execute(query.order_by(rank, outbox.c.next_at, outbox.c.id).limit(limit))
             return [_promise(row) for row in rows.mappings()]
 
     async def next_at(self, portal: str, busy: Collection[int] = ()) -> float | None:
         """When the next promise falls due, None when there is none."""
         query = select(func.min(outbox.c.next_at)).select_from(outbox.join(calls)).where(self._open(portal, busy))
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             found = await connection.scalar(query)
         return None if found is None else float(found)
 
     async def waiting_portals(self) -> list[str]:
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             rows = await connection.execute(select(outbox.c.portal).where(outbox.c.state == State.PENDING).distinct())
             return [str(portal) for (portal,) in rows]
 
@@ -165,7 +198,7 @@ class Outbox:
 
     async def registered(self, promise: Promise, card: str) -> bool:
         """The portal's CALL_ID is known, the promise is kept. True while the call lives."""
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             await connection.execute(update(calls).where(calls.c.id == promise.call).values(card=card))
             await connection.execute(delete(outbox).where(outbox.c.id == promise.id))
             ended = await connection.execute(select(calls.c.ended).where(calls.c.id == promise.call))
@@ -173,7 +206,7 @@ class Outbox:
         return row is not None and row[0] is None
 
     async def kept(self, promise: Promise) -> None:
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             await connection.execute(delete(outbox).where(outbox.c.id == promise.id))
 
     async def postpone(self, promise: Promise, next_at: float, error: str, *, untouched: bool) -> None:
@@ -185,7 +218,7 @@ class Outbox:
 
     async def set_aside(self, promise: Promise, error: str) -> None:
         """Out of the way, for a person to look at; a finish that waits for this registration goes with it."""
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             # The row lock orders this against a `finish` of the same call on another connection.
             await connection.execute(select(calls.c.id).where(calls.c.id == promise.call).with_for_update())
             aside = {"state": State.SET_ASIDE, "last_error": error}
@@ -197,21 +230,21 @@ class Outbox:
     async def aside(self, limit: int = 100) -> list[Promise]:
         """What a person should look at, oldest first."""
         query = _promises().where(outbox.c.state == State.SET_ASIDE).order_by(outbox.c.id).limit(limit)
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             return [_promise(row) for row in (await connection.execute(query)).mappings()]
 
     async def counts(self) -> dict[str, tuple[int, int]]:
         """For each portal that has any: promises that wait, promises set aside."""
         count = select(outbox.c.portal, outbox.c.state, func.count()).group_by(outbox.c.portal, outbox.c.state)
         found: dict[str, tuple[int, int]] = {}
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             for portal, state, number in await connection.execute(count):
                 waiting, aside = found.get(portal, (0, 0))
                 found[portal] = (waiting, aside + number) if state == State.SET_ASIDE else (waiting + number, aside)
         return found
 
     async def _change(self, promise: Promise, values: Mapping[str, Any]) -> None:
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             await connection.execute(update(outbox).where(outbox.c.id == promise.id).values(**values))
 
     @staticmethod
@@ -223,24 +256,24 @@ class Outbox:
 
     async def touch(self, now: float) -> None:
         """All living calls were alive at this moment."""
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             await connection.execute(update(calls).where(calls.c.ended.is_(None)).values(seen=now))
 
     async def unfinished(self) -> list[CallRecord]:
         """The calls that nobody ended."""
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             rows = await connection.execute(select(calls).where(calls.c.ended.is_(None)).order_by(calls.c.started))
             return [_record(row) for row in rows.mappings()]
 
     async def call(self, call: CallId) -> CallRecord | None:
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             row = (await connection.execute(select(calls).where(calls.c.id == call))).mappings().first()
         return None if row is None else _record(row)
 
     async def prune(self, before: float) -> int:
         """Forget calls that ended before this time. The number of promises that went unkept with them."""
         old = select(calls.c.id).where(calls.c.ended < before)
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             unkept = await connection.execute(delete(outbox).where(outbox.c.call.in_(old)))
             await connection.execute(delete(calls).where(calls.c.ended < before))
         return unkept.rowcount

@@ -44,6 +44,7 @@ calls = Table(
     Column("status", Text, nullable=False),
     Column("card", Text, nullable=False),
     Index("calls_ended", "ended"),
+    Index("calls_card", "portal", "card"),
 )
 
 outbox = Table(

@@ -3,61 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bridge.calls import commands as do
 from bridge.calls import events as on
-from bridge.calls.call import UNANSWERED, Call, Ending, State, World, step
-from bridge.calls.commands import Command, Direction
-from bridge.calls.events import CallId, Event, Operator, TabId
+from bridge.calls.call import State
+from bridge.calls.commands import Direction
+from bridge.calls.events import Event
+from bridge.calls.outcome import INBOUND, OUTBOUND, Ending
 from bridge.calls.routing import Directory, TrunkPolicy
 from bridge.operators import protocol
 
-ID = CallId("call-1")
-ANNA, BORIS = Operator("portal", 1), Operator("portal", 2)
-TAB, OTHER = TabId("tab-1"), TabId("tab-2")
-DIRECTORY = Directory(
-    accounts={("pbx", "1001"): ANNA}, trunks={"pbx": TrunkPolicy()}, ring_seconds=30, rejoin_seconds=30
-)
-INVITED = on.PbxInvited(
-    call=ID, trunk="pbx", account="1001", line="100", caller="+49301", caller_name="C", offer=b"v=0"
-)
-OFFERED = on.MediaOffered(call=ID, operator=ANNA, tab=TAB, offer="o1", sdp="v=0")
-ANSWERED = on.OperatorAnswered(call=ID, operator=ANNA, tab=TAB, voice=TAB)
-READY = on.MediaReady(call=ID, tab=TAB, sdp=b"answer")
-
-
-class Story:
-    """A call, told event by event."""
-
-    def __init__(self, *, online: frozenset[Operator] = frozenset({ANNA}), directory: Directory = DIRECTORY) -> None:
-        self.call = Call(id=ID)
-        self.now = 1000.0
-        self.online = online
-        self.directory = directory
-        self.done: list[Command] = []
-
-    def tell(self, *events: Event, after: float = 0) -> list[Command]:
-        commands: list[Command] = []
-        self.now += after
-        for event in events:
-            self.call, new = step(self.call, event, World(now=self.now, online=self.online, directory=self.directory))
-            commands += new
-        self.done += commands
-        return commands
-
-    def of(self, kind: type[Command]) -> list[Any]:
-        return [command for command in self.done if isinstance(command, kind)]
-
-    @property
-    def record(self) -> do.FinishCall:
-        (record,) = self.of(do.FinishCall)
-        assert isinstance(record, do.FinishCall)
-        return record
+from .story import ANNA, ANSWERED, BORIS, DIRECTORY, ID, INVITED, OFFERED, OTHER, READY, TAB, Story
 
 
 def test_an_invite_rings_the_pbx_the_operator_and_the_crm_at_once() -> None:
@@ -242,82 +200,10 @@ def test_a_declining_member_of_a_group_leaves_it_ringing_for_the_others() -> Non
 
 
 def test_every_ending_before_the_answer_has_an_outcome() -> None:
-    answered_only = {Ending.OPERATOR_HUNG_UP, Ending.CALLER_HUNG_UP, Ending.VOICE_LOST}
-    assert set(Ending) - answered_only == set(UNANSWERED)
+    answered_only = {Ending.OPERATOR_HUNG_UP, Ending.CALLER_HUNG_UP}
+    assert set(Ending) - answered_only == set(INBOUND) | set(OUTBOUND)
 
 
 def test_pages_know_every_state_and_ending() -> None:
     assert {state.value for state in State} - {"new"} == {state.value for state in protocol.CallState}
     assert {ending.value for ending in Ending} | {""} == {ended.value for ended in protocol.Ended}
-
-
-operators = st.sampled_from([ANNA, BORIS])
-tabs = st.sampled_from([TAB, OTHER])
-facts: st.SearchStrategy[Event] = st.one_of(
-    st.builds(on.PbxCancelled, call=st.just(ID), elsewhere=st.booleans()),
-    st.builds(on.PbxConfirmed, call=st.just(ID)),
-    st.builds(on.PbxReoffered, call=st.just(ID), offer=st.just(b"v=0")),
-    st.builds(on.PbxHungUp, call=st.just(ID), why=st.just("BYE")),
-    st.builds(on.BrowserAnswered, call=st.just(ID), tab=tabs, offer=st.just("o"), sdp=st.just("v=0")),
-    st.builds(on.MediaReady, call=st.just(ID), tab=tabs, sdp=st.just(b"v=0")),
-    st.builds(on.MediaReanswered, call=st.just(ID), sdp=st.just(b"v=0"), held=st.booleans()),
-    st.builds(on.BrowserLost, call=st.just(ID), tab=tabs, why=st.just("silent")),
-    st.builds(on.PbxFellSilent, call=st.just(ID)),
-    st.builds(on.MediaOffered, call=st.just(ID), operator=operators, tab=tabs, offer=st.just("o"), sdp=st.just("v=0")),
-    st.builds(on.OperatorAnswered, call=st.just(ID), operator=operators, tab=tabs, voice=tabs),
-    st.builds(on.OperatorDeclined, call=st.just(ID), operator=operators),
-    st.builds(on.OperatorHungUp, call=st.just(ID), operator=operators),
-    st.builds(on.OperatorMuted, call=st.just(ID), operator=operators, muted=st.booleans()),
-    st.builds(on.VoiceFailed, call=st.just(ID), operator=operators, tab=tabs, why=st.just("denied")),
-    st.builds(on.TabLeft, call=st.just(ID), operator=operators, tab=tabs, online=st.booleans()),
-    st.builds(on.CallRegistered, call=st.just(ID), card=st.just("card")),
-    st.builds(on.DeadlinePassed, call=st.just(ID)),
-    st.builds(
-        on.CommandFailed,
-        call=st.just(ID),
-        command=st.sampled_from(["RingPbx", "AnswerPbx", "ConnectBrowser", "JoinMedia", "ReofferMedia"]),
-        why=st.just(""),
-    ),
-)
-
-
-@given(
-    online=st.sampled_from([frozenset[Operator](), frozenset({ANNA})]),
-    order=st.lists(st.tuples(facts, st.floats(0, 40)), max_size=30),
-)
-def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_and_is_recorded_once(
-    online: frozenset[Operator], order: list[tuple[Event, float]]
-) -> None:
-    story = Story(online=online)
-    story.tell(INVITED)
-    for event, seconds in order:
-        if isinstance(event, on.DeadlinePassed) and story.call.deadline is None:
-            continue
-        story.tell(event, after=seconds)
-    story.tell(on.BridgeStopped(call=ID))
-
-    assert story.call.state is State.ENDED
-    assert len(story.of(do.RegisterCall)) == 1
-    assert len(story.of(do.FinishCall)) == 1
-    assert len(story.of(do.AnswerPbx)) <= 1
-    assert len(story.of(do.RefusePbx)) + len(story.of(do.HangUpPbx)) <= 1
-    if story.of(do.AnswerPbx):
-        assert not story.of(do.RefusePbx)
-        assert story.record.status == "200"
-    else:
-        assert story.record.duration == 0
-    kinds = [type(command) for command in story.done]
-    if do.ConnectBrowser in kinds or do.JoinMedia in kinds:
-        last_opened = max(i for i, kind in enumerate(kinds) if kind in {do.ConnectBrowser, do.JoinMedia})
-        assert do.CloseMedia in kinds[last_opened:]
-    shown = story.of(do.ShowCall)[-1].view
-    assert (shown.state, bool(shown.ending)) == ("ended", True)
-
-
-@given(order=st.lists(facts, max_size=30))
-def test_a_call_that_is_over_ignores_everything(order: list[Event]) -> None:
-    story = Story()
-    story.tell(INVITED, on.PbxCancelled(call=ID, elsewhere=False))
-    before = list(story.done)
-    story.tell(*order)
-    assert story.done == before

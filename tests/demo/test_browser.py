@@ -179,6 +179,30 @@ async def _shown_again(client: Client, page: Page) -> bool:
     return bool(await page.evaluate("Boolean(document.querySelector('.call-card'))"))
 
 
+async def test_a_click_on_a_number_raises_an_outgoing_card_and_tells_the_application(
+    browser: Chromium, client: Client, standin: StandIn
+) -> None:
+    page = await tab(browser, client, "/crm/deal/", "&prompt=0")
+    await page.click(".deal a[data-phone='+4930123456']")
+    await page.wait_for("document.querySelector('.toast')?.textContent.includes('No application')")
+    assert client.portal.calls == []
+
+    await client.result("event.bind", event="ONEXTERNALCALLSTART", handler=f"{standin.origin}/b24/events")
+    await page.click(".deal a[data-phone='+4930123456']")
+    await page.wait_for("heard.length === 2", frame=HIDDEN)
+    card = (await events(page))[1][1]
+    assert (card["CALL_DIRECTION"], card["PHONE_NUMBER"]) == ("outgoing", "+4930123456")
+    (told,) = await wait_for(lambda: standin.bodies("/b24/events"))
+    assert (told["event"], told["data"]["CALL_ID"]) == ("ONEXTERNALCALLSTART", card["CALL_ID"])
+    assert (told["data"]["USER_ID"], told["auth"]["member_id"]) == (str(BORIS.id), client.portal.member_id)
+
+    await command(page, "CallCardClose")
+    await page.evaluate("classic('imPhoneTo', {phone: '+442079460101'}); true", frame=HIDDEN)
+    await page.wait_for("heard.length === 2", frame=HIDDEN)
+    await wait_for(lambda: len(standin.bodies("/b24/events")) == 2)
+    assert standin.bodies("/b24/events")[1]["data"]["PHONE_NUMBER"] == "+442079460101"
+
+
 async def test_sliders_stack_and_carry_an_application_and_a_worker_without_a_card(
     browser: Chromium, client: Client, standin: StandIn
 ) -> None:

@@ -170,7 +170,28 @@ async def test_click_to_call_registers_and_tells_the_application(installed: Clie
     await wait_for(lambda: standin.bodies("/b24/events"))
     data = standin.bodies("/b24/events")[0]["data"]
     assert (data["CALL_ID"], data["USER_ID"]) == (answer["callId"], str(ANNA.id))
+    assert data["PHONE_NUMBER_INTERNATIONAL"] == "+4930123456"
     assert installed.portal.calls[0].direction == "outgoing"
+
+
+async def test_a_click_on_a_strangers_number_makes_a_lead(installed: Client, standin: StandIn) -> None:
+    await installed.result("event.bind", event="ONEXTERNALCALLSTART", handler=f"{standin.origin}/b24/events")
+    form = {"action": "clickToCall", "phone": "+33 1 5555 0199"}
+    await installed.text("/bitrix/services/main/ajax.php", form=form)
+    (call,) = installed.portal.calls
+    assert (call.number, call.entity_kind, call.finished) == ("+33155550199", "LEAD", None)
+
+
+async def test_a_click_whose_event_is_lost_leaves_the_call_open(installed: Client, standin: StandIn) -> None:
+    await installed.result("event.bind", event="ONEXTERNALCALLSTART", handler=f"{standin.origin}/b24/events")
+    installed.portal.faults.events_lost = True
+    url, form = "/bitrix/services/main/ajax.php", {"action": "clickToCall", "phone": "+4930123456"}
+    await installed.text(url, form=form)
+    installed.portal.faults.events_lost = False
+    second = json.loads(await installed.text(url, form=form))["callId"]
+    await wait_for(lambda: standin.bodies("/b24/events"))
+    assert [body["data"]["CALL_ID"] for body in standin.bodies("/b24/events")] == [second]
+    assert [call.finished for call in installed.portal.calls] == [None, None]
 
 
 async def test_call_me_rings_the_signed_in_user_and_reports_trouble(standin: StandIn) -> None:

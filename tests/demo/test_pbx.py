@@ -13,9 +13,22 @@ from typing import Any
 import pytest
 
 from bridge import config
-from bridge.calls.commands import AnswerPbx, HangUpPbx, RingPbx
-from bridge.calls.events import CallId, Event, PbxCancelled, PbxConfirmed, PbxHungUp, PbxInvited
+from bridge.calls.commands import AnswerPbx, CancelPbx, DialPbx, HangUpPbx, ReofferPbx, RingPbx
+from bridge.calls.events import (
+    CallId,
+    Event,
+    PbxAnswered,
+    PbxCancelled,
+    PbxConfirmed,
+    PbxHungUp,
+    PbxInvited,
+    PbxProgressed,
+    PbxRang,
+    PbxReanswered,
+    PbxRefused,
+)
 from bridge.demo import pbx as demo
+from bridge.demo import voice
 from bridge.demo.melody import SILENCE, melody
 from bridge.demo.pbx import DemoPbx
 from bridge.errors import RefusedError
@@ -30,6 +43,11 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(3):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
 
 
 class Room:
@@ -52,6 +70,11 @@ class Room:
             new_call_id=lambda: CallId(f"call-{next(numbers)}"),
         )  # fmt: skip
 
+    async def dial(self, number: str, sdp: bytes = b"") -> CallId:
+        call = CallId(f"dialled-{number}")
+        await self.trunks.perform(DialPbx(call=call, trunk="demo", account="1001", number=number, sdp=sdp or offer()))
+        return call
+
     async def event(self) -> Event:
         async with asyncio.timeout(3):
             return await self.events.get()
@@ -67,6 +90,10 @@ class Room:
         return self.trunks.registrations[0].state
 
 
+def offer(port: int = 9, kind: int = 0) -> bytes:
+    return f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP {kind}\r\n".encode()
+
+
 class Ear(asyncio.DatagramProtocol):
     """An RTP socket."""
 
@@ -78,8 +105,7 @@ class Ear(asyncio.DatagramProtocol):
         self.packets.put_nowait((data, addr))
 
     def answer(self, kind: int) -> bytes:
-        port = self.udp.get_extra_info("sockname")[1]
-        return f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP {kind}\r\n".encode()
+        return offer(self.udp.get_extra_info("sockname")[1], kind)
 
 
 @asynccontextmanager
@@ -153,8 +179,8 @@ async def test_an_unanswered_call_is_cancelled(pbx: DemoPbx, room: Room, monkeyp
 async def test_an_answered_call_plays_the_melody_then_echoes(
     pbx: DemoPbx, room: Room, kind: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "melody", lambda kind, frame: melody(kind, frame)[:3])
-    monkeypatch.setattr(demo, "FRAME_SECONDS", 0.001)
+    monkeypatch.setattr(voice, "melody", lambda kind, frame: melody(kind, frame)[:3])
+    monkeypatch.setattr(voice, "FRAME_SECONDS", 0.001)
     async with ear() as browser:
         await pbx.call("1001", "100", "Ann")
         call = (await room.invited()).call
@@ -192,9 +218,100 @@ async def test_a_long_call_ends_by_itself(pbx: DemoPbx, room: Room, monkeypatch:
     monkeypatch.setattr(demo, "TALK_SECONDS", 0.05)
     await pbx.call("1001", "100", "Ann")
     call = (await room.invited()).call
-    await room.trunks.perform(AnswerPbx(call=call, sdp=b""))
+    await room.trunks.perform(AnswerPbx(call=call, sdp=offer()))
     await room.event()
     assert isinstance(await room.event(), PbxHungUp)
+
+
+# ---- what operators can dial
+
+
+async def test_600_answers_and_speaks_where_the_offer_says(pbx: DemoPbx, room: Room) -> None:
+    async with ear() as browser:
+        call = await room.dial("600", browser.answer(8))
+        answered = await room.event()
+        assert isinstance(answered, PbxAnswered)
+        assert b" RTP/AVP 8\r\n" in answered.sdp
+        packet, _ = await asyncio.wait_for(browser.packets.get(), 3)
+        assert packet[12:] == melody(8, 160)[0]
+        await room.trunks.perform(HangUpPbx(call=call))
+        await until(lambda: not pbx.calls)
+
+
+async def test_601_plays_before_it_answers(pbx: DemoPbx, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "MELODY_SECONDS", 0.1)
+    async with ear() as browser:
+        await room.dial("601", browser.answer(0))
+        early = await room.event()
+        assert isinstance(early, PbxProgressed)
+        packet, _ = await asyncio.wait_for(browser.packets.get(), 3)
+        assert packet[12:] == melody(0, 160)[0]
+        answered = await room.event()
+        assert isinstance(answered, PbxAnswered)
+        assert answered.sdp == early.sdp
+
+
+@pytest.mark.parametrize(("number", "status"), [("605", 486), ("607", 403), ("12", 404), ("*21#", 404)])
+async def test_numbers_that_are_refused(room: Room, number: str, status: int) -> None:
+    await room.dial(number)
+    refused = await room.event()
+    assert isinstance(refused, PbxRefused)
+    assert refused.status == status
+
+
+async def test_606_rings_until_it_is_cancelled(pbx: DemoPbx, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "PICK_UP_SECONDS", 0)
+    call = await room.dial("606")
+    assert await room.event() == PbxRang(call=call)
+    await room.trunks.perform(CancelPbx(call=call))
+    refused = await room.event()
+    assert isinstance(refused, PbxRefused)
+    assert refused.status == 487
+    await until(lambda: not pbx.calls)
+
+
+async def test_any_other_number_rings_and_is_answered(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "PICK_UP_SECONDS", 0.05)
+    call = await room.dial("+49305550199")
+    assert await room.event() == PbxRang(call=call)
+    assert isinstance(await room.event(), PbxAnswered)
+
+
+async def test_an_offer_without_g711_gets_488(room: Room) -> None:
+    await room.dial("600", offer().replace(b"RTP/AVP 0", b"RTP/AVP 9"))
+    refused = await room.event()
+    assert isinstance(refused, PbxRefused)
+    assert refused.status == 488
+
+
+async def test_a_call_of_somebody_who_is_not_registered_is_forbidden(pbx: DemoPbx) -> None:
+    room = Room(pbx, "wrong")
+    async with room.trunks.running():
+        assert await room.settled() == "refused"
+        await room.dial("600")
+        refused = await room.event()
+        assert isinstance(refused, PbxRefused)
+        assert refused.status == 403
+
+
+async def test_a_held_call_is_silent_until_it_is_resumed(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice, "FRAME_SECONDS", 1e-6)  # a packet every turn of the loop
+    async with ear() as browser:
+        call = await room.dial("600", browser.answer(0))
+        assert isinstance(await room.event(), PbxAnswered)
+        await room.trunks.perform(ReofferPbx(call=call, sdp=browser.answer(0) + b"a=sendonly\r\n"))
+        held = await room.event()
+        assert isinstance(held, PbxReanswered)
+        assert b"a=recvonly" in held.sdp
+        await turns(20)
+        before = browser.packets.qsize()
+        await turns(50)
+        assert browser.packets.qsize() == before > 0
+        await room.trunks.perform(ReofferPbx(call=call, sdp=browser.answer(0) + b"a=sendrecv\r\n"))
+        resumed = await room.event()
+        assert isinstance(resumed, PbxReanswered)
+        assert b"a=sendrecv" in resumed.sdp
+        await until(lambda: browser.packets.qsize() > before)
 
 
 def test_the_melody_is_two_alternating_tones_of_3_s_with_a_soft_start() -> None:

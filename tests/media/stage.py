@@ -15,7 +15,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from bridge import config
 from bridge.calls.commands import ConnectBrowser, JoinMedia
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
-from bridge.media.conversation import Patience
+from bridge.media.equipment import Patience
 from bridge.media.session import Voice
 
 CALL = CallId("call-1")
@@ -56,6 +56,16 @@ def pbx_offer(port: int, *codecs: str, host: str = "127.0.0.1", direction: str =
     lines = ["v=0", f"o=- 77 {version} IN IP4 {host}", "s=pbx", f"c=IN IP4 {host}", "t=0 0"]
     lines += [f"m=audio {port} RTP/AVP {types} 101", *maps, "a=rtpmap:101 telephone-event/8000", f"a={direction}"]
     return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def pbx_answer(
+    port: int, *codecs: str, events: str = "101", host: str = "127.0.0.1", direction: str = "sendrecv", version: int = 1
+) -> bytes:
+    """An answer to an offer of ours; without `events` the PBX takes no telephone-event."""
+    text = pbx_offer(port, *codecs, host=host, direction=direction, version=version).decode()
+    if not events:
+        text = text.replace(" 101\r\n", "\r\n", 1).replace("a=rtpmap:101 telephone-event/8000\r\n", "")
+    return text.encode()
 
 
 def port_of(sdp: bytes) -> int:
@@ -108,10 +118,10 @@ class Pbx(asyncio.DatagramProtocol):
 
     async def next_with(self, payload: bytes) -> Packet:
         """The next packet with this payload, whatever silence comes before it."""
-        while True:
-            packet = await self.next()
-            if packet.payload == payload:
-                return packet
+        async with asyncio.timeout(SOON):
+            while (packet := await self.next()).payload != payload:
+                pass
+        return packet
 
 
 @asynccontextmanager
@@ -193,17 +203,39 @@ class Stage:
         return pbx_offer(self.pbx.port, *(codecs or ("PCMU",)))
 
     async def connect(self, tab: TabId = TAB, *codecs: str, call: CallId = CALL) -> Page:
-        """A page whose leg is up."""
+        """A page whose leg is up, for a call that the PBX began."""
+        return await self.offer_to(tab, self.offer(*codecs), CODECS, call)
+
+    async def offer_to(self, tab: TabId, pbx_offer: bytes, allowed: tuple[str, ...], call: CallId = CALL) -> Page:
         page = Page()
         self.pages.append(page)
         sdp = await page.offer()
         await self.voice.perform(
-            ConnectBrowser(call=call, tab=tab, offer="o-1", sdp=sdp, pbx_offer=self.offer(*codecs), codecs=CODECS)
+            ConnectBrowser(call=call, tab=tab, offer="o-1", sdp=sdp, pbx_offer=pbx_offer, codecs=allowed)
         )
         answered = await self.mail.next(BrowserAnswered)
         assert (answered.call, answered.tab, answered.offer) == (call, tab, "o-1")
         await page.accept(answered.sdp)
         return page
+
+    async def dial(self, *allowed: str, tab: TabId = TAB) -> tuple[Page, MediaReady]:
+        """A page that speaks, in a call that starts here; the PBX knows nothing yet."""
+        page = await self.offer_to(tab, b"", allowed or CODECS)
+        await self.voice.perform(JoinMedia(call=CALL, tab=tab))
+        await page.say(b"first")
+        ready = await self.mail.next(MediaReady)
+        self.pbx.bridge = "127.0.0.1", port_of(ready.sdp)
+        return page, ready
+
+    async def reconnect(self, page: Page, tab: TabId = TAB, pbx_offer: bytes = b"") -> str:
+        """The page offers again on the transport that stands; the answer."""
+        command = ConnectBrowser(
+            call=CALL, tab=tab, offer="o-2", sdp=await page.offer(), pbx_offer=pbx_offer, codecs=CODECS
+        )
+        await self.voice.perform(command)
+        answered = await self.mail.next(BrowserAnswered)
+        await page.accept(answered.sdp)
+        return answered.sdp
 
     async def join(self, page: Page, tab: TabId = TAB, *, call: CallId = CALL, first: bytes = b"first") -> MediaReady:
         """Join a page that speaks; its first packet has arrived at the PBX then."""

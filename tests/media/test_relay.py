@@ -169,9 +169,9 @@ def test_while_the_pbx_holds_nothing_is_sent_and_afterwards_no_gap_in_numbers() 
     pbx = Outlet(wire.buffer)
     relay = Relay(pbx, wire.stream, "PCMA")
     for number, held in enumerate([False, True, True, False], 1):
-        relay.hold(held)
+        relay.open(sending=not held, held=False, tuned=True)
         raw = rtp(0, number, number * 160, VOICE)
         wire.buffer[: len(raw)] = raw
         relay.from_browser(len(raw), number * 0.02)
-        relay.silence(number * 0.02)
+        relay.frame(number * 0.02)
     assert steps([Packet.read(raw) for raw in pbx.sent]) == [(1, 480)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
@@ -9,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.media.page_sdp import LocalTransport, parse_page_offer, write_page_answer
-from bridge.media.pbx_sdp import PbxSession, parse_pbx_offer, write_pbx_answer, write_pbx_offer
+from bridge.media.pbx_sdp import parse_pbx_offer
+from bridge.media.pbx_session import PbxSession
 from bridge.media.sdp import CLOCK_RATES, MAX_BYTES, Codec, Direction, SdpError, choose
 
 from .offers import ASTERISK, CHROMIUM, FINGERPRINT, FIREFOX, ODD_PBX
 
-US = PbxSession(id=42, address=("10.9.9.9", 21_000))
+US = "10.9.9.9", 21_000
 OUR_LEG = LocalTransport(address=("192.0.2.1", 30_000), username="u" * 16, password="p" * 32, fingerprint=FINGERPRINT)
 
 
@@ -25,10 +27,9 @@ def changed(text: str, pattern: str, replacement: str) -> bytes:
 
 
 def answer_to(offer: bytes | str, name: str = "PCMA") -> list[str]:
-    read = parse_pbx_offer(offer.encode() if isinstance(offer, str) else offer)
-    codec = read.codec(name)
-    assert codec
-    return write_pbx_answer(read, codec, US, 1).decode().splitlines()
+    session = PbxSession(42)
+    session.invited(offer.encode() if isinstance(offer, str) else offer)
+    return session.answer(name, US).decode().splitlines()
 
 
 # ---- the page
@@ -134,7 +135,7 @@ def test_odd_but_legal_lines_are_read_and_every_m_line_is_answered_in_its_place(
 
 
 def test_direction_at_session_level_counts_for_the_media() -> None:
-    assert parse_pbx_offer(ODD_PBX.encode()).held
+    assert parse_pbx_offer(ODD_PBX.encode()).direction is Direction.SENDONLY
     assert "a=recvonly" in answer_to(ODD_PBX)
 
 
@@ -151,7 +152,7 @@ def test_direction_at_session_level_counts_for_the_media() -> None:
 )
 def test_hold_and_direction_follow_rfc_3264_and_the_old_way(line: str, address: str, held: bool, ours: str) -> None:
     text = ASTERISK.replace("a=sendrecv", f"a={line}").replace("10.1.2.3", address)
-    assert parse_pbx_offer(text.encode()).held is held
+    assert parse_pbx_offer(text.encode()).direction.receives is not held
     assert f"a={ours}" in answer_to(text)
 
 
@@ -192,33 +193,42 @@ def test_a_pbx_offer_that_can_not_work_is_refused(pattern: str, replacement: str
 
 
 def test_our_own_offer_keeps_sections_and_payload_types() -> None:
-    last = parse_pbx_offer(ODD_PBX.encode())
-    lines = write_pbx_offer(last, last.codecs[0], US, 5).decode().splitlines()
-    assert [line.split()[1] for line in lines if line.startswith("m=")] == ["0", "0", "21000", "0"]
-    assert "o=- 42 5 IN IP4 10.9.9.9" in lines
+    session = PbxSession(42)
+    session.invited(ODD_PBX.encode())
+    session.answer("PCMA", US)
+    lines = session.reoffered(b"", US).decode().splitlines()
+    assert [line for line in lines if line.startswith("m=")] == [
+        "m=image 0 udptl t38",
+        "m=audio 0 RTP/SAVP 0",
+        "m=audio 21000 RTP/AVP 8 101",
+        "m=text 0 RTP/AVP 98",
+    ]
+    assert "o=- 42 2 IN IP4 10.9.9.9" in lines
     assert "a=sendrecv" in lines
 
 
 # ---- the choice
 
 
-def test_the_pbxs_first_codec_that_page_and_we_have_is_chosen_under_both_numbers() -> None:
-    pbx, page = parse_pbx_offer(ASTERISK.encode()).audio, parse_page_offer(CHROMIUM).audio
-    assert [c.payload_type for c in choose(pbx, page, CLOCK_RATES)] == [8, 8]
-    assert [c.payload_type for c in choose(pbx, page, ["opus"])] == [107, 111]
-    assert choose(pbx, page, ["opus", "G722"])[0].name == "G722"
+def test_the_first_codec_wanted_that_the_page_has_is_chosen_under_the_pages_number() -> None:
+    session, page = PbxSession(1), parse_page_offer(CHROMIUM).audio
+    session.invited(ASTERISK.encode())
+    assert session.wanted(tuple(CLOCK_RATES)) == ("PCMA", "PCMU", "G722", "opus")
+    assert choose(session.wanted(tuple(CLOCK_RATES)), page) == Codec(name="PCMA", payload_type=8)
+    assert choose(session.wanted(["opus"]), page) == Codec(name="opus", payload_type=111)
+    assert choose(session.wanted(["opus", "G722"]), page).name == "G722", "the PBX's order counts"
 
 
 def test_without_a_common_codec_the_error_names_what_was_offered() -> None:
-    pbx, page = parse_pbx_offer(ODD_PBX.encode()).audio, parse_page_offer(CHROMIUM).audio
-    with pytest.raises(SdpError, match="the PBX offers PCMA, the page opus, G722, PCMU, PCMA, we take PCMU"):
-        choose(pbx, page, ["PCMU"])
+    page = parse_page_offer(CHROMIUM).audio
+    with pytest.raises(SdpError, match="the call can have none that we know, the page has opus, G722, PCMU, PCMA"):
+        choose([], page)
 
 
 def test_telephone_event_is_no_codec() -> None:
-    pbx = parse_pbx_offer(changed(ASTERISK, "RTP/AVP .*", "RTP/AVP 101 13\r")).audio
-    with pytest.raises(SdpError, match="no common codec"):
-        choose(pbx, parse_page_offer(CHROMIUM).audio, CLOCK_RATES)
+    session = PbxSession(1)
+    session.invited(changed(ASTERISK, "RTP/AVP .*", "RTP/AVP 101 13\r"))
+    assert session.wanted(tuple(CLOCK_RATES)) == ()
 
 
 # ---- hostile input
@@ -244,16 +254,22 @@ def test_whatever_is_wrong_the_error_is_an_sdp_error(text: str) -> None:
     try:
         page = parse_page_offer(text)
         write_page_answer(page, Codec(name="PCMU", payload_type=0), 20, OUR_LEG, 1)
-        choose(page.audio, page.audio, CLOCK_RATES)
+        choose(tuple(CLOCK_RATES), page.audio)
     except SdpError:
         pass
+    raw, session = text.encode("utf-8", "surrogatepass"), PbxSession(1)
     try:
-        offer = parse_pbx_offer(text.encode("utf-8", "surrogatepass"))
-        codec, _ = choose(offer.audio, offer.audio, CLOCK_RATES)
-        written = write_pbx_answer(offer, codec, US, 1)
-        assert len(re.findall(rb"^m=", written, re.MULTILINE)) == len(offer.sections)
+        session.invited(raw)
+        written = session.answer((session.wanted(tuple(CLOCK_RATES)) or ("PCMU",))[0], US)
+        assert session.theirs
+        assert len(re.findall(rb"^m=", written, re.MULTILINE)) == len(session.theirs.sections)
     except SdpError:
         pass
+    with contextlib.suppress(SdpError):
+        calling = PbxSession(1)
+        calling.offer(list(CLOCK_RATES), US)
+        calling.answered(raw)
+        calling.hold(True, US)
 
 
 @given(st.binary(max_size=300))

@@ -20,7 +20,8 @@ from bridge.calls.events import (
     TabId,
 )
 from bridge.errors import ConfigError
-from bridge.media.conversation import MAX_LEGS_PER_CALL, Patience
+from bridge.media.conversation import MAX_LEGS_PER_CALL
+from bridge.media.equipment import Patience
 from bridge.media.relay import SILENCE
 from bridge.media.sdp import SdpError
 from bridge.media.session import Voice

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import socketio
@@ -20,7 +21,7 @@ from bridge.tickets import PageTicket, Seal, SessionTicket, new_key
 ANNA = SessionTicket(member_id="m1", portal="acme", user=1, name="Anna")
 BORIS = SessionTicket(member_id="m1", portal="acme", user=2, name="Boris")
 CALL = CallId("call-1")
-PATIENCE = 5.0
+PATIENCE = 10.0
 
 
 def operator(user: SessionTicket) -> Operator:
@@ -46,7 +47,9 @@ def ringing(**changes: Any) -> CallView:
         answered_by=None,
         voice=None,
         muted=False,
+        held=False,
         pbx_holds=False,
+        progress="",
         started=0.0,
         answered=None,
         ended=None,
@@ -116,6 +119,8 @@ class Page:
 
 
 class Rig:
+    server: TestServer
+
     def __init__(self, stack: AsyncExitStack) -> None:
         self.seal = Seal([new_key()])
         self.now = 1_000_000.0
@@ -128,9 +133,11 @@ class Rig:
             identify=self._identify,
             post=self.events.put_nowait,
             phone_width=lambda portal: 520,
+            new_call_id=lambda: CallId(f"dialled-{next(self._numbers)}"),
             clock=lambda: self.now,
         )
         self.url = ""
+        self._numbers = count(1)
         self._stack = stack
 
     async def _identify(self, ticket: PageTicket) -> SessionTicket:
@@ -159,6 +166,19 @@ class Rig:
         self._stack.push_async_callback(page.client.disconnect)
         return await page.connect()
 
+    def later(self, seconds: float) -> None:
+        """Let time pass, and the room do what is due."""
+        self.now += seconds
+        self.channel.tick()
+
+    def drop_connections(self) -> None:
+        """The network between the room and every page breaks."""
+        assert self.server.runner is not None
+        assert self.server.runner.server is not None
+        for connection in list(self.server.runner.server.connections):
+            if connection.transport:
+                connection.transport.abort()
+
     async def event(self) -> Event:
         return await asyncio.wait_for(self.events.get(), PATIENCE)
 
@@ -169,7 +189,7 @@ async def room() -> AsyncIterator[Rig]:
         rig = Rig(pages)
         app = web.Application()
         rig.channel.attach(app)
-        server = TestServer(app)
+        server = rig.server = TestServer(app)
         await server.start_server()
         stack.push_async_callback(server.close)
         await stack.enter_async_context(rig.channel.running())

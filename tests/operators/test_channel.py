@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
 from bridge.calls import events as on
-from bridge.calls.commands import RingOperators, SendMediaAnswer
+from bridge.calls.commands import AskReoffer, RingOperators, SendMediaAnswer
 from bridge.calls.events import CallId, TabId
 from bridge.errors import NetworkError, RefusedError, TicketError
-from bridge.operators import channel
+from bridge.operators import bell, channel
+from bridge.operators.bell import SOUND_SECONDS
 from bridge.operators.channel import MAX_EXCESS, MAX_TABS, MESSAGE_BYTES
+from bridge.operators.clicks import MAX_CALLS
+from bridge.operators.presence import ABSENCE_SECONDS
 from bridge.tickets import SessionTicket
 
 from .rig import ANNA, BORIS, CALL, PATIENCE, RefusedToConnectError, operator, page_ticket, ringing, room, show
@@ -282,9 +286,9 @@ async def test_a_phone_page_lets_the_worker_of_its_own_browser_speak() -> None:
         assert (answered.tab, answered.voice) == ("p1", "t1")
 
 
-async def test_a_phone_page_alone_is_told_why_it_can_not_answer() -> None:
+async def test_a_phone_page_that_can_not_speak_alone_is_told_why_it_can_not_answer() -> None:
     async with room() as rig:
-        phone = await rig.page("p1", page="phone")
+        phone = await rig.page("p1", page="phone", presence={"visible": True, "capture": "no", "card": False})
         await rig.channel.perform(show(ringing()))
         answer = await phone.say("answer", {"call": CALL})
         assert not answer["ok"]
@@ -377,21 +381,233 @@ async def test_a_flood_is_refused_then_cut_off_and_disturbs_nobody() -> None:
         assert (await other.say("renew"))["ok"]
 
 
+# ---- several calls, and calls that the operator makes
+
+
+ANSWERED: dict[str, Any] = {"state": "talking", "answered_by": operator(ANNA), "voice": TabId("t1"), "answered": 1.0}
+
+
+async def test_dialling_makes_one_call_however_often_it_is_repeated() -> None:
+    async with room() as rig:
+        page, again = await rig.page("t1"), await rig.page("t2", browser="browser-2")
+        wish = {"dial": "wish-1", "number": "+74951234567"}
+        for each in (page, page, again):
+            assert await each.say("dial", wish) == {"ok": True, "error": ""}
+        assert await rig.event() == on.OperatorDialled(
+            call=CallId("dialled-1"), operator=operator(ANNA), number="+74951234567", voice=TabId("t1")
+        )
+        assert rig.events.empty()
+        assert (await page.say("dial", {**wish, "dial": "wish-2"}))["ok"]
+        assert (await rig.event()).call == "dialled-2"
+
+
+@pytest.mark.parametrize(("kind", "sentence"), [("worker", "microphone"), ("phone", "open one")])
+async def test_who_can_not_speak_is_told_so_instead_of_dialling(kind: str, sentence: str) -> None:
+    async with room() as rig:
+        page = await rig.page("t1", page=kind, presence={"visible": True, "capture": "no", "card": True})
+        answer = await page.say("dial", {"dial": "wish-1", "number": "100"})
+        assert not answer["ok"]
+        assert sentence in answer["error"]
+        assert rig.events.empty()
+
+
+async def test_the_other_calls_are_held_before_one_is_dialled_answered_or_resumed() -> None:
+    async with room() as rig:
+        anna, page = operator(ANNA), await rig.page("t1")
+        hold = on.OperatorHeld(call=CALL, operator=anna, held=True)
+        await rig.channel.perform(show(ringing(**ANSWERED)))
+        await page.say("dial", {"dial": "wish-1", "number": "100"})
+        assert [await rig.event(), type(await rig.event())] == [hold, on.OperatorDialled]
+        await rig.channel.perform(show(ringing(id=CallId("call-2"))))
+        await page.say("answer", {"call": "call-2"})
+        assert [await rig.event(), type(await rig.event())] == [hold, on.OperatorAnswered]
+        await rig.channel.perform(show(ringing(id=CallId("call-2"), **{**ANSWERED, "state": "held", "held": True})))
+        await page.say("hold", {"call": "call-2", "held": False})
+        resume = on.OperatorHeld(call=CallId("call-2"), operator=anna, held=False)
+        assert [await rig.event(), await rig.event()] == [hold, resume]
+        assert rig.events.empty()
+
+
+async def test_a_call_that_the_portal_dials_holds_the_others_too() -> None:
+    async with room() as rig:
+        await rig.page("t1")
+        await rig.channel.perform(show(ringing(**ANSWERED)))
+        dialling = ringing(id=CallId("call-2"), state="dialling", answered_by=operator(ANNA))
+        await rig.channel.perform(show(dialling))
+        assert await rig.event() == on.OperatorHeld(call=CALL, operator=operator(ANNA), held=True)
+        await rig.channel.perform(show(replace(dialling, card="card-2")))
+        assert rig.events.empty()
+
+
+@pytest.mark.parametrize("state", ["joining", "dialling"])
+async def test_while_one_call_is_being_connected_no_other_is_begun(state: str) -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing(**{**ANSWERED, "state": state, "answered": None})))
+        await rig.channel.perform(show(ringing(id=CallId("call-2"))))
+        await rig.channel.perform(show(ringing(id=CallId("call-3"), **{**ANSWERED, "state": "held", "held": True})))
+        wishes: list[tuple[str, dict[str, Any]]] = [
+            ("answer", {"call": "call-2"}),
+            ("hold", {"call": "call-3", "held": False}),
+            ("dial", {"dial": "wish-1", "number": "100"}),
+        ]
+        for event, payload in wishes:
+            assert "still being connected" in (await page.say(event, payload))["error"]
+        assert rig.events.empty()
+
+
+async def test_answering_once_more_does_nothing() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing(**ANSWERED)))
+        assert (await page.say("answer", {"call": CALL}))["ok"]
+        assert rig.events.empty()
+
+
+async def test_an_operator_can_not_dial_without_end() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        for number in range(MAX_CALLS):
+            held = {**ANSWERED, "state": "held", "held": True}
+            await rig.channel.perform(show(ringing(id=CallId(f"call-{number}"), **held)))
+        assert "too many" in (await page.say("dial", {"dial": "wish", "number": "100"}))["error"]
+
+
+async def test_keys_are_pressed_once_however_often_they_are_repeated() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing(**ANSWERED)))
+        for press, digits in [("p1", "12#"), ("p1", "12#"), ("p2", "12#")]:
+            assert (await page.say("digits", {"call": CALL, "press": press, "digits": digits}))["ok"]
+        pressed = on.OperatorPressed(call=CALL, operator=operator(ANNA), digits="12#")
+        assert [await rig.event(), await rig.event()] == [pressed, pressed]
+        assert rig.events.empty()
+
+
+async def test_taking_a_call_moves_its_voice_to_the_browser_of_the_click() -> None:
+    async with room() as rig:
+        first, second = await rig.page("t1"), await rig.page("t2", browser="browser-2")
+        phone = await rig.page("p2", page="phone", browser="browser-2")
+        await rig.channel.perform(show(ringing(**ANSWERED)))
+        await first.until(lambda state: state["lead"] and bool(state["calls"]))
+        assert (await phone.say("take", {"call": CALL}))["ok"]
+        assert await rig.event() == on.OperatorTook(call=CALL, operator=operator(ANNA), voice=TabId("t2"))
+        await rig.channel.perform(show(ringing(**{**ANSWERED, "voice": TabId("t2")})))
+        state = await second.until(lambda state: any(call["voice"] == "t2" for call in state["calls"]))
+        assert state["lead"]
+        state = await first.until(lambda state: any(call["elsewhere"] for call in state["calls"]))
+        assert not state["lead"]
+
+
+async def test_the_buttons_of_a_conversation_need_one() -> None:
+    async with room() as rig:
+        page, boris = await rig.page("t1"), await rig.page("b1", BORIS)
+        await rig.channel.perform(show(ringing(**{**ANSWERED, "state": "joining"}), ANNA, BORIS))
+        clicks: list[tuple[str, dict[str, Any]]] = [("take", {}), ("hold", {"held": True})]
+        for event, more in clicks:
+            assert "not connected yet" in (await page.say(event, {"call": CALL, **more}))["error"]
+        for event, more in [*clicks, ("digits", {"press": "p", "digits": "1"})]:
+            assert "not on this call" in (await boris.say(event, {"call": CALL, **more}))["error"]
+        assert rig.events.empty()
+
+
+async def test_the_lead_hears_at_once_that_a_call_needs_its_voice() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing(state="dialling", answered_by=operator(ANNA))))
+        state = await page.until(lambda state: bool(state["calls"]))
+        assert (state["lead"], state["calls"][0]["voice"], state["calls"][0]["sound"]) == (True, "", True)
+
+
+async def test_another_open_page_is_asked_for_its_voice_when_the_speaking_one_leaves() -> None:
+    async with room() as rig:
+        other, speaking = await rig.page("t2"), await rig.page("t1")
+        await rig.channel.perform(show(ringing(**ANSWERED)))
+        await speaking.vanish()
+        assert isinstance(await rig.event(), on.TabLeft)
+        await rig.channel.perform(show(ringing(**{**ANSWERED, "state": "rejoining", "voice": None})))
+        state = await other.until(lambda state: any(call["state"] == "rejoining" for call in state["calls"]))
+        assert (state["lead"], state["calls"][0]["voice"]) == (True, "")
+
+
+async def test_a_change_of_one_call_leaves_the_lead_with_the_other() -> None:
+    async with room() as rig:
+        first, second = await rig.page("t1"), await rig.page("t2", browser="browser-2")
+        held = ringing(**{**ANSWERED, "state": "held", "held": True})
+        await rig.channel.perform(show(held))
+        await rig.channel.perform(show(ringing(id=CallId("call-2"), **{**ANSWERED, "voice": TabId("t2")})))
+        await second.until(lambda state: state["lead"])
+        await rig.channel.perform(show(replace(held, card="card-1")))
+        await first.until(lambda state: any(call["card"] == "card-1" for call in state["calls"]))
+        assert ("1@acme", "t2", "worker", "yes", "visible", "lead") in rig.channel.tabs()
+
+
+async def test_the_page_is_asked_to_offer_again() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(AskReoffer(call=CALL, tab=TabId("t1")))
+        await rig.channel.perform(show(ringing(**ANSWERED)))
+        await rig.channel.perform(AskReoffer(call=CALL, tab=TabId("t1")))
+        assert await page.next("reoffer") == {"call": CALL}
+        await page.say("renew")
+        assert page.waiting("reoffer") == 0
+
+
+async def test_unanswered_the_sound_moves_to_the_next_machine() -> None:
+    async with room() as rig:
+        far, near = await rig.page("t1", browser="browser-2"), await rig.page("t2")
+        await rig.channel.perform(show(ringing()))
+        await near.until(lambda state: bool(state["calls"]) and state["calls"][0]["sound"])
+        rig.later(SOUND_SECONDS)
+        assert (await far.until(lambda state: bool(state["calls"]) and state["calls"][0]["sound"]))["lead"] is False
+        await near.until(lambda state: not state["calls"][0]["sound"])
+        rig.later(SOUND_SECONDS)
+        await near.until(lambda state: state["calls"][0]["sound"])
+
+
+async def test_the_room_itself_keeps_the_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bell, "SOUND_SECONDS", 0.05)
+    async with room() as rig:
+        started, loop = rig.now, asyncio.get_running_loop()
+        begin = loop.time()
+        monkeypatch.setattr(rig.channel, "_clock", lambda: started + loop.time() - begin)
+        far = await rig.page("t1", browser="browser-2")
+        await rig.page("t2")
+        await rig.channel.perform(show(ringing()))
+        await far.until(lambda state: bool(state["calls"]) and state["calls"][0]["sound"])
+
+
 # ---- going away
 
 
-async def test_a_page_that_vanishes_or_says_goodbye_leaves_its_calls_at_once() -> None:
+async def test_a_page_that_vanishes_or_says_goodbye_leaves_its_calls_at_once_and_its_operator_a_little_later() -> None:
     async with room() as rig:
         first, second = await rig.page("t1"), await rig.page("t2")
         await rig.channel.perform(show(ringing()))
         await first.vanish()
         assert await rig.event() == on.TabLeft(call=CALL, operator=operator(ANNA), tab=TabId("t1"), online=True)
         assert (await second.say("bye"))["ok"]
-        assert await rig.event() == on.TabLeft(call=CALL, operator=operator(ANNA), tab=TabId("t2"), online=False)
+        assert await rig.event() == on.TabLeft(call=CALL, operator=operator(ANNA), tab=TabId("t2"), online=True)
         assert not (await second.say("answer", {"call": CALL}))["ok"]
         await second.vanish()
         assert rig.events.empty()
+        assert rig.channel.online() == {operator(ANNA)}
+        rig.later(ABSENCE_SECONDS)
         assert rig.channel.online() == frozenset()
+
+
+async def test_a_call_that_comes_during_a_navigation_rings_in_the_next_page() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await page.vanish()
+        rig.later(0.3)
+        assert operator(ANNA) in rig.channel.online()
+        await rig.channel.perform(RingOperators(call=CALL, operators=(operator(ANNA),)))
+        await rig.channel.perform(show(ringing()))
+        after = await rig.page("t2")
+        assert (await after.next("open"))["call"] == CALL
+        state = await after.until(lambda state: bool(state["calls"]))
+        assert (state["lead"], state["calls"][0]["sound"]) == (True, True)
 
 
 async def test_a_tab_that_reconnects_never_left() -> None:

@@ -3,10 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
 from bridge.calls.events import Operator, TabId
 from bridge.operators.presence import Roster, Tab, picture
 from bridge.operators.protocol import Capture, PageKind
@@ -65,7 +61,7 @@ def test_among_equals_the_newest_leads_and_a_reconnect_is_not_newer() -> None:
 def test_a_phone_page_never_leads_and_rings_nobody() -> None:
     made = roster(tab("p", kind=PageKind.PHONE, visible=True))
     assert made.lead(ANNA) is None
-    assert made.online() == frozenset()
+    assert made.online(0.0) == frozenset()
 
 
 def test_the_lead_stays_during_a_call_and_moves_when_the_operator_answers_elsewhere() -> None:
@@ -85,7 +81,7 @@ def test_the_voice_stays_at_the_machine_that_was_clicked() -> None:
         tab("b", capture=Capture.ASK),
         tab("p", kind=PageKind.PHONE),
         tab("far", browser="browser-2", visible=True),
-        tab("far-phone", browser="browser-3", kind=PageKind.PHONE),
+        tab("far-phone", browser="browser-3", kind=PageKind.PHONE, capture=Capture.NO),
     )
     assert made.lead(ANNA) == "far"
     assert made.voice_for(TabId("far")) == "far"
@@ -96,104 +92,102 @@ def test_the_voice_stays_at_the_machine_that_was_clicked() -> None:
     assert made.voice_for(TabId("nobody")) is None
 
 
+def test_a_phone_page_speaks_where_no_worker_of_its_browser_may() -> None:
+    made = roster(
+        tab("a", capture=Capture.NO),
+        tab("p", kind=PageKind.PHONE, capture=Capture.ASK),
+        tab("far", browser="browser-2", capture=Capture.NO, visible=True),
+        tab("far-phone", browser="browser-2", kind=PageKind.PHONE, capture=Capture.NO),
+    )
+    assert made.voice_for(TabId("a")) == "p"
+    assert made.voice_for(TabId("p")) == "p"
+    assert made.voice_for(TabId("far-phone")) == "far"
+    made.put(tab("b", capture=Capture.YES))
+    assert made.voice_for(TabId("p")) == "b"
+    assert made.lead(ANNA) == "b"
+
+
+def test_a_phone_page_that_takes_the_call_brings_the_lead_to_its_machine_and_never_has_it_itself() -> None:
+    made = roster(tab("a", capture=Capture.NO), tab("p", kind=PageKind.PHONE), tab("far", browser="browser-2"))
+    made.engage(ANNA, busy=True)
+    assert made.lead(ANNA) == "far"
+    made.give_lead(TabId("p"))
+    assert made.lead(ANNA) == "a"
+
+
+def test_a_lead_that_can_not_capture_has_its_phone_page_offer_the_missing_voice() -> None:
+    here, phone = tab("a", capture=Capture.NO), tab("p", kind=PageKind.PHONE)
+    made = roster(here, phone)
+    for state in ("rejoining", "dialling"):
+        call = ringing(state=state, answered_by=ANNA)
+        assert [picture(call, one, made, None, 0.0).voice for one in (here, phone)] == ["p", "p"]
+    made.put(tab("a"))
+    assert picture(call, here, made, None, 0.0).voice == ""
+
+
+def test_a_page_of_the_same_browser_leads_at_once_when_the_speaking_one_leaves_visible_first() -> None:
+    made = roster(tab("a", visible=True), tab("b"), tab("far", browser="browser-2", visible=True), tab("c"))
+    made.put(tab("b", visible=True))
+    made.engage(ANNA, busy=True)
+    made.give_lead(TabId("a"))
+    made.remove(TabId("a"), until=5.0)
+    assert made.lead(ANNA) == "b"
+
+
+def test_another_machine_leads_only_when_the_browser_of_the_call_has_not_come_back_in_time() -> None:
+    for returns in (True, False):
+        made = roster(tab("a"), tab("far", browser="browser-2"))
+        made.engage(ANNA, busy=True)
+        made.give_lead(TabId("a"))
+        made.remove(TabId("a"), until=5.0)
+        assert made.lead(ANNA) is None
+        assert made.deadline == 5.0
+        if returns:
+            made.put(tab("next"))
+            assert made.lead(ANNA) == "next"
+            assert made.deadline is None
+        else:
+            assert made.expire(4.9) == []
+            assert made.expire(5.0) == [ANNA]
+            assert made.lead(ANNA) == "far"
+
+
+def test_a_call_that_comes_in_the_middle_of_a_navigation_is_for_the_page_that_comes_next() -> None:
+    made = roster(tab("far", browser="browser-2"), tab("a", visible=True))
+    made.remove(TabId("a"), until=5.0)
+    assert made.lead(ANNA) == "far"
+    made.engage(ANNA, busy=True)
+    assert made.lead(ANNA) is None
+    made.put(tab("next"))
+    assert made.lead(ANNA) == "next"
+
+
+def test_an_operator_is_online_a_little_longer_than_the_last_worker_page() -> None:
+    made = roster(tab("a"), tab("p", kind=PageKind.PHONE))
+    made.remove(TabId("a"), until=5.0)
+    assert made.online(4.9) == {ANNA}
+    assert made.online(5.0) == frozenset()
+    made.remove(TabId("p"), until=9.0)
+    assert made.online(5.0) == frozenset()
+    made.put(tab("a"))
+    made.remove(TabId("a"))
+    assert made.online(0.0) == frozenset()
+
+
 def test_a_call_answered_in_another_browser_is_shown_as_elsewhere() -> None:
     here, far = tab("a"), tab("b", browser="browser-2")
     made = roster(here, far)
     talking = ringing(state="talking", answered_by=ANNA, voice=TabId("b"), answered=10.0)
-    assert picture(talking, here, made, 15.0).elsewhere
-    assert not picture(talking, far, made, 15.0).elsewhere
-    assert picture(talking, far, made, 15.0).sound
-    assert picture(talking, far, made, 15.0).talk_seconds == 5.0
+    assert picture(talking, here, made, None, 15.0).elsewhere
+    assert not picture(talking, far, made, None, 15.0).elsewhere
+    assert picture(talking, far, made, None, 15.0).sound
+    assert picture(talking, far, made, None, 15.0).talk_seconds == 5.0
 
 
-class Coming(RuleBasedStateMachine):
-    """Tabs open, change, close and answer in any order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.roster = Roster()
-        self.tabs: dict[TabId, Tab] = {}
-        self.busy: set[Operator] = set()
-        self.expected: dict[Operator, TabId | None] = {}
-        """The lead that a call holds on to."""
-
-    def _moved(self) -> None:
-        for operator in (ANNA, BORIS):
-            held = self.expected.get(operator)
-            if operator not in self.busy or held not in self.tabs:
-                self.expected[operator] = self.roster.lead(operator)
-
-    @rule(
-        number=st.integers(0, 7),
-        kind=st.sampled_from(PageKind),
-        capture=st.sampled_from(Capture),
-        flags=st.tuples(*[st.booleans()] * 3),
-    )
-    def open_or_change(self, number: int, kind: PageKind, capture: Capture, flags: tuple[bool, bool, bool]) -> None:
-        name = TabId(f"t{number}")
-        visible, card, slider = flags
-        kind = self.tabs[name].kind if name in self.tabs else kind
-        changed = tab(
-            name,
-            operator=(ANNA, BORIS)[number % 2],
-            browser=f"browser-{number // 4}",
-            kind=kind,
-            visible=visible,
-            capture=capture,
-            card=card,
-            slider=slider,
-        )
-        self.tabs[name] = changed
-        self.roster.put(changed)
-        self._moved()
-
-    @precondition(lambda self: self.tabs)
-    @rule(data=st.data())
-    def close(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.tabs)))
-        del self.tabs[name]
-        self.roster.remove(name)
-        self._moved()
-
-    @precondition(lambda self: self.tabs)
-    @rule(data=st.data())
-    def answer(self, data: st.DataObject) -> None:
-        clicked = self.tabs[data.draw(st.sampled_from(sorted(self.tabs)))]
-        voice = self.roster.voice_for(clicked.id)
-        workers = [
-            one for one in self.tabs.values() if one.operator == clicked.operator and one.kind is PageKind.WORKER
-        ]
-        assert (voice is None) == (not workers)
-        if voice is None:
-            return
-        assert self.tabs[voice] in workers
-        assert self.tabs[voice].browser == clicked.browser or clicked.browser not in {one.browser for one in workers}
-        self.busy.add(clicked.operator)
-        self.roster.engage(clicked.operator, busy=True)
-        self.roster.give_lead(voice)
-        self.expected[clicked.operator] = voice
-        assert self.roster.lead(clicked.operator) == voice
-
-    @rule(operator=st.sampled_from([ANNA, BORIS]), busy=st.booleans())
-    def ring_or_end(self, operator: Operator, busy: bool) -> None:
-        self.roster.engage(operator, busy=busy)
-        (self.busy.add if busy else self.busy.discard)(operator)
-        self._moved()
-
-    @invariant()
-    def the_lead_is_a_connected_worker_and_there_is_one_whenever_there_can_be(self) -> None:
-        for operator in (ANNA, BORIS):
-            workers = {one.id for one in self.tabs.values() if one.operator == operator and one.kind is PageKind.WORKER}
-            lead = self.roster.lead(operator)
-            assert (lead in workers) if workers else (lead is None)
-            assert (operator in self.roster.online()) == bool(workers)
-
-    @invariant()
-    def a_call_keeps_its_lead(self) -> None:
-        for operator in self.busy:
-            if self.expected.get(operator) in self.tabs:
-                assert self.roster.lead(operator) == self.expected[operator]
-
-
-TestComing = Coming.TestCase
-TestComing.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+def test_pages_see_hold_and_progress() -> None:
+    page = tab("a")
+    made = roster(page)
+    held = picture(ringing(state="held", held=True, answered_by=ANNA, voice=TabId("a")), page, made, None, 0.0)
+    assert held.held
+    early = ringing(state="dialling", progress="early", answered_by=ANNA, voice=TabId("a"))
+    assert picture(early, page, made, None, 0.0).progress == "early"

@@ -102,6 +102,12 @@ class FakePortal:
     def fail(self, method: str, *faults: Fault) -> None:
         self.faults.setdefault(method.lower(), deque()).extend(faults)
 
+    def clicked(self, number: str, *, user: int = 7, name: str = "") -> str:
+        """Somebody clicked on a number: the portal registers the call itself; its CALL_ID. `name` marks it for the test."""
+        params = {"USER_ID": user, "PHONE_NUMBER": number, "TYPE": 1, "EXTERNAL_CALL_ID": name}
+        card: str = self._register(params)["CALL_ID"]
+        return card
+
     def methods(self) -> list[str]:
         return [method for method, _ in self.asked]
 

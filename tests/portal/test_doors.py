@@ -16,7 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from bridge.calls.events import Operator
 from bridge.errors import ConfigError, TheirsError
+from bridge.portal import click
+from bridge.portal.click import dialled_number
 from bridge.portal.doors import Doors
 from bridge.portal.form import nested, parse, placement_uri
 from bridge.portal.pages import Pages
@@ -35,6 +38,22 @@ FORM = {
     "PLACEMENT_OPTIONS": '{"ID":"PAGE_BACKGROUND_WORKER","URI":"/crm/deal/?IFRAME=Y"}',
     "APPLICATION_TOKEN": APPLICATION_TOKEN,
 }
+# As a portal posts it; what is of no interest here is in it as well.
+CLICK = {
+    "event_handler_id": "185",
+    "data[PHONE_NUMBER]": "030 / 123 456",
+    "data[PHONE_NUMBER_INTERNATIONAL]": "+4930123456",
+    "data[EXTENSION]": "",
+    "data[USER_ID]": "7",
+    "data[CALL_LIST_ID]": "0",
+    "data[LINE_NUMBER]": "",
+    "data[IS_MOBILE]": "0",
+    "data[CALL_ID]": "externalCall.9",
+    "data[CRM_ENTITY_TYPE]": "CONTACT",
+    "data[CRM_ENTITY_ID]": "12",
+    "ts": "1766047124",
+    "auth[user_id]": "7",
+}
 
 
 @pytest.fixture
@@ -50,8 +69,10 @@ def pages(tmp_path: Path) -> Path:
 class Visitor:
     """A client of the doors that speaks as Bitrix24 does."""
 
-    def __init__(self, house: House, doors: Doors, client: TestClient[Any, Any]) -> None:
-        self.house, self.doors, self.client = house, doors, client
+    def __init__(
+        self, house: House, doors: Doors, client: TestClient[Any, Any], dialled: list[tuple[Operator, str, str]]
+    ) -> None:
+        self.house, self.doors, self.client, self.dialled = house, doors, client, dialled
 
     async def post(self, path: str, form: dict[str, str], *, domain: str | None = None) -> ClientResponse:
         query = urlencode(
@@ -68,18 +89,20 @@ class Visitor:
 
 @asynccontextmanager
 async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
+    dialled: list[tuple[Operator, str, str]] = []
     doors = Doors(
         settings=house.settings,
         seal=house.seal,
         pages=pages,
         portals=house.store.portals,
         installation=house.installation,
+        dialled=lambda operator, number, card: dialled.append((operator, number, card)),
         clock=house.clock,
     )
     app = web.Application()
     doors.attach(app)
     async with doors.running(), TestClient(TestServer(app)) as client:
-        yield Visitor(house, doors, client)
+        yield Visitor(house, doors, client, dialled)
 
 
 @pytest.fixture
@@ -251,6 +274,65 @@ async def test_an_update_brings_the_handlers_back_and_its_token_is_proved(visito
     assert len(visitor.house.fake.placements) == 1
     assert (await visitor.event("ONAPPUNINSTALL")).status == 403, "the old token is worth nothing now"
     assert (await visitor.event("ONAPPUNINSTALL", token="new")).status == 200
+
+
+async def test_a_click_on_a_number_is_dialled_once_however_often_the_portal_says_so(visitor: Visitor) -> None:
+    for _ in range(3):
+        assert (await visitor.event("onExternalCallStart", **CLICK)).status == 200
+    seven = Operator(visitor.house.portal, 7)
+    assert visitor.dialled == [(seven, "+4930123456", "externalCall.9")]
+    await visitor.event("ONEXTERNALCALLSTART", **CLICK | {"data[CALL_ID]": "externalCall.10"})
+    assert visitor.dialled[1:] == [(seven, "+4930123456", "externalCall.10")], "a second click is a second call"
+    assert visitor.house.fake.asked == [], "the answer waits for nobody"
+
+
+async def test_the_clicks_that_are_remembered_are_bounded(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(click, "MOST_REMEMBERED", 2)
+    for number in (1, 2, 3, 3, 2, 1):
+        await visitor.event("ONEXTERNALCALLSTART", **CLICK | {"data[CALL_ID]": f"externalCall.{number}"})
+    assert [card[-1] for _, _, card in visitor.dialled] == ["1", "2", "3", "1"]
+
+
+async def test_a_click_needs_the_portals_token(visitor: Visitor) -> None:
+    assert (await visitor.event("ONEXTERNALCALLSTART", token="guessed", **CLICK)).status == 403
+    assert visitor.dialled == []
+
+
+@pytest.mark.parametrize("wrong", [{"data[CALL_ID]": ""}, {"data[USER_ID]": ""}, {"data[USER_ID]": "٣"}])
+async def test_a_click_of_nobody_or_for_no_call_is_refused(visitor: Visitor, wrong: dict[str, str]) -> None:
+    assert (await visitor.event("ONEXTERNALCALLSTART", **CLICK | wrong)).status == 400
+    assert visitor.dialled == []
+
+
+async def test_a_click_without_a_number_is_logged_and_let_be(visitor: Visitor) -> None:
+    with capture_logs() as logs:
+        empty = {"data[PHONE_NUMBER]": "unknown", "data[PHONE_NUMBER_INTERNATIONAL]": ""}
+        assert (await visitor.event("ONEXTERNALCALLSTART", **CLICK | empty)).status == 200
+    assert visitor.dialled == []
+    assert [line["event"] for line in logs] == ["click_without_number"]
+
+
+async def test_a_click_of_a_user_without_a_telephone_is_passed_on_to_be_ended(visitor: Visitor) -> None:
+    with capture_logs() as logs:
+        await visitor.event("ONEXTERNALCALLSTART", **CLICK | {"data[USER_ID]": "8"})
+    assert visitor.dialled == [(Operator(visitor.house.portal, 8), "+4930123456", "externalCall.9")]
+    assert "[[operator]]" in logs[0]["why"]
+
+
+@pytest.mark.parametrize(
+    ("clicked", "international", "number"),
+    [
+        ("030 123", "+49 (30) 123-456", "+4930123456"),
+        ("*21#", "", "*21#"),
+        ("101", "unknown", "101"),
+        ("tel:+49 30+5", "", "+49305"),
+        ("+", "", ""),
+        ("9" * 33, "", ""),
+        ("", "", ""),
+    ],
+)
+def test_what_is_dialled_after_a_click(clicked: str, international: str, number: str) -> None:
+    assert dialled_number({"PHONE_NUMBER": clicked, "PHONE_NUMBER_INTERNATIONAL": international}) == number
 
 
 async def test_a_thrown_out_worker_is_reported_by_its_own_address_only(visitor: Visitor) -> None:

@@ -78,17 +78,18 @@ class Ledger(Rest):
         raise UnreachableError("nothing leaves a dead process")
 
 
-def _commands(call: str, started: float) -> list[PortalCommand]:
+def _commands(call: str, started: float, card: str) -> list[PortalCommand]:
     operator, name = Operator(PORTAL, 7), CallId(call)
     return [
         RegisterCall(
             call=name,
             operator=operator,
-            direction=Direction.INBOUND,
+            direction=Direction.OUTBOUND if card else Direction.INBOUND,
             number="+7495",
             line="1",
             started=started,
             show=True,
+            card=card,
         ),
         RecordAnswer(call=name, operator=operator, answered=started + 1),
         FinishCall(call=name, operator=operator, status="200", duration=5, reason="", ended=started + 6),
@@ -110,10 +111,15 @@ class World:
         self.portal = FakePortal(clock=self.clock)
 
     async def story(self) -> None:
-        calls = {number: _commands(f"c{number}", self.clock.now) for number in set(self.order)}
+        calls = {number: self._call(number) for number in set(self.order)}
         while not await self._live(calls):
             # The calls of the dead process are gone; only new ones come.
             calls = {number: rest for number, rest in calls.items() if len(rest) == 3}
+
+    def _call(self, number: int) -> list[PortalCommand]:
+        """Every other one is a click-to-call, registered by the portal."""
+        name = f"c{number}"
+        return _commands(name, self.clock.now, self.portal.clicked("+7495", name=name) if number % 2 else "")
 
     async def _live(self, calls: dict[int, list[PortalCommand]]) -> bool:
         """One life of the bridge; True when it reached the end of the story."""

@@ -287,6 +287,54 @@ async def test_an_outbound_call_and_a_withheld_number(room: House) -> None:
     assert (params["TYPE"], params["PHONE_NUMBER"], params["SHOW"]) == (1, WITHHELD, 0)
 
 
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_call_that_the_portal_registered_is_only_finished(room: House, answered: bool) -> None:
+    card = room.fake.clicked("+74951234567")
+    async with room.telephony.running():
+        await room.telephony.perform(room.register("c1", direction=Direction.OUTBOUND, card=card))
+        if answered:
+            answer = RecordAnswer(call=CallId("c1"), operator=Operator(room.portal, 7), answered=NOW + 3)
+            await room.telephony.perform(answer)
+        await room.telephony.perform(room.finish("c1", status="200" if answered else "486"))
+        await room.emptied()
+    assert room.events == [], "its CALL_ID is known already"
+    assert room.fake.methods() == [FINISH]
+    assert room.fake.live == []
+    assert room.fake.asked[0][1]["CALL_ID"] == card
+
+
+async def test_a_call_id_belongs_to_one_call(room: House) -> None:
+    card = room.fake.clicked("+74951234567")
+    async with room.telephony.running():
+        for call in ("c1", "c2"):
+            await room.telephony.perform(room.register(call, direction=Direction.OUTBOUND, card=card))
+        await room.telephony.perform(room.finish("c1", status="200"))
+        await room.telephony.perform(room.finish("c2", status="503", duration=0))
+        await room.emptied()
+    assert [row["STATUS_CODE"] for row in room.fake.statistics] == ["200"]
+    assert room.fake.methods() == [FINISH]
+
+
+@pytest.mark.parametrize(("answered", "status", "duration"), [(None, "503", 0), (NOW + 3, "200", 7)])
+async def test_a_click_to_call_is_finished_after_a_kill(
+    fake: FakePortal, tmp_path: Path, clock: Clock, answered: float | None, status: str, duration: int
+) -> None:
+    card, path = fake.clicked("+74951234567"), tmp_path / "bridge.db"
+    async with house(fake, path, clock=clock) as first:
+        await first.store.portals.save(enrolled(fake))
+        await first.telephony.perform(first.register("c1", direction=Direction.OUTBOUND, card=card))
+        if answered is not None:
+            answer = RecordAnswer(call=CallId("c1"), operator=Operator(first.portal, 7), answered=answered)
+            await first.telephony.perform(answer)
+        await first.store.outbox.touch(NOW + 10)
+    clock.now += 60
+    async with house(fake, path, clock=clock) as second, second.telephony.running():
+        await second.emptied()
+    (record,) = fake.statistics
+    assert (record["CALL_ID"], record["STATUS_CODE"], record["DURATION"]) == (card, status, duration)
+    assert fake.methods() == [FINISH]
+
+
 async def test_what_is_under_way_when_the_bridge_stops_stays_promised(
     room: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,3 +351,26 @@ async def test_what_is_under_way_when_the_bridge_stops_stays_promised(
         await room.logged()
         await room.emptied()
     assert [row["EXTERNAL_CALL_ID"] for row in room.fake.statistics] == ["c1"]
+
+
+async def test_a_full_disk_delays_promises_and_loses_none(room: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def limit(pages: int) -> None:
+        async with room.store._engine.connect() as connection:
+            await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    async def room_is_made(seconds: float) -> None:
+        waited.append(seconds)
+        await limit(1_000_000)
+
+    monkeypatch.setattr(room.telephony, "_sleep", room_is_made)
+    async with room.telephony.running():
+        await limit(1)
+        made = 0
+        while not waited and made < 40:
+            await room.telephony.perform(room.register(f"c{made}", line="x" * 3000))
+            made += 1
+        assert waited, "the disk was full"
+        await room.until(lambda: len(room.fake.asked) == made)
+    assert {params["EXTERNAL_CALL_ID"] for _, params in room.fake.asked} == {f"c{number}" for number in range(made)}

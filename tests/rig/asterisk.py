@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -12,19 +11,25 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from . import manager, tones
+from .phone_call import OutboundCall, PhoneCall
 from .sip_log import SipMessage, read_log, unrepeated
 from .waiting import wait_for
+
+__all__ = ["EARLY_HZ", "HOLD_HZ", "TONE_HZ", "Asterisk", "OutboundCall", "PhoneCall", "free_port", "is_unpacked"]
 
 TEMPLATES = Path(__file__).with_suffix("")
 TONE_HZ = 1004
 """What a caller plays to whoever answers."""
+EARLY_HZ = 440
+"""What 604 plays before it answers."""
+HOLD_HZ = 523
+"""The PBX's music on hold."""
 
 
 def default_root() -> Path:
@@ -45,62 +50,12 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
         return port
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhoneCall:
-    """A call from outside to one of the PBX's agents, seen from the PBX."""
-
-    pbx: Asterisk
-    id: str
-    agent: str
-    caller: str
-    heard: Path
-    """A recording of what the agent says; behind by up to a second while the call lasts."""
-
-    def messages(self) -> list[SipMessage]:
-        """Every SIP message of this call so far, without retransmissions."""
-        messages = self.pbx.messages()
-        calls = {message.call_id for message in messages if message.header("X-Test-Call") == self.id}
-        return [message for message in messages if message.call_id in calls]
-
-    def statuses(self) -> list[int]:
-        """Every status our side gave to INVITEs of this call: 100, 180, 200 …"""
-        return [m.status for m in self.messages() if m.status and not m.sent and m.method == "INVITE"]
-
-    def final_status(self) -> int:
-        """The final status of the first INVITE, 0 as long as there is none."""
-        return next((status for status in self.statuses() if status >= 200), 0)
-
-    def byes(self) -> tuple[int, int]:
-        """How many BYE requests the PBX sent, and how many it received."""
-        byes = [message for message in self.messages() if message.is_request and message.method == "BYE"]
-        return sum(bye.sent for bye in byes), sum(not bye.sent for bye in byes)
-
-    def is_up(self) -> bool:
-        """Whether the PBX still has the call, ringing or talking."""
-        return self.id in self.pbx.cli("core show channels concise")
-
-    def hears(self, hz: float, share: float = 0.5) -> bool:
-        """Whether the agent's last half second was that tone."""
-        return tones.share(self.heard, hz) > share
-
-    def hang_up(self) -> None:
-        """The caller hangs up, or gives up while it rings; no error if the call is over already."""
-        with contextlib.suppress(manager.ManagerError):  # no such channel
-            self.pbx.act("Hangup", Channel=self.id)
-
-    async def rings(self, timeout: float = 10) -> None:
-        await wait_for(lambda: 180 in self.statuses(), timeout, f"180 to the call for {self.agent}")
-
-    async def is_answered(self, timeout: float = 10) -> int:
-        """The final status, once there is one."""
-        return await wait_for(self.final_status, timeout, f"a final status to the call for {self.agent}")
-
-    async def is_over(self, timeout: float = 10) -> None:
-        await wait_for(lambda: not self.is_up(), timeout, f"the end of the call for {self.agent}")
-
-
 class Asterisk:
-    """One Asterisk with the agents 1001, 1002 … (password `pw-1001` …) at free ports of 127.0.0.1."""
+    """One Asterisk with the agents 1001, 1002 … (password `pw-1001` …) at free ports of 127.0.0.1.
+
+    Agents can dial 600 echo, 601 tone, 604 early media and then echo, 605 busy, 606 rings for 20 s, 607 forbidden, 608
+    unavailable, 609 rings for 2 s and then tone, 610 and +… a person who hears music when held, 612 music, 613 takes four keys.
+    """
 
     def __init__(
         self,
@@ -198,6 +153,8 @@ class Asterisk:
             "CODECS": self.codecs,
             "AGENTS": "\n".join(_agent(number) for number in self.agents),
         }
+        for name, hz in (("moh/hold", HOLD_HZ), ("sounds/tone", TONE_HZ)):
+            tones.write_tone(self.directory / f"{name}.wav", hz, seconds=10, rate=8000)
         for template in TEMPLATES.glob("*.conf"):
             text = re.sub(r"@([A-Z_]+)@", lambda match: str(values[match[1]]), template.read_text())
             (self.directory / "etc" / template.name).write_text(text)
@@ -235,16 +192,19 @@ class Asterisk:
         caller: str = "+4930123456",
         name: str = "Erika Mustermann",
         timeout: float = 30,
-        then: Literal["tone", "echo", "silence"] = "tone",
+        then: Literal["tone", "echo", "silence", "bridged"] = "tone",
     ) -> PhoneCall:
-        """Someone calls the agent, gives up after `timeout` seconds, and plays a tone of 1004 Hz if it is answered."""
+        """Someone calls the agent, gives up after `timeout` seconds, and plays a tone of 1004 Hz if it is answered.
+
+        `bridged`: likewise, but the caller is a leg of its own, as behind a real PBX: it hears music when the agent holds.
+        """
         self._calls += 1
         call = PhoneCall(
             pbx=self,
             id=f"{agent}-{self._calls}-{uuid.uuid4().hex[:8]}",
             agent=agent,
             caller=caller,
-            heard=self.directory / f"heard/{self._calls}.wav16",
+            recording=self.directory / f"heard/{self._calls}.wav16",
         )
         fields = {
             "Channel": f"PJSIP/{agent}",
@@ -264,10 +224,35 @@ class Asterisk:
 
     # Evidence
 
+    def log(self) -> str:
+        log = self.directory / "log/full.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
     def messages(self) -> list[SipMessage]:
         """Every SIP message so far, without retransmissions."""
-        log = self.directory / "log/full.log"
-        return unrepeated(read_log(log.read_text(errors="replace"))) if log.exists() else []
+        return unrepeated(read_log(self.log()))
+
+    def channel_of(self, call: str) -> str:
+        """The channel that the dialplan has named beside the call, "" until it has."""
+        found = re.search(rf"app_verbose.c: *{re.escape(call)} is (\S+)$", self.log(), re.MULTILINE)
+        return found[1] if found else ""
+
+    def outbound(self, agent: str) -> list[OutboundCall]:
+        """Every call that the agent has made so far, oldest first, also one that was refused."""
+        invites: dict[str, str] = {}
+        for message in self.messages():
+            begins = message.is_request and message.method == "INVITE" and not message.sent and not message.is_in_dialog
+            if begins and f"sip:{agent}@" in message.header("From"):
+                invites.setdefault(message.call_id, re.sub(r"^INVITE sips?:([^@;> ]*).*", r"\1", message.start))
+        return [OutboundCall(pbx=self, agent=agent, number=number, call_id=id_) for id_, number in invites.items()]
+
+    async def dialled(self, agent: str, before: Collection[OutboundCall] = (), timeout: float = 10) -> OutboundCall:
+        """The agent's first call that is not one of those `before`, as soon as its INVITE is there."""
+
+        def fresh() -> list[OutboundCall]:
+            return [call for call in self.outbound(agent) if call not in before]
+
+        return (await wait_for(fresh, timeout, f"an INVITE of {agent}"))[0]
 
     def answers(self, agent: str) -> dict[str, list[int]]:
         """Final statuses that our side gave to INVITEs for the agent, by Call-ID; a re-INVITE adds to its call's list."""

@@ -42,6 +42,17 @@ class SipMessage:
     def body(self) -> str:
         return self.text.partition("\n\n")[2]
 
+    @property
+    def is_in_dialog(self) -> bool:
+        """Whether it belongs to a call that is set up already, as a re-INVITE does."""
+        return ";tag=" in self.header("To")
+
+    @property
+    def direction(self) -> str:
+        """Which way its description wants audio to flow."""
+        found = re.search(r"^a=(sendrecv|sendonly|recvonly|inactive)\s*$", self.body, re.MULTILINE)
+        return found[1] if found else "sendrecv"
+
     def header(self, name: str) -> str:
         found = re.search(rf"^{re.escape(name)}\s*:\s*(.*?)\s*$", self.text, re.IGNORECASE | re.MULTILINE)
         return found[1] if found else ""

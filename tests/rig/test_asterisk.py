@@ -1,16 +1,18 @@
-"""The PBX of the tests: calls ring, are heard, given up and counted."""
+"""The PBX of the tests: calls ring, are heard, given up and counted; agents dial, hold and press keys."""
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from ..conftest import needs
-from .asterisk import TONE_HZ, Asterisk, free_port
+from .asterisk import EARLY_HZ, HOLD_HZ, TONE_HZ, Asterisk, OutboundCall, free_port
 from .tones import share
 from .waiting import wait_for
 
@@ -18,9 +20,10 @@ pytestmark = pytest.mark.scenario
 AGENT = "1004"
 
 CONFIG = """
-sip_listen 127.0.0.1:{port}
+sip_listen 127.0.0.1:0
 net_interface 127.0.0.1
 rtp_ports 22000-22099
+ctrl_tcp_listen 127.0.0.1:{control}
 audio_source ausine,700
 audio_player aubridge,sink
 audio_alert aubridge,sink
@@ -36,33 +39,70 @@ module aubridge.so
 module sndfile.so
 module_app account.so
 module_app menu.so
+module_app ctrl_tcp.so
 """
 
 
-@pytest.fixture
-def phone(asterisk: Asterisk, tmp_path: Path) -> Iterator[Path]:
-    """A phone that says 700 Hz and keeps what it hears in this folder; not registered yet, and answers by itself."""
-    needs("baresip")
-    modules = next(path.parent for path in Path("/usr/lib").glob("**/baresip/modules/g711.so"))
-    (tmp_path / "config").write_text(CONFIG.format(port=free_port(), directory=tmp_path, modules=modules))
-    (tmp_path / "contacts").touch()
-    account = f"<sip:{AGENT}@{asterisk.address};transport=udp>;auth_user={AGENT};auth_pass={asterisk.passwords[AGENT]}"
-    (tmp_path / "accounts").write_text(f"{account};answermode=auto;regint=60;audio_codecs=PCMU/8000/1\n")
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["baresip", "-f", tmp_path],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "HOME": str(tmp_path)},
+class Phone:
+    """A baresip that says 700 Hz, keeps what it hears in its folder, and answers by itself."""
+
+    def __init__(self, asterisk: Asterisk, directory: Path) -> None:
+        self.asterisk = asterisk
+        self.directory = directory
+        self.before = asterisk.outbound(AGENT)
+        self._control = free_port(socket.SOCK_STREAM)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        modules = next(path.parent for path in Path("/usr/lib").glob("**/baresip/modules/g711.so"))
+        values = {"control": self._control, "directory": self.directory, "modules": modules}
+        (self.directory / "config").write_text(CONFIG.format(**values))
+        (self.directory / "contacts").touch()
+        account = (
+            f"<sip:{AGENT}@{self.asterisk.address};transport=udp>;auth_user={AGENT}"
+            f";auth_pass={self.asterisk.passwords[AGENT]};answermode=auto;regint=60;audio_codecs=PCMU/8000/1\n"
         )
-    yield tmp_path
-    process.terminate()
-    process.wait(10)
+        (self.directory / "accounts").write_text(account)
+        with (self.directory / "log").open("wb") as log:
+            return subprocess.Popen(
+                ["baresip", "-f", self.directory],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "HOME": str(self.directory)},
+            )
+
+    def do(self, command: str, params: str = "") -> None:
+        text = json.dumps({"command": command, "params": params})
+        with socket.create_connection(("127.0.0.1", self._control), timeout=5) as connection:
+            connection.sendall(f"{len(text)}:{text},".encode())
+            connection.recv(4096)
+
+    async def dial(self, number: str) -> OutboundCall:
+        self.do("dial", f"sip:{number}@{self.asterisk.address}")
+        return await self.asterisk.dialled(AGENT, self.before)
+
+    async def hears(self, hz: float) -> None:
+        def loud() -> bool:
+            return any(share(path, hz) > 0.5 for path in self.directory.glob("*-dec.wav"))
+
+        await wait_for(loud, 10, f"{hz} Hz at the phone")
 
 
-async def test_caller_and_agent_hear_each_other(asterisk: Asterisk, phone: Path) -> None:
-    await asterisk.wait_registered(AGENT)
+@pytest.fixture
+async def phone(asterisk: Asterisk, tmp_path: Path) -> AsyncIterator[Phone]:
+    """Registered."""
+    needs("baresip")
+    made = Phone(asterisk, tmp_path)
+    process = made.start()
+    try:
+        await asterisk.wait_registered(AGENT)
+        yield made
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def test_caller_and_agent_hear_each_other(asterisk: Asterisk, phone: Phone) -> None:
     call = asterisk.call(AGENT, caller="+4930555", name="Max")
     assert await call.is_answered() == 200
     assert call.messages()[0].header("From").startswith('"Max" <sip:+4930555@')
@@ -72,7 +112,93 @@ async def test_caller_and_agent_hear_each_other(asterisk: Asterisk, phone: Path)
     await call.is_over()
     await wait_for(lambda: call.byes() == (1, 0), 5, "the BYE")
     assert list(asterisk.answers(AGENT).values())[-1] == [200]
-    assert share(next(phone.glob("*-dec.wav")), TONE_HZ) > 0.9
+    assert share(next(phone.directory.glob("*-dec.wav")), TONE_HZ) > 0.9
+
+
+async def test_a_bridged_caller_hears_the_agent_or_music_on_hold(asterisk: Asterisk, phone: Phone) -> None:
+    call = asterisk.call(AGENT, caller="+4930555", name="Max", then="bridged")
+    assert await call.is_answered() == 200
+    assert call.messages()[0].header("From").startswith('"Max" <sip:+4930555@')
+    await wait_for(lambda: call.hears(700), 10, "the agent's tone at the caller")
+    await phone.hears(TONE_HZ)
+    assert (call.is_held(), call.reoffers()) == (False, [])
+    phone.do("hold")
+    await wait_for(lambda: call.hears(HOLD_HZ), 10, "music on hold at the caller")
+    assert (call.is_held(), call.reoffers()) == (True, [("sendonly", 200)])
+    phone.do("resume")
+    await wait_for(lambda: call.hears(700), 10, "the agent's tone at the caller again")
+    assert (call.is_held(), len(call.reoffers())) == (False, 2)
+    phone.do("sndcode", "42")
+    await wait_for(lambda: call.digits() == "42", 10, "the keys")
+    call.hang_up()
+    await call.is_over()
+
+
+@pytest.mark.parametrize(("number", "status"), [("605", 486), ("607", 403), ("608", 503), ("699", 404)])
+async def test_numbers_that_refuse(phone: Phone, number: str, status: int) -> None:
+    call = await phone.dial(number)
+    assert (call.number, await call.is_answered()) == (number, status)
+    await call.is_over()
+    assert 183 not in call.statuses()
+    assert 180 not in call.statuses()
+
+
+async def test_early_media_before_the_answer(phone: Phone) -> None:
+    call = await phone.dial("604")
+    await phone.hears(EARLY_HZ)
+    assert call.statuses() == [100, 183]
+    assert await call.is_answered() == 200
+    await phone.hears(700)
+    assert call.hears(700)
+    call.hang_up()
+    await call.is_over()
+    assert call.byes() == (1, 0)
+
+
+async def test_ringing_is_cancelled(phone: Phone) -> None:
+    call = await phone.dial("606")
+    await wait_for(lambda: call.statuses() == [100, 180], 5, "180")
+    phone.do("hangup")
+    assert await call.is_answered() == 487
+    assert call.received("CANCEL") == 1
+    await call.is_over()
+
+
+async def test_ringing_then_an_answer_with_a_tone(phone: Phone) -> None:
+    call = await phone.dial("609")
+    assert await call.is_answered() == 200
+    assert call.statuses() == [100, 180, 200]
+    await phone.hears(TONE_HZ)
+    phone.do("hangup")
+    await call.is_over()
+    assert call.byes() == (0, 1)
+
+
+@pytest.mark.parametrize("number", ["610", "+4930123456"])
+async def test_a_person_hears_music_on_hold(phone: Phone, number: str) -> None:
+    call = await phone.dial(number)
+    assert call.number == number
+    await wait_for(lambda: call.hears(700), 10, "the agent's tone at the person")
+    await phone.hears(TONE_HZ)
+    phone.do("hold")
+    await wait_for(lambda: call.hears(HOLD_HZ), 10, "music on hold at the person")
+    assert call.is_held()
+    call.hang_up()
+    await call.is_over()
+
+
+async def test_music_for_the_agent(phone: Phone) -> None:
+    await phone.dial("612")
+    await phone.hears(HOLD_HZ)
+
+
+async def test_four_keys_are_taken(phone: Phone) -> None:
+    call = await phone.dial("613")
+    assert await call.is_answered() == 200
+    await wait_for(lambda: call.hears(700), 10, "voice")
+    phone.do("sndcode", "1*09")
+    await phone.hears(TONE_HZ)
+    assert call.digits() == "1*09"
 
 
 async def test_an_agent_without_a_phone_is_not_called(asterisk: Asterisk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from bridge.tickets import new_key
 from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port
 from ..rig.chromium import MICROPHONE_HZ, Chromium
 from ..rig.page import Frame, Page, PageError
+from ..rig.phone_call import OutboundCall
 from ..rig.process import BridgeProcess
 from ..rig.waiting import wait_for
 
 WORKER = "/b24/worker"
 PHONE = "/b24/app"
-ANSWER, STOP = "button.go", "button.stop"
+ANSWER, STOP = "[data-do=answer]", "[data-do=decline], [data-do=hangUp]"
 CLIENT_ID, CLIENT_SECRET = "local.test", "test-client-secret"
 ANNA, BORIS = 1, 2
 AGENTS = {ANNA: "1001", BORIS: "1002"}
@@ -75,6 +77,10 @@ class Stage:
         (live,) = await self.live()
         return str(live["voice"])
 
+    async def bridge_hangs_up(self) -> None:
+        """As `bridge calls --hang-up all` does."""
+        await ask(self.state_dir, do="hang-up", call="all")
+
     def clear(self) -> None:
         for call in self.calls:
             call.hang_up()
@@ -84,6 +90,34 @@ class Stage:
         self.calls.append(call)
         return call
 
+    async def telephone(self, user: int = ANNA, browser: Chromium | None = None) -> Page:
+        """The application's own page, as opened from the portal's menu."""
+        page = await self.sign_in(user, "/marketplace/app/1/", browser)
+        await page.wait_for("!!document.querySelector('[data-do=dial]')", frame=PHONE, what="the dialpad")
+        return page
+
+    async def dial(self, page: Page, number: str, user: int = ANNA) -> OutboundCall:
+        """Types the number, presses Enter; the call as the PBX sees it."""
+        before = self.asterisk.outbound(AGENTS[user])
+        await page.click("input[type=tel]", frame=PHONE)
+        await page.type(number)
+        await page.key("Enter")
+        return await self.asterisk.dialled(AGENTS[user], before)
+
+    async def says(self, page: Page, text: str, timeout: float = 10) -> None:
+        """The telephone shows this."""
+        await page.wait_for(
+            f"document.body.innerText.includes({json.dumps(text)})", frame=PHONE, timeout=timeout, what=f"“{text}”"
+        )
+
+    async def ended(self) -> None:
+        """The bridge has no call any more."""
+
+        async def none() -> bool:
+            return not await self.live()
+
+        await wait_for(none, 15, "the end of every call")
+
     async def answer(self, page: Page) -> None:
         await page.click(ANSWER, frame=PHONE)
 
@@ -91,21 +125,23 @@ class Stage:
         """The red button: declines while it rings, hangs up in a call."""
         await page.click(STOP, frame=PHONE)
 
-    async def talking(self, page: Page, call: PhoneCall) -> None:
+    async def talking(self, page: Page, call: PhoneCall | OutboundCall) -> None:
         """Both sides hear each other's tone."""
         assert await call.is_answered() == 200
         await self.heard(page)
         await wait_for(lambda: call.hears(MICROPHONE_HZ), 10, "the operator's tone at the PBX")
 
-    async def silent(self, call: PhoneCall) -> None:
+    async def silent(self, call: PhoneCall | OutboundCall) -> None:
         """The PBX hears nothing of the operator's tone any more."""
         await wait_for(lambda: not call.hears(MICROPHONE_HZ, share=0.05), 10, "the operator's tone to stop")
 
-    async def heard(self, page: Page) -> None:
-        async def loud() -> bool:
-            return any([await self.plays(page, frame, TONE_HZ) for frame in await page.frames(WORKER)])
+    async def heard(self, page: Page, hz: float = TONE_HZ) -> None:
+        """The page plays that tone aloud."""
 
-        await wait_for(loud, 10, "the caller's tone in the page")
+        async def loud() -> bool:
+            return any([await self.plays(page, frame, hz) for frame in await page.frames(WORKER)])
+
+        await wait_for(loud, 10, f"{hz:g} Hz in the page")
 
     async def plays(self, page: Page, frame: Frame, hz: float) -> bool:
         try:

@@ -77,7 +77,7 @@ async def test_a_ring_that_was_not_allowed_starts_with_the_first_click(
     page = await browser.page(f"{stage.portal.url}/?user={ANNA}")
     await stage.online(ANNA)
     call = stage.ring()
-    await page.wait_for("document.querySelector('button.go')", frame=PHONE)
+    await page.wait_for("document.querySelector('[data-do=answer]')", frame=PHONE)
     assert await sounding(page) == 0
     await page.click("h1")
 

@@ -27,7 +27,7 @@ async def rejoined(stage: Stage, page: Page, voice: str) -> None:
 
     async def talking() -> bool:
         (live,) = await stage.live()
-        return live["state"] == "talking" and live["voice"] != voice
+        return bool(live["state"] == "talking" and live["voice"] != voice)
 
     await wait_for(talking, 15, "the call to be joined again")
     await stage.heard(page)

@@ -15,13 +15,15 @@ from bridge.sip.dialog import Identity
 from bridge.sip.login import Login
 from bridge.sip.matching import Address
 from bridge.sip.message import Headers, Request, Response, parse, respond
+from bridge.sip.output import Cancelled, Fact, HungUp, Output, Refused
 from bridge.sip.transaction import Send
-from bridge.sip.usage import Cancelled, Fact, HungUp, Output, Refused, Usage
+from bridge.sip.usage import Usage
 
 OFFER = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 ANSWER = OFFER.replace(b"4000", b"5000")
 ALICE: Address = ("192.0.2.1", 5060)
 BOB: Address = ("192.0.2.2", 5060)
+CAROL: Address = ("192.0.2.3", 5060)
 
 
 def identity(address: Address, seed: int = 1) -> Identity:
@@ -50,10 +52,13 @@ def request(
     return Request(method, uri, Headers(pairs), body)
 
 
-def reply(asked: Request, status: int, *, tag: str = "bob", headers: tuple[tuple[str, str], ...] = ()) -> Response:
+def reply(
+    asked: Request, status: int, *, tag: str = "bob", headers: tuple[tuple[str, str], ...] = (), sdp: bytes = b""
+) -> Response:
     """As a peer at BOB writes it."""
     contact = (("Contact", "<sip:bob@192.0.2.2:5060>"),) if 100 < status < 300 else ()
-    return respond(asked, status, to_tag=tag, headers=[*contact, *headers])
+    kind = (("Content-Type", "application/sdp"),) if sdp else ()
+    return respond(asked, status, to_tag=tag, headers=[*contact, *headers, *kind], body=sdp)
 
 
 def sent(agent: UserAgent) -> list[Request | Response]:
@@ -83,7 +88,7 @@ class Party:
     def outside(self, request: Request, source: Address, now: float) -> Response | None:
         return None
 
-    def calling(self, target: Address, login: Login | None = None) -> Outbound:
+    def calling(self, target: Address, login: Login | None = None, spares: tuple[Address, ...] = ()) -> Outbound:
         return Outbound(
             target=Uri("sip", "bob", "", *target),
             caller=NameAddr("Alice", Uri("sip", "alice", "", *self.address)),
@@ -91,16 +96,25 @@ class Party:
             me=self.agent.me,
             timers=self.agent.timers,
             peer=target,
+            spares=spares,
             login=login,
         )
 
 
 class World:
-    """Packets are lost, doubled and overtake one another as the seed decides."""
+    """Packets are lost, doubled and overtake one another as the seed decides.
 
-    def __init__(self, seed: int, *, loss: float = 0.3, doubled: float = 0.2, slowest: float = 0.4) -> None:
+    With `forked`, whatever begins at Bob's address begins at Carol's too, as behind a proxy that forks.
+    """
+
+    def __init__(
+        self, seed: int, *, loss: float = 0.3, doubled: float = 0.2, slowest: float = 0.4, forked: bool = False
+    ) -> None:
         self.now = 0.0
         self.alice, self.bob = Party(ALICE, seed=seed), Party(BOB, seed=seed)
+        self.carol = Party(CAROL, seed=seed)
+        self.parties = (self.alice, self.bob, self.carol)
+        self._forked = forked
         self._random = Random(seed)
         self._loss, self._doubled, self._slowest = loss, doubled, slowest
         self._order = count()
@@ -120,18 +134,18 @@ class World:
             while self._queue and self._queue[0][0] <= self.now:
                 heapq.heappop(self._queue)[2]()
                 self._flush()
-            for party in (self.alice, self.bob):
+            for party in self.parties:
                 party.agent.tick(self.now)
             self._flush()
         self.now = max(self.now, until)
 
     def _next(self) -> float | None:
-        times = [party.agent.next_deadline for party in (self.alice, self.bob)]
+        times = [party.agent.next_deadline for party in self.parties]
         times += [self._queue[0][0] if self._queue else None]
         return min((when for when in times if when is not None), default=None)
 
     def _flush(self) -> None:
-        while drained := [(party, item) for party in (self.alice, self.bob) for item in party.agent.drain()]:
+        while drained := [(party, item) for party in self.parties for item in party.agent.drain()]:
             for party, item in drained:
                 if isinstance(item, Send):
                     self._carry(item, party.address)
@@ -140,12 +154,22 @@ class World:
                     party.react(item.user, item.fact)
 
     def _carry(self, item: Send, source: Address) -> None:
-        to = self.bob if item.to == BOB else self.alice
-        assert item.to == to.address, f"sent to a stranger: {item.to}"
+        to = next((party for party in self.parties if party.address == item.to), None)
+        assert to is not None, f"sent to a stranger: {item.to}"
+        self._lose_or_deliver(item, source, to)
+        if self._forked and to is self.bob and _begins(item):
+            self._lose_or_deliver(item, source, self.carol)
+
+    def _lose_or_deliver(self, item: Send, source: Address, to: Party) -> None:
         for _ in range(2 if self._random.random() < self._doubled else 1):
             if self._random.random() >= self._loss:
                 when = self.now + self._random.uniform(0.005, self._slowest)
                 self.at(when, lambda: to.agent.receive(item.data, source, self.now))
+
+
+def _begins(item: Send) -> bool:
+    message = parse(item.data)
+    return isinstance(message, Request) and not message.to_tag
 
 
 def endings(facts: list[Fact]) -> int:

@@ -413,13 +413,14 @@ def test_a_request_without_an_end_of_headers_is_400() -> None:
 # ---- properties
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_random_bytes_raise_nothing_but_sip_error(data: bytes) -> None:
     _survive(data)
 
 
 @given(st.data(), st.sampled_from([*INVITES.values(), RINGING]))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_mutated_messages_raise_nothing_but_sip_error_and_round_trip(data: st.DataObject, message: bytes) -> None:
     mutated = bytearray(message)
     for _ in range(data.draw(st.integers(1, 6))):

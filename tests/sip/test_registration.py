@@ -10,8 +10,8 @@ from bridge.sip.address import Uri
 from bridge.sip.dialog import Identity
 from bridge.sip.login import Login
 from bridge.sip.message import Request, respond
+from bridge.sip.output import Ask, Output
 from bridge.sip.registration import Became, Registration, State
-from bridge.sip.usage import Ask, Output
 
 PBX = ("192.0.2.10", 5060)
 CHALLENGE = ("WWW-Authenticate", 'Digest realm="pbx", nonce="{}", algorithm=MD5, qop="auth"')
@@ -159,7 +159,7 @@ def test_silence_and_server_errors_are_tried_again_after_growing_pauses() -> Non
         if round_ % 2:
             answer(registration, request, 500, now)
         else:
-            registration.unanswered(request, now)
+            registration.unanswered(request, 408, now)
         assert registration.deadline is not None
         pauses.append(registration.deadline - now)
         now = registration.deadline
@@ -177,9 +177,9 @@ def test_retry_after_is_respected() -> None:
 def test_success_after_failures_starts_the_back_off_anew() -> None:
     registration = account()
     for _ in range(5):
-        registration.unanswered(asked(registration.start(0.0)), 0.0)
+        registration.unanswered(asked(registration.start(0.0)), 408, 0.0)
     registered(registration)
-    registration.unanswered(asked(registration.start(300.0)), 300.0)
+    registration.unanswered(asked(registration.start(300.0)), 503, 300.0)
     assert registration.deadline == 330.0
 
 
@@ -190,7 +190,7 @@ def test_unregistering_asks_for_zero_seconds_and_is_over_when_answered_or_not() 
         goodbye = asked(registration.stop(10.0))
         assert goodbye.headers.get("Expires") == "0"
         assert goodbye.headers.get("Contact") == f"{OURS};expires=0"
-        outputs = answer(registration, goodbye, 200, 10.1) if answered else registration.unanswered(goodbye, 42.0)
+        outputs = answer(registration, goodbye, 200, 10.1) if answered else registration.unanswered(goodbye, 408, 42.0)
         assert outputs == [Became(State.OVER, "")]
         assert registration.deadline is None
 

@@ -48,10 +48,10 @@ def ack(invite: Request, branch: str | None = None) -> Request:
 class TestInviteClient:
     def test_timer_a_doubles_without_cap_and_b_gives_up_after_64_t1(self) -> None:
         transactions, invite = Transactions(), request()
-        assert transactions.ask(invite, BOB, 0.0) == [Send(invite.encode(), BOB)]
+        assert transactions.ask(invite, BOB, 0.0) == [Send(invite.encode(), BOB, client_key(invite))]
         times, others = resends(transactions, 100)
         assert times == [0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
-        assert others == [Unanswered(client_key(invite), invite), Terminated(client_key(invite))]
+        assert others == [Unanswered(client_key(invite), invite, 408), Terminated(client_key(invite))]
         assert len(transactions) == 0
 
     def test_a_provisional_response_stops_a_and_b_for_good(self) -> None:
@@ -60,8 +60,30 @@ class TestInviteClient:
         ringing = reply(invite, 180)
         assert transactions.receive_response(ringing, 0.2) == [Responded(client_key(invite), invite, ringing)]
         assert transactions.next_deadline is None
-        transactions.abandon(client_key(invite))
-        assert len(transactions) == 0
+
+    def test_abandoned_while_it_rings_a_late_refusal_is_acknowledged_and_silence_ends_it_after_64_t1(self) -> None:
+        for answered in (True, False):
+            transactions, invite = Transactions(), request()
+            transactions.ask(invite, BOB, 0.0)
+            transactions.receive_response(reply(invite, 180), 0.2)
+            transactions.abandon(client_key(invite), 1.0)
+            assert transactions.next_deadline == 33.0
+            if answered:
+                sent, _ = transactions.receive_response(reply(invite, 487), 5.0) or []
+                assert isinstance(sent, Send)
+                assert parse(sent.data).cseq == (1, "ACK")
+            assert [type(output) for output in resends(transactions, 100)[1]] == [Terminated]
+            assert len(transactions) == 0
+
+    def test_17_1_4_a_request_that_cannot_be_sent_counts_as_503(self) -> None:
+        transactions, invite = Transactions(), request()
+        (sent,) = transactions.ask(invite, BOB, 0.0)
+        assert isinstance(sent, Send)
+        assert sent.key is not None
+        failed = Unanswered(client_key(invite), invite, 503)
+        assert transactions.fail(sent.key) == [failed, Terminated(client_key(invite))]
+        assert transactions.fail(sent.key) == []
+        assert transactions.next_deadline is None
 
     def test_timer_d_acknowledges_each_repeat_of_a_refusal_for_32_s(self) -> None:
         transactions, invite = Transactions(), request(headers=(("Route", "<sip:proxy;lr>"),))
@@ -110,7 +132,7 @@ class TestOtherClient:
         transactions.ask(bye, BOB, 0.0)
         times, others = resends(transactions, 100)
         assert times == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
-        assert others[0] == Unanswered(client_key(bye), bye)
+        assert others[0] == Unanswered(client_key(bye), bye, 408)
 
     def test_in_proceeding_e_is_t2_and_f_still_runs(self) -> None:
         transactions, bye = Transactions(), request("BYE")

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import count
-from typing import Any
 
 import pytest
 
-from bridge import config
 from bridge.calls.commands import (
     AnswerPbx,
     AnswerPbxReoffer,
     HangUpPbx,
-    PbxCommand,
     RefusePbx,
     RefusePbxReoffer,
     RingPbx,
 )
 from bridge.calls.events import (
     CallId,
-    Event,
     PbxCancelled,
     PbxConfirmed,
     PbxHungUp,
@@ -31,164 +24,10 @@ from bridge.calls.events import (
     PbxReoffered,
 )
 from bridge.errors import ConfigError
-from bridge.sip import agent, trunk
-from bridge.sip.matching import Address
-from bridge.sip.message import Headers, Message, Request, Response, parse, respond
-from bridge.sip.trunk import Trunks
+from bridge.sip import agent, peer, trunk
+from bridge.sip.message import Request, respond
 
-OFFER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
-CHALLENGE = ("WWW-Authenticate", 'Digest realm="pbx", nonce="n1", qop="auth"')
-
-
-class WirePbx(asyncio.DatagramProtocol):
-    """A socket of the PBX's, and what came in."""
-
-    def __init__(self) -> None:
-        self.inbox: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue()
-        self.kept_alive = asyncio.Event()
-        self.udp: Any = None
-        self.room: Address = ("", 0)
-        self._branches = count()
-
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        if data.strip():
-            self.inbox.put_nowait((data, addr))
-        else:
-            self.kept_alive.set()
-
-    @property
-    def address(self) -> Address:
-        address: Address = self.udp.get_extra_info("sockname")
-        return address
-
-    async def receive(self) -> Message:
-        async with asyncio.timeout(3):
-            return parse((await self.inbox.get())[0])
-
-    async def response(self, status: int) -> Response:
-        """The next one of that status; what else comes is let pass."""
-        while True:
-            message = await self.receive()
-            if isinstance(message, Response) and message.status == status:
-                return message
-
-    async def request(self, method: str) -> Request:
-        while True:
-            message = await self.receive()
-            if isinstance(message, Request) and message.method == method:
-                return message
-
-    def send(self, message: Message | bytes) -> None:
-        self.udp.sendto(message if isinstance(message, bytes) else message.encode(), self.room)
-
-    def message(self, method: str, user: str = "1001", *, cseq: int = 1, to_tag: str = "", call: str = "wire",
-                branch: str = "", body: bytes = b"", headers: dict[str, str] | None = None) -> Request:  # fmt: skip
-        host, port = self.address
-        pairs = [
-            ("Via", f"SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{branch or f'n{next(self._branches)}'}"),
-            ("Max-Forwards", "70"),
-            ("From", f'"Ann" <sip:+74951234567@pbx.example>;tag=pbx{call}'),
-            ("To", f"<sip:{user or 'nobody'}@pbx.example>" + (f";tag={to_tag}" if to_tag else "")),
-            ("Call-ID", call),
-            ("CSeq", f"{cseq} {method}"),
-            ("Contact", f"<sip:pbx@{host}:{port}>"),
-            *(headers or {}).items(),
-            *([("Content-Type", "application/sdp")] if body else []),
-        ]
-        place = f"{self.room[0]}:{self.room[1]}"
-        return Request(method, f"sip:{user}@{place}" if user else f"sip:{place}", Headers(pairs), body)
-
-    async def refuses_to_hear(self) -> None:
-        """Nothing came, although a later question was answered."""
-        self.send(self.message("OPTIONS", call="probe"))
-        assert (await self.receive()).call_id == "probe"
-
-
-@asynccontextmanager
-async def wire_pbx(host: str = "127.0.0.1") -> AsyncIterator[WirePbx]:
-    udp, pbx = await asyncio.get_running_loop().create_datagram_endpoint(WirePbx, local_addr=(host, 0))
-    pbx.udp = udp
-    try:
-        yield pbx
-    finally:
-        udp.close()
-
-
-class Room:
-    """The room under test and what it posted."""
-
-    def __init__(
-        self, server: Address, *, register: bool = False, accounts: tuple[str, ...] = ("1001",), host: str = "127.0.0.1"
-    ) -> None:
-        self.posted: asyncio.Queue[Event] = asyncio.Queue()
-        numbers = count(1)
-        self.trunks = Trunks(
-            sip=config.Sip(host=host, port=0),
-            trunks=[config.Trunk.model_validate(
-                    {"name": "main", "server": f"{server[0]}:{server[1]}", "register": register}
-                )],
-            accounts=[
-                config.OperatorAccount(
-                    portal="http://b24.example", user_id=7, extension="7", trunk="main", sip_user=user,
-                    password_env="TRUNK_TEST_PASSWORD",
-                )
-                for user in accounts
-            ],
-            post=self.posted.put_nowait,
-            new_call_id=lambda: CallId(f"call-{next(numbers)}"),
-        )  # fmt: skip
-
-    async def event(self) -> Event:
-        async with asyncio.timeout(3):
-            return await self.posted.get()
-
-    async def do(self, command: PbxCommand) -> None:
-        await self.trunks.perform(command)
-
-
-@asynccontextmanager
-async def a_room(pbx: WirePbx, *, register: bool = False, accounts: tuple[str, ...] = ("1001",)) -> AsyncIterator[Room]:
-    room = Room(pbx.address, register=register, accounts=accounts)
-    async with room.trunks.running():
-        assert room.trunks.address
-        pbx.room = room.trunks.address
-        yield room
-
-
-@pytest.fixture(autouse=True)
-def _password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRUNK_TEST_PASSWORD", "secret")
-    monkeypatch.setattr(trunk, "GOODBYE_SECONDS", 0.05)
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[WirePbx]:
-    async with wire_pbx() as pbx:
-        yield pbx
-
-
-@pytest.fixture
-async def room(pbx: WirePbx) -> AsyncIterator[Room]:
-    async with a_room(pbx) as room:
-        yield room
-
-
-async def invited(pbx: WirePbx, room: Room, headers: dict[str, str] | None = None) -> PbxInvited:
-    pbx.send(pbx.message("INVITE", branch="first", body=OFFER, headers=headers))
-    event = await room.event()
-    assert isinstance(event, PbxInvited)
-    return event
-
-
-async def talking(pbx: WirePbx, room: Room) -> tuple[CallId, str]:
-    """The call and our tag of it."""
-    call = (await invited(pbx, room)).call
-    await room.do(AnswerPbx(call=call, sdp=OFFER))
-    tag = (await pbx.response(200)).to_tag
-    pbx.send(pbx.message("ACK", to_tag=tag))
-    assert await room.event() == PbxConfirmed(call=call)
-    return call, tag
-
+from .wire import CHALLENGE, OFFER, Room, WirePbx, a_room, invited, talking, wire_pbx
 
 # ---- calls
 
@@ -376,13 +215,13 @@ async def test_a_password_that_is_not_set_stops_the_start(pbx: WirePbx, monkeypa
 
 
 async def test_the_nat_is_kept_open_while_registered(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trunk, "KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(peer, "KEEP_ALIVE_SECONDS", 0.01)
     async with a_room(pbx, register=True), asyncio.timeout(3):
         await pbx.kept_alive.wait()
 
 
 async def test_two_hundred_accounts_register_one_after_the_other(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trunk, "PACE_SECONDS", 0.001)
+    monkeypatch.setattr(peer, "PACE_SECONDS", 0.001)
     users = tuple(str(user) for user in range(1001, 1201))
     async with a_room(pbx, register=True, accounts=users) as room:
         seen = set()

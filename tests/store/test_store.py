@@ -146,6 +146,18 @@ async def test_a_call_and_its_promise_are_written_together_and_once(store: Store
     assert await store.outbox.call(CallId("a")) == _record("a")
 
 
+async def test_a_call_with_a_call_id_promises_only_its_finish_and_only_once(store: Store) -> None:
+    assert await store.outbox.adopt(_record("a", card="externalCall.1"))
+    assert not await store.outbox.adopt(_record("a", card="externalCall.2"))
+    assert not await store.outbox.adopt(_record("b", card="externalCall.1"))
+    assert await store.outbox.adopt(_record("b", card="externalCall.1", portal="another"))
+    assert [record.id for record in await store.outbox.unfinished()] == ["a", "b"]
+    assert await _due(store) == []
+    await _finish(store, "a")
+    (finish,) = await _due(store)
+    assert (finish.kind, finish.card) == (Kind.FINISH, "externalCall.1")
+
+
 async def test_a_finish_becomes_due_with_the_call_id(store: Store) -> None:
     await store.outbox.register(_record("a"), {}, NOW)
     assert await _finish(store, "a") == "p"

@@ -40,9 +40,10 @@ export const CARD_EVENTS = {
   mute: "BackgroundCallCard::muteButtonClick",
   hold: "BackgroundCallCard::holdButtonClick",
   close: "BackgroundCallCard::closeButtonClick",
+  dialpad: "BackgroundCallCard::dialpadButtonClick",
 } as const;
 
-export type CardClick = Exclude<keyof typeof CARD_EVENTS, "initialized">;
+export type CardClick = Exclude<keyof typeof CARD_EVENTS, "initialized" | "dialpad">;
 
 /** What a card shows; the unset parts are as the portal drew them. */
 export interface Face {
@@ -55,7 +56,7 @@ export interface Face {
 /** What the card of this call should show, or "closed". */
 export function faceOf(call: Call, online: boolean): Required<Face> | "closed" {
   if (call.state === "ended" || (call.elsewhere && call.state !== "ringing")) return "closed";
-  return { ui: uiOf(call), muted: call.muted, held: call.state === "held", status: statusOf(call, online) };
+  return { ui: uiOf(call), muted: call.muted, held: call.held, status: statusOf(call, online) };
 }
 
 /** The commands that bring a card from one face to another: only what changes, the state first. */
@@ -76,6 +77,7 @@ function uiOf(call: Call): UiState {
   switch (call.state) {
     case "ringing":
       return inbound ? "incoming" : "connectingOutgoing";
+    // Not `outgoing`: that one has a button to call with, and none to hang up.
     case "dialling":
       return "connectingOutgoing";
     case "joining":
@@ -90,5 +92,6 @@ function statusOf(call: Call, online: boolean): string {
   if (!online) return cardTexts.offline;
   if (call.notice !== "" && call.state === "ringing") return notices[call.notice].what;
   if (call.pbxHolds) return cardTexts.pbxHolds;
-  return cardTexts.states[call.state];
+  if (call.state === "dialling" && call.progress !== "") return cardTexts.progress[call.progress];
+  return cardTexts.states[call.held ? "held" : call.state];
 }

@@ -4,7 +4,7 @@ import { io, type Socket } from "socket.io-client";
 import { forgetSession, keepSession } from "./memory";
 import type { Ack, FromPage, Hello, Refusal, ToPage, Welcome } from "./protocol";
 import type { Event, Send } from "./session";
-import { phoneTexts, refusals } from "./texts";
+import { failure, refusals } from "./texts";
 
 type Listeners = { [Name in keyof ToPage]: (message: ToPage[Name]) => void };
 type Emitters = { [Name in keyof FromPage]: (message: FromPage[Name], acked: (ack: Ack) => void) => void };
@@ -12,11 +12,21 @@ type Emitters = { [Name in keyof FromPage]: (message: FromPage[Name], acked: (ac
 const ACK_DEADLINE = 4_000;
 /** A click is worth repeating for so long; later it would surprise. */
 const WISH_DEADLINE = 10_000;
-const WISHES: ReadonlySet<string> = new Set<Wish["name"]>(["answer", "decline", "hangUp", "mute"]);
+const WISHES: ReadonlySet<string> = new Set<WishName>([
+  "answer",
+  "decline",
+  "hangUp",
+  "mute",
+  "take",
+  "dial",
+  "hold",
+  "digits",
+]);
 /** A connection that lasted so long was a good one: the next break starts with a quick attempt again. */
 const GOOD_CONNECTION = 5_000;
 
-type Wish = Extract<Send, { name: "answer" | "decline" | "hangUp" | "mute" }>;
+type WishName = "answer" | "decline" | "hangUp" | "mute" | "take" | "dial" | "hold" | "digits";
+type Wish = Extract<Send, { name: WishName }>;
 
 export class Channel {
   private readonly socket: Socket<Listeners, Emitters>;
@@ -49,6 +59,7 @@ export class Channel {
     this.socket.on("welcome", (welcome) => this.welcomed(welcome));
     this.socket.on("state", (state) => report({ type: "stated", state, at: performance.now() }));
     this.socket.on("open", (open) => report({ type: "openAsked", open }));
+    this.socket.on("reoffer", ({ call }) => report({ type: "reofferAsked", call }));
     this.socket.on("mediaAnswer", (answer) => report({ type: "mediaAnswered", answer }));
     addEventListener("online", () => this.again(0));
   }
@@ -79,7 +90,7 @@ export class Channel {
     const key = keyOf(wish);
     this.wishes.set(key, wish);
     this.fulfil(wish);
-    setTimeout(() => this.settle(wish, { ok: false, error: phoneTexts.failed }), WISH_DEADLINE);
+    setTimeout(() => this.settle(wish, { ok: false, error: failure }), WISH_DEADLINE);
   }
 
   private fulfil(wish: Wish): void {
@@ -90,7 +101,7 @@ export class Channel {
   private settle(wish: Wish, ack: Ack): void {
     if (this.wishes.get(keyOf(wish)) !== wish) return;
     this.wishes.delete(keyOf(wish));
-    if (!ack.ok) this.report({ type: "complained", text: ack.error || phoneTexts.failed });
+    if (!ack.ok) this.report({ type: "complained", text: ack.error || failure });
   }
 
   private offerAcked(send: Send, ack: Ack | null): void {
@@ -172,8 +183,10 @@ function isWish(send: Send): send is Wish {
   return WISHES.has(send.name);
 }
 
-function keyOf(wish: Wish): string {
-  return `${wish.name} ${wish.payload.call}`;
+/** The newest wish of a key replaces the earlier ones: of hold and resume only the last counts, of pressed keys all do. */
+function keyOf({ name, payload }: Wish): string {
+  if (name === "dial") return `${name} ${payload.dial}`;
+  return name === "digits" ? `${name} ${payload.press}` : `${name} ${payload.call}`;
 }
 
 function isRefusal(code: string): code is Refusal {

@@ -5,14 +5,17 @@ import { Channel } from "./channel";
 import { browserId, sessionTicket } from "./memory";
 import { measureCapture, watchCapture } from "./permission";
 import type { Hello, Open, PageKind } from "./protocol";
+import { scores, Tone } from "./ring";
 import { begin, type Effect, type Event, type Session, step } from "./session";
-import { spokenCall } from "./settle";
+import { spokenCalls } from "./settle";
 import { Voice } from "./voice";
 
 export class Page {
   session: Session;
   private readonly channel: Channel;
   private readonly voice: Voice;
+  private readonly ring = new Tone();
+  private readonly ringback = new Tone();
   private readonly browser = browserId();
   private readonly queue: Event[] = [];
   private busy = false;
@@ -27,16 +30,19 @@ export class Page {
     this.voice = new Voice((event) => this.dispatch(event));
     this.channel = new Channel(
       () => this.hello(),
-      () => spokenCall(this.session) !== null,
+      () => spokenCalls(this.session).length > 0,
       (event) => this.dispatch(event),
     );
   }
 
   async start(): Promise<void> {
-    document.addEventListener("visibilitychange", () => this.measured({ visible: isVisible() }));
+    document.addEventListener("visibilitychange", () => this.look());
     addEventListener("pagehide", () => this.leave());
-    addEventListener("pageshow", (event) => event.persisted && this.channel.connect());
-    const measure = async () => this.measured({ capture: await measureCapture() });
+    addEventListener("pageshow", (event) => event.persisted && this.comeBack());
+    const measure = async () => {
+      const { capture, obstacle } = await measureCapture();
+      this.dispatch({ type: "measured", presence: { capture }, obstacle });
+    };
     // The first Hello should know the answer already, but must not hang on a browser that does not give it.
     await Promise.race([measure(), new Promise((resolve) => setTimeout(resolve, 500))]);
     this.channel.connect();
@@ -69,25 +75,34 @@ export class Page {
         this.channel.send(effect);
         break;
       case "startRing":
-        voice.ring.start();
+        this.ring.start(scores[effect.tone]);
         break;
       case "stopRing":
-        voice.ring.stop();
+        this.ring.stop();
+        break;
+      case "startRingback":
+        this.ringback.start(scores.ringback);
+        break;
+      case "stopRingback":
+        this.ringback.stop();
         break;
       case "openLeg":
-        void voice.openLeg(effect.offer);
+        void voice.openLeg(effect.leg, effect.flow);
+        break;
+      case "setFlow":
+        voice.setFlow(effect.leg, effect.flow);
+        break;
+      case "reoffer":
+        void voice.reoffer(effect.leg, effect.offer);
         break;
       case "acceptAnswer":
-        void voice.acceptAnswer(effect.offer, effect.sdp);
+        void voice.acceptAnswer(effect.leg, effect.sdp);
         break;
       case "closeLeg":
-        voice.closeLeg();
+        voice.closeLeg(effect.leg);
         break;
       case "capture":
-        void voice.capture(effect.call, effect.muted);
-        break;
-      case "setMuted":
-        voice.setMuted(effect.muted);
+        void voice.capture(effect.turn);
         break;
       case "release":
         voice.release();
@@ -105,8 +120,14 @@ export class Page {
     this.bx24?.openApplication({ ...open, bx24_width: width, bx24_title: open.name || open.number });
   }
 
-  private measured(presence: Extract<Event, { type: "measured" }>["presence"]): void {
-    this.dispatch({ type: "measured", presence });
+  private look(): void {
+    this.dispatch({ type: "measured", presence: { visible: isVisible() } });
+  }
+
+  /** Out of the back/forward cache, with everything that was known, and all of it old. */
+  private comeBack(): void {
+    this.look();
+    this.channel.connect();
   }
 
   private leave(): void {

@@ -12,12 +12,19 @@ export function isDelegated(): boolean | null {
   return policy ? policy.allowsFeature("microphone") : null;
 }
 
-/** What the page may do, as far as that is known without asking the person. */
-export async function measureCapture(): Promise<Capture> {
-  if (!navigator.mediaDevices || isDelegated() === false) return "no";
+/** What the page may do, as far as that is known without asking the person, and what stands against it. */
+export async function measureCapture(): Promise<{ capture: Capture; obstacle: VoiceFailure | "" }> {
   const state = await permissionState();
-  if (state === "denied" || !(await hasDevice())) return "no";
-  return state === "granted" ? "yes" : state === "prompt" ? "ask" : "unknown";
+  const obstacle = await findObstacle(state);
+  if (obstacle !== "") return { capture: "no", obstacle };
+  return { capture: state === "granted" ? "yes" : state === "prompt" ? "ask" : "unknown", obstacle };
+}
+
+async function findObstacle(state: PermissionState | "unknown"): Promise<VoiceFailure | ""> {
+  if (isDelegated() === false) return "not-delegated";
+  if (!navigator.mediaDevices) return "other";
+  if (state === "denied") return "denied";
+  return (await hasDevice()) ? "" : "no-device";
 }
 
 /** Calls back whenever the answer of `measureCapture` may have changed. */

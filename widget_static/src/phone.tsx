@@ -1,21 +1,28 @@
-// The phone page: shows the call and has its buttons. It opens as a slider when a call rings, and as the application's page.
+// The phone page: shows the calls and has their buttons, and dials. It opens as a slider when a call rings, and as the
+// application's page.
 
-import { type ComponentChildren, render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { Bx24, isObject } from "./bx24";
+import { Dialling, Elsewhere, InCall, Incoming, Others } from "./calls";
+import { Idle } from "./dialpad";
 import { Page } from "./page";
-import type { Call } from "./protocol";
-import { announcementOf, clock, type Screen, screenOf, whoOf } from "./screen";
-import type { Event, Session } from "./session";
+import { Button, Caller, type Dispatch, Notice } from "./parts";
+import { announcementOf, type Screen, screenOf } from "./screen";
+import type { Session } from "./session";
 import { notices, readiness, phoneTexts as texts } from "./texts";
-
-type Dispatch = (event: Event) => void;
 
 const TICK = 250;
 
-/** `close` closes the slider, null where there is none. */
-export function Phone(props: { session: Session; dispatch: Dispatch; close: (() => void) | null }) {
-  const { session, dispatch, close } = props;
+interface Props {
+  session: Session;
+  dispatch: Dispatch;
+  /** Closes the slider, null where there is none. */
+  close: (() => void) | null;
+}
+
+export function Phone(props: Props) {
+  const { session, dispatch } = props;
   const screen = screenOf(session, useNow());
   return (
     <>
@@ -23,33 +30,36 @@ export function Phone(props: { session: Session; dispatch: Dispatch; close: (() 
         {announcementOf(screen)}
       </p>
       <section class={`sheet ${screen.kind}`}>
-        <Body screen={screen} session={session} dispatch={dispatch} close={close} />
-        {session.complaint && <p class="notice">{session.complaint}</p>}
+        <Body {...props} screen={screen} />
+        {session.complaint && (
+          <p class="notice" role="alert">
+            {session.complaint}
+          </p>
+        )}
       </section>
+      {"others" in screen && <Others others={screen.others} dispatch={dispatch} />}
       <Footer session={session} />
     </>
   );
 }
 
-function Body(props: { screen: Screen; session: Session; dispatch: Dispatch; close: (() => void) | null }) {
-  const { screen, session, dispatch, close } = props;
+function Body({ screen, session, dispatch, close }: Props & { screen: Screen }) {
+  const [number, setNumber] = useState("");
   switch (screen.kind) {
     case "incoming":
-      return <Incoming call={screen.call} waiting={screen.waiting} dispatch={dispatch} />;
+      return <Incoming screen={screen} dispatch={dispatch} mayTakeFocus={number === ""} />;
+    case "dialling":
+      return <Dialling key={screen.call.id} screen={screen} dispatch={dispatch} />;
     case "call":
-      return <InCall screen={screen} dispatch={dispatch} />;
+      return <InCall key={screen.call.id} screen={screen} dispatch={dispatch} />;
     case "elsewhere":
-      return (
-        <Caller headline={texts.elsewhere} call={screen.call}>
-          <p class="hint">{texts.elsewhereHint}</p>
-        </Caller>
-      );
+      return <Elsewhere screen={screen} dispatch={dispatch} />;
     case "ended":
       return (
         <Caller headline={texts.ended} call={screen.call}>
           <p class="hint">{screen.sentence}</p>
-          <Notice call={screen.call} />
-          {close && <Button kind="plain" label={texts.close} press={close} />}
+          <Notice notice={screen.call.notice === "" ? null : notices[screen.call.notice]} />
+          {close && <Button kind="plain" label={texts.close} does="close" press={close} />}
         </Caller>
       );
     case "refused":
@@ -57,64 +67,10 @@ function Body(props: { screen: Screen; session: Session; dispatch: Dispatch; clo
     case "connecting":
       return <Plain headline={texts.connecting} hint={session.user ? texts.connectingHint : ""} />;
     case "idle":
-      return <Plain headline={texts.ready} hint={texts.readyHint} />;
+      return (
+        <Idle session={session} dispatch={dispatch} notice={screen.notice} number={number} setNumber={setNumber} />
+      );
   }
-}
-
-function Incoming({ call, waiting, dispatch }: { call: Call; waiting: number; dispatch: Dispatch }) {
-  const answer = useRef<HTMLButtonElement>(null);
-  // A new call takes the focus, so that Enter answers it.
-  useEffect(() => answer.current?.focus(), [call.id]);
-  const wish = (name: "answer" | "decline") => () => dispatch({ type: "wished", wish: name, call: call.id });
-  return (
-    <Caller headline={texts.incoming} call={call}>
-      <Notice call={call} />
-      <div class="buttons">
-        <Button kind="go" label={texts.answer} press={wish("answer")} focus={answer} />
-        <Button kind="stop" label={texts.decline} press={wish("decline")} />
-      </div>
-      <Waiting count={waiting} />
-    </Caller>
-  );
-}
-
-function InCall({ screen, dispatch }: { screen: Extract<Screen, { kind: "call" }>; dispatch: Dispatch }) {
-  const { call, headline, seconds, waiting } = screen;
-  const toggle = () => dispatch({ type: "muteWished", call: call.id, muted: !call.muted });
-  return (
-    <Caller headline={headline} call={call}>
-      {seconds !== null && (
-        <p class="time" role="timer" aria-label={texts.duration(clock(seconds))}>
-          {clock(seconds)}
-        </p>
-      )}
-      <p class="hint muted-hint" aria-live="polite">
-        {call.muted ? texts.muted : ""}
-      </p>
-      <Notice call={call} />
-      <div class="buttons">
-        {seconds !== null && <Button kind="plain" label={texts.mute} press={toggle} pressed={call.muted} />}
-        <Button
-          kind="stop"
-          label={texts.hangUp}
-          press={() => dispatch({ type: "wished", wish: "hangUp", call: call.id })}
-        />
-      </div>
-      <Waiting count={waiting} />
-    </Caller>
-  );
-}
-
-function Caller({ headline, call, children }: { headline: string; call: Call; children: ComponentChildren }) {
-  return (
-    <>
-      <p class="headline">{headline}</p>
-      <h1>{whoOf(call)}</h1>
-      {call.name && call.number && <p class="number">{call.number}</p>}
-      {call.line && <p class="line">{texts.line(call.line)}</p>}
-      {children}
-    </>
-  );
 }
 
 function Plain({ headline, hint }: { headline: string; hint: string }) {
@@ -123,35 +79,6 @@ function Plain({ headline, hint }: { headline: string; hint: string }) {
       <h1>{headline}</h1>
       {hint && <p class="hint">{hint}</p>}
     </>
-  );
-}
-
-function Notice({ call }: { call: Call }) {
-  if (call.notice === "") return null;
-  const { what, todo } = notices[call.notice];
-  return (
-    <div class="notice" role="alert">
-      <strong>{what}</strong> {todo}
-    </div>
-  );
-}
-
-function Waiting({ count }: { count: number }) {
-  return count > 0 ? <p class="hint">{texts.waiting(count)}</p> : null;
-}
-
-function Button(props: {
-  kind: "go" | "stop" | "plain";
-  label: string;
-  press: () => void;
-  pressed?: boolean;
-  focus?: { current: HTMLButtonElement | null };
-}) {
-  const { kind, label, press, pressed, focus } = props;
-  return (
-    <button type="button" class={kind} onClick={press} aria-pressed={pressed} ref={focus ?? null}>
-      {label}
-    </button>
   );
 }
 

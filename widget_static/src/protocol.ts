@@ -36,7 +36,7 @@ export type Refusal =
   | "bad-message"
   | "busy";
 
-/** `answer`, `decline` and `hangUp`: the operator's wish for one call. */
+/** `answer`, `decline`, `hangUp`, and `take` (the voice of a running call to this page or its browser). */
 export interface CallCommand {
   call: string;
 }
@@ -45,6 +45,25 @@ export interface CallCommand {
 export interface Mute {
   call: string;
   muted: boolean;
+}
+
+/** `dial`: call this number. `dial` is the page's random name for the wish: repeating it makes no second call. */
+export interface Dial {
+  dial: string;
+  number: string;
+}
+
+/** `hold`: an absolute state. Holding is shown once the PBX has confirmed it (`state` held). */
+export interface Hold {
+  call: string;
+  held: boolean;
+}
+
+/** `digits`: keys of the keypad; `press` is the page's random name for this press: repeating it sends nothing twice. */
+export interface Digits {
+  call: string;
+  press: string;
+  digits: string;
 }
 
 /** `offer`: the page's voice for a call, without candidates; answered by `mediaAnswer` with the same `offer`. */
@@ -102,6 +121,15 @@ export type Ended =
   | "media-failed"
   | "pbx-lost"
   | "bridge-stopped"
+  | "cancelled"
+  | "busy"
+  | "unknown-number"
+  | "incomplete-number"
+  | "no-answer"
+  | "unavailable"
+  | "rejected"
+  | "forbidden"
+  | "failed"
   | "";
 
 /** One call as this page sees it. */
@@ -114,14 +142,23 @@ export interface Call {
   line: string;
   /** Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card. */
   card: string;
-  /** The tab that holds or shall hold the microphone, "" while nobody answered. The page whose `tab` this is captures and speaks. */
+  /**
+   * The tab that holds or shall hold the microphone. The page whose `tab` this is captures and speaks.
+   *
+   * "" while nobody answered; "" in `rejoining` and `dialling` calls the lead to offer its voice unasked.
+   */
   voice: string;
-  /** This page makes the noise: it is the lead of the operator. */
+  /** This page makes the noise for a call that rings: one page of the operator does. */
   sound: boolean;
   /** Answered by somebody, or on a page of this operator, in another browser. */
   elsewhere: boolean;
   muted: boolean;
+  /** Held by the operator, confirmed by the PBX. */
+  held: boolean;
+  /** The other side holds. */
   pbxHolds: boolean;
+  /** Outbound before the answer: `ringing` – this page plays a ringback tone if `sound` is set; `early` – the PBX does. */
+  progress: "" | "ringing" | "early";
   /** Seconds of talk when this message was sent; None before the answer. */
   talkSeconds: number | null;
   ended: Ended;
@@ -146,6 +183,11 @@ export interface Open {
   width: number;
 }
 
+/** `reoffer`: the codec has changed, offer again on the running connection. */
+export interface Reoffer {
+  call: string;
+}
+
 /** `mediaAnswer`: the bridge's description for the page's `offer`. */
 export interface MediaAnswer {
   call: string;
@@ -161,6 +203,10 @@ export interface FromPage {
   decline: CallCommand;
   hangUp: CallCommand;
   mute: Mute;
+  take: CallCommand;
+  dial: Dial;
+  hold: Hold;
+  digits: Digits;
   voiceFailed: VoiceFailed;
   renew: Nothing;
   bye: Nothing;
@@ -172,4 +218,5 @@ export interface ToPage {
   state: State;
   open: Open;
   mediaAnswer: MediaAnswer;
+  reoffer: Reoffer;
 }

@@ -1,31 +1,42 @@
-// The ring tone. Browsers refuse sound until somebody has clicked the portal's page, and `resume()` then stays pending
+// The tones that a page makes. Browsers refuse sound until somebody has clicked the portal's page, and `resume()` then stays pending
 // for ever. So: WebAudio; where it does not start, an <audio> element; where that is refused, again in a moment.
+// A cadence is one looped buffer: a hidden frame's timers run once a second.
+
+export interface Score {
+  hertz: readonly number[];
+  /** Of each of the sounds, 0 to 1. */
+  volume: number;
+  /** Seconds of sound, of silence, of sound, …; repeated for ever. */
+  cadence: readonly number[];
+}
+
+export const scores = {
+  ring: { hertz: [400, 450], volume: 0.12, cadence: [0.4, 0.2, 0.4, 2] },
+  /** Heard beside a conversation. */
+  waiting: { hertz: [425], volume: 0.05, cadence: [0.2, 4.8] },
+  /** What the one who calls hears while it rings at the other end. */
+  ringback: { hertz: [425], volume: 0.1, cadence: [1, 4] },
+} as const satisfies Record<string, Score>;
 
 const RATE = 8_000;
-const CADENCE = [
-  { on: true, seconds: 0.4 },
-  { on: false, seconds: 0.2 },
-  { on: true, seconds: 0.4 },
-  { on: false, seconds: 2 },
-];
 const RESUME_DEADLINE = 300;
 const RETRY = 2_000;
 
 type Silence = () => void;
 
-/** One ringing, from start to stop. */
+/** One sounding, from start to stop. */
 interface Turn {
   on: boolean;
   silence: Silence;
 }
 
-export class RingTone {
+export class Tone {
   private turn: Turn | null = null;
 
-  start(): void {
+  start(score: Score): void {
     if (this.turn) return;
     this.turn = { on: true, silence: () => {} };
-    void sound(this.turn);
+    void sound(this.turn, score);
   }
 
   stop(): void {
@@ -36,9 +47,9 @@ export class RingTone {
   }
 }
 
-async function sound(turn: Turn): Promise<void> {
+async function sound(turn: Turn, score: Score): Promise<void> {
   while (turn.on) {
-    const silence = (await byContext()) ?? (await byElement());
+    const silence = (await byContext(score)) ?? (await byElement(score));
     if (silence) {
       if (turn.on) turn.silence = silence;
       else silence();
@@ -48,7 +59,7 @@ async function sound(turn: Turn): Promise<void> {
   }
 }
 
-async function byContext(): Promise<Silence | null> {
+async function byContext(score: Score): Promise<Silence | null> {
   const context = new AudioContext();
   // Closing rejects only when it is closed already.
   const close = () => void context.close().catch(() => {});
@@ -57,7 +68,7 @@ async function byContext(): Promise<Silence | null> {
     close();
     return null;
   }
-  const samples = ringSamples(context.sampleRate);
+  const samples = samplesOf(score, context.sampleRate);
   const buffer = context.createBuffer(1, samples.length, context.sampleRate);
   buffer.copyToChannel(samples, 0);
   const source = new AudioBufferSourceNode(context, { buffer, loop: true });
@@ -66,8 +77,8 @@ async function byContext(): Promise<Silence | null> {
   return close;
 }
 
-async function byElement(): Promise<Silence | null> {
-  const url = URL.createObjectURL(new Blob([wav(ringSamples(RATE), RATE)], { type: "audio/wav" }));
+async function byElement(score: Score): Promise<Silence | null> {
+  const url = URL.createObjectURL(new Blob([wav(samplesOf(score, RATE), RATE)], { type: "audio/wav" }));
   const element = new Audio(url);
   element.loop = true;
   const silence = () => {
@@ -88,25 +99,24 @@ function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** One turn of the cadence: 400 and 450 Hz. */
-export function ringSamples(rate: number): Float32Array<ArrayBuffer> {
-  const total = CADENCE.reduce((sum, part) => sum + part.seconds, 0);
-  const samples = new Float32Array(Math.round(total * rate));
+/** One turn of the cadence. */
+export function samplesOf({ hertz, volume, cadence }: Score, rate: number): Float32Array<ArrayBuffer> {
+  const lengths = cadence.map((seconds) => Math.round(seconds * rate));
+  const samples = new Float32Array(lengths.reduce((sum, length) => sum + length, 0));
   let at = 0;
-  for (const { on, seconds } of CADENCE) {
-    const length = Math.round(seconds * rate);
-    if (on) writeTone(samples.subarray(at, at + length), rate);
+  for (const [part, length] of lengths.entries()) {
+    if (part % 2 === 0) writeTone(samples.subarray(at, at + length), rate, hertz, volume);
     at += length;
   }
   return samples;
 }
 
-function writeTone(samples: Float32Array, rate: number): void {
+function writeTone(samples: Float32Array, rate: number, hertz: readonly number[], volume: number): void {
   const fade = 0.01 * rate;
   for (let i = 0; i < samples.length; i++) {
     const edge = Math.min(1, i / fade, (samples.length - 1 - i) / fade);
     const turn = (2 * Math.PI * i) / rate;
-    samples[i] = 0.12 * edge * (Math.sin(400 * turn) + Math.sin(450 * turn));
+    samples[i] = volume * edge * hertz.reduce((sum, each) => sum + Math.sin(each * turn), 0);
   }
 }
 

@@ -1,73 +1,179 @@
 // What the phone page shows (pure): a session and the time -> one screen.
 
-import type { Call } from "./protocol";
+import type { Call, VoiceFailure } from "./protocol";
 import type { Session } from "./session";
-import { endings, phoneTexts, refusals } from "./texts";
+import { isUp, isWaiting, spokenCalls } from "./settle";
+import { endings, type Notice, notices, obstacles, phoneTexts, refusals, speakers } from "./texts";
 
 export type Screen =
-  | { kind: "incoming"; call: Call; waiting: number }
-  | { kind: "call"; call: Call; headline: string; seconds: number | null; waiting: number }
-  | { kind: "elsewhere"; call: Call }
+  | { kind: "incoming"; call: Call; label: string; notice: Notice | null; others: readonly OtherCall[] }
+  | { kind: "dialling"; call: Call; headline: string; notice: Notice | null; others: readonly OtherCall[] }
+  | {
+      kind: "call";
+      call: Call;
+      headline: string;
+      seconds: number | null;
+      holding: Holding;
+      notice: Notice | null;
+      others: readonly OtherCall[];
+    }
+  | { kind: "elsewhere"; call: Call; headline: string; hint: string; mayTake: boolean; others: readonly OtherCall[] }
   | { kind: "ended"; call: Call; sentence: string }
   | { kind: "refused"; sentence: string }
   | { kind: "connecting" }
-  | { kind: "idle" };
+  | { kind: "idle"; notice: Notice | null };
+
+/** A hold, or its end: `asked` until the PBX confirms it, `unconfirmed` for a while when it does not. */
+export type Holding = "" | "asked" | "unconfirmed";
+
+/** A call that is not in front, and what can be done with it. */
+export interface OtherCall {
+  call: Call;
+  headline: string;
+  seconds: number | null;
+  action: "answer" | "resume" | "take" | "none";
+  /** Of the button that answers. */
+  label: string;
+  holding: Holding;
+}
 
 /** How long the end of a call stays to be read, ms. */
 const ENDED_STAYS = 8_000;
+const HOLD_PENDS = 8_000;
+const UNCONFIRMED_STAYS = 6_000;
 
 export function screenOf(session: Session, now: number): Screen {
   const live = session.calls.filter((call) => call.state !== "ended");
-  const ours = live.filter((call) => !call.elsewhere);
-  const waiting = ours.filter((call) => call.state === "ringing" && call.direction === "inbound");
-  const current = ours.find((call) => !waiting.includes(call));
-  if (current) return inCall(session, current, waiting.length, now);
-  const [incoming] = waiting;
-  if (incoming) return { kind: "incoming", call: incoming, waiting: waiting.length - 1 };
-  const [elsewhere] = live;
-  if (elsewhere) return { kind: "elsewhere", call: elsewhere };
+  const front = frontOf(session, live);
+  if (front) {
+    const rest = live.filter((call) => call !== front);
+    // Who rings comes first: it is the call that does not wait.
+    const sorted = [...rest.filter(isAnswerable), ...rest.filter((call) => !isAnswerable(call))];
+    const others = sorted.map((call) => otherCall(session, call, now));
+    return withCall(session, front, others, now);
+  }
   if (session.last && now - session.last.at < ENDED_STAYS) {
     const { call } = session.last;
     return { kind: "ended", call, sentence: endings[call.ended] };
   }
   if (session.refusal) return { kind: "refused", sentence: session.refusal.text || refusalText(session.refusal.code) };
-  return { kind: session.synced ? "idle" : "connecting" };
+  return session.synced ? { kind: "idle", notice: obstacleNotice(session) } : { kind: "connecting" };
 }
 
-function inCall(session: Session, call: Call, waiting: number, now: number): Screen {
-  const passed = Math.max(0, now - session.heardAt) / 1_000;
-  const seconds = call.talkSeconds === null ? null : call.talkSeconds + passed;
-  return { kind: "call", call, headline: headlineOf(call), seconds, waiting };
+/** The conversation before a call that rings, and that before one that is somewhere else. */
+function frontOf(session: Session, live: readonly Call[]): Call | undefined {
+  const ours = live.filter((call) => !call.elsewhere);
+  return ours.find((call) => call.id === session.floor) ?? ours.find(isUp) ?? ours.find(isWaiting) ?? live[0];
+}
+
+function withCall(session: Session, call: Call, others: readonly OtherCall[], now: number): Screen {
+  if (call.elsewhere) return elsewhere(call, others);
+  const [headline, notice] = [headlineOf(call), noticeOf(session, call)];
+  if (isWaiting(call)) return { kind: "incoming", call, label: answerLabel(session), notice, others };
+  if (call.talkSeconds === null && call.direction === "outbound")
+    return { kind: "dialling", call, headline, notice, others };
+  const [seconds, holding] = [secondsOf(session, call, now), holdingOf(session, call, now)];
+  return { kind: "call", call, headline, seconds, holding, notice, others };
+}
+
+function elsewhere(call: Call, others: readonly OtherCall[]): Screen {
+  const mayTake = isTakeable(call);
+  const headline = mayTake ? phoneTexts.onAnotherPage : phoneTexts.elsewhere;
+  const hint = mayTake ? phoneTexts.onAnotherPageHint : phoneTexts.elsewhereHint;
+  return { kind: "elsewhere", call, headline, hint, mayTake, others };
+}
+
+function otherCall(session: Session, call: Call, now: number): OtherCall {
+  const [seconds, holding] = [secondsOf(session, call, now), holdingOf(session, call, now)];
+  const action = actionOf(call);
+  const headline = action === "take" ? phoneTexts.onAnotherPage : headlineOf(call);
+  return { call, headline, seconds, action, label: answerLabel(session), holding };
+}
+
+/** Answering puts a conversation on hold, and says so beforehand. */
+function answerLabel({ calls }: Session): string {
+  const isTalking = calls.some((call) => (isUp(call) || isTakeable(call)) && !call.held);
+  return isTalking ? phoneTexts.holdAndAnswer : phoneTexts.answer;
+}
+
+function actionOf(call: Call): OtherCall["action"] {
+  if (call.elsewhere) return isTakeable(call) ? "take" : "none";
+  if (isAnswerable(call)) return "answer";
+  return call.held ? "resume" : "none";
+}
+
+function isAnswerable(call: Call): boolean {
+  return isWaiting(call) && !call.elsewhere;
+}
+
+/** A conversation of this person; one that a colleague has taken leaves the list as soon as it is one. */
+function isTakeable(call: Call): boolean {
+  return call.elsewhere && ["talking", "held", "rejoining"].includes(call.state);
+}
+
+function secondsOf(session: Session, call: Call, now: number): number | null {
+  if (call.talkSeconds === null) return null;
+  return call.talkSeconds + Math.max(0, now - session.heardAt) / 1_000;
+}
+
+function holdingOf(session: Session, call: Call, now: number): Holding {
+  const wish = session.holds.find((each) => each.call === call.id);
+  if (!wish) return "";
+  const passed = now - wish.at;
+  if (passed < HOLD_PENDS) return "asked";
+  return passed < HOLD_PENDS + UNCONFIRMED_STAYS ? "unconfirmed" : "";
 }
 
 function headlineOf(call: Call): string {
-  if (call.pbxHolds) return phoneTexts.pbxHolds;
   switch (call.state) {
     case "ringing":
+      return call.direction === "inbound" ? phoneTexts.incoming : phoneTexts.dialling;
     case "dialling":
-      return phoneTexts.outgoing;
+      return call.progress === "" ? phoneTexts.dialling : phoneTexts.progress[call.progress];
     case "joining":
       return phoneTexts.joining;
-    case "held":
-      return phoneTexts.held;
     case "rejoining":
       return phoneTexts.rejoining;
     case "transferring":
       return phoneTexts.transferring;
     default:
-      return phoneTexts.talking;
+      if (call.held) return phoneTexts.held;
+      return call.pbxHolds ? phoneTexts.pbxHolds : phoneTexts.talking;
   }
 }
 
+// ---- what a person should know about the microphone
+
+/** Why the last attempt failed, or why this page speaks and must stay open. */
+function noticeOf(session: Session, call: Call): Notice | null {
+  const speaks = session.page === "phone" && spokenCalls(session).some((each) => each.id === call.id);
+  // What this page may do tells what the hidden one may not: they share the permission and the device.
+  if (speaks) return speakers[call.notice || session.obstacle || "not-delegated"];
+  return call.notice === "" ? null : notices[call.notice];
+}
+
+function obstacleNotice({ obstacle }: Session): Notice | null {
+  return isTelling(obstacle) ? obstacles[obstacle] : null;
+}
+
+/** Whether this says something about the hidden page, too. */
+function isTelling(obstacle: VoiceFailure | ""): obstacle is keyof typeof obstacles {
+  return Object.hasOwn(obstacles, obstacle);
+}
+
+// ---- words
+
 /** One sentence for a screen reader when this screen comes up. */
 export function announcementOf(screen: Screen): string {
+  const newcomer = "others" in screen ? screen.others.find((other) => other.action === "answer") : undefined;
+  if (newcomer) return phoneTexts.announceIncoming(whoOf(newcomer.call));
   switch (screen.kind) {
     case "incoming":
       return phoneTexts.announceIncoming(whoOf(screen.call));
+    case "dialling":
     case "call":
-      return screen.headline;
     case "elsewhere":
-      return phoneTexts.elsewhere;
+      return screen.headline;
     case "ended":
     case "refused":
       return screen.sentence;

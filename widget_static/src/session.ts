@@ -4,22 +4,17 @@
 // returns the difference as effects. The order of events therefore matters little.
 
 import type { CardClick, CardCommand, Face } from "./card";
+import type { Digit } from "./keys";
+import { dropLeg, type Flow, type Leg, legConnected, legOffered, mediaAnswered, reofferAsked } from "./legs";
 import type { Call, FromPage, MediaAnswer, Open, PageKind, Presence, State, VoiceFailure } from "./protocol";
-import { MAX_LOSSES, settle, spokenCall } from "./settle";
+import { floorOf, MAX_LOSSES, settle, spokenCalls } from "./settle";
+import { clicked, wished } from "./wishes";
 
-/** The page's peer connection with the bridge: MAKING -> OFFERED -> ANSWERED -> CONNECTED, then gone. */
-export interface Leg {
-  call: string;
-  offer: string;
-  phase: "making" | "offered" | "answered" | "connected";
-  /** The bridge may have lost it: made before the socket broke, or the bridge asks to rejoin. */
-  stale: boolean;
-}
-
+/** One capture, shared by all calls of the page. */
 export interface Microphone {
-  call: string;
-  phase: "asking" | "live" | "failed";
-  muted: boolean;
+  /** Counts captures, so that a late report is recognised. */
+  turn: number;
+  phase: "asking" | "live";
 }
 
 export interface Card {
@@ -28,6 +23,13 @@ export interface Card {
   face: Face;
   /** A call with this CALL_ID was seen: the card is ours. */
   matched: boolean;
+}
+
+/** A hold, or its end, that the PBX has not confirmed. */
+export interface HoldWish {
+  call: string;
+  held: boolean;
+  at: number;
 }
 
 export interface Session {
@@ -40,21 +42,34 @@ export interface Session {
   readonly presence: Presence;
   /** The presence that the bridge knows. */
   readonly told: Presence | null;
+  /** Why this page can't use the microphone, "" while nothing is known against it. */
+  readonly obstacle: VoiceFailure | "";
   readonly lead: boolean;
   readonly calls: readonly Call[];
   /** When `calls` were received, ms of the page's clock. */
   readonly heardAt: number;
+  /** The call in front: the conversation, or what was the last one. "" when there is none. */
+  readonly floor: string;
   /** The call that ended last, and when; for showing it a while. */
   readonly last: { call: Call; at: number } | null;
-  readonly ringing: boolean;
-  readonly leg: Leg | null;
+  readonly ring: "" | "ring" | "waiting";
+  readonly ringback: boolean;
+  readonly legs: readonly Leg[];
   readonly offers: number;
-  /** Legs lost since the call's state last changed. */
-  readonly losses: { call: string; count: number };
+  /** Legs lost of each call since its state last changed. */
+  readonly losses: Readonly<Record<string, number>>;
   readonly microphone: Microphone | null;
+  readonly captures: number;
   readonly recaptures: number;
+  /** Calls for which this page has told the bridge that it can't speak. */
+  readonly failed: readonly string[];
   readonly card: Card | null;
   readonly opened: readonly string[];
+  readonly holds: readonly HoldWish[];
+  /** A number that was dialled and has not become a call yet. */
+  readonly dialling: { number: string; at: number } | null;
+  /** For dialling it again. */
+  readonly dialled: string;
   /** Why the last wish of the person was not fulfilled, "" when it was. */
   readonly complaint: string;
 }
@@ -66,19 +81,24 @@ export type Event =
   | { type: "welcomed"; name: string }
   | { type: "stated"; state: State; at: number }
   | { type: "openAsked"; open: Open }
+  | { type: "reofferAsked"; call: string }
   | { type: "mediaAnswered"; answer: MediaAnswer }
   | { type: "offerRefused"; offer: string }
   | { type: "legOffered"; offer: string; sdp: string }
-  | { type: "legConnected"; offer: string }
-  | { type: "legLost"; offer: string }
-  | { type: "captured"; call: string }
-  | { type: "captureFailed"; call: string; why: VoiceFailure }
-  | { type: "captureEnded"; call: string }
-  | { type: "measured"; presence: Partial<Presence> }
+  | { type: "legConnected"; leg: string }
+  | { type: "legLost"; leg: string }
+  | { type: "captured"; turn: number }
+  | { type: "captureFailed"; turn: number; why: VoiceFailure }
+  | { type: "captureEnded"; turn: number }
+  | { type: "measured"; presence: Partial<Presence>; obstacle?: VoiceFailure | "" }
   | { type: "cardInitialized"; card: string }
-  | { type: "cardClicked"; click: CardClick; on: boolean }
-  | { type: "wished"; wish: "answer" | "decline" | "hangUp"; call: string }
+  | { type: "cardClicked"; click: CardClick; on: boolean; at: number }
+  | { type: "cardPressed"; digit: string; press: string }
+  | { type: "wished"; wish: "answer" | "decline" | "hangUp" | "take"; call: string }
   | { type: "muteWished"; call: string; muted: boolean }
+  | { type: "holdWished"; call: string; held: boolean; at: number }
+  | { type: "pressed"; call: string; digit: Digit; press: string }
+  | { type: "dialWished"; number: string; dial: string; at: number }
   | { type: "complained"; text: string }
   | { type: "left" };
 
@@ -86,13 +106,16 @@ export type Send = { [Name in keyof FromPage]: { type: "send"; name: Name; paylo
 
 export type Effect =
   | Send
-  | { type: "startRing" }
+  | { type: "startRing"; tone: "ring" | "waiting" }
   | { type: "stopRing" }
-  | { type: "openLeg"; offer: string }
-  | { type: "acceptAnswer"; offer: string; sdp: string }
-  | { type: "closeLeg" }
-  | { type: "capture"; call: string; muted: boolean }
-  | { type: "setMuted"; muted: boolean }
+  | { type: "startRingback" }
+  | { type: "stopRingback" }
+  | { type: "openLeg"; leg: string; flow: Flow }
+  | { type: "setFlow"; leg: string; flow: Flow }
+  | { type: "reoffer"; leg: string; offer: string }
+  | { type: "acceptAnswer"; leg: string; sdp: string }
+  | { type: "closeLeg"; leg: string }
+  | { type: "capture"; turn: number }
   | { type: "release" }
   | { type: "openApplication"; open: Open }
   | ({ type: "card" } & CardCommand);
@@ -111,18 +134,26 @@ export function begin(tab: string, page: PageKind, presence: Presence): Session 
     refusal: null,
     presence,
     told: null,
+    obstacle: "",
     lead: false,
     calls: [],
     heardAt: 0,
+    floor: "",
     last: null,
-    ringing: false,
-    leg: null,
+    ring: "",
+    ringback: false,
+    legs: [],
     offers: 0,
-    losses: { call: "", count: 0 },
+    losses: {},
     microphone: null,
+    captures: 0,
     recaptures: 0,
+    failed: [],
     card: null,
     opened: [],
+    holds: [],
+    dialling: null,
+    dialled: "",
     complaint: "",
   };
 }
@@ -139,7 +170,8 @@ export function step(session: Session, event: Event): Step {
 function take(session: Session, event: Event): Step {
   switch (event.type) {
     case "connected":
-      return [{ ...session, refusal: null, told: event.told }, []];
+      // A failure may never have reached the bridge: try again when it asks again.
+      return [{ ...session, refusal: null, told: event.told, failed: [] }, []];
     case "disconnected":
       return [disconnected(session), []];
     case "refused":
@@ -150,35 +182,37 @@ function take(session: Session, event: Event): Step {
       return [stated(session, event.state, event.at), []];
     case "openAsked":
       return opened(session, event.open);
+    case "reofferAsked":
+      return [reofferAsked(session, event.call), []];
     case "mediaAnswered":
       return mediaAnswered(session, event.answer);
     case "legOffered":
       return legOffered(session, event.offer, event.sdp);
     case "legConnected":
-      return [withLeg(session, event.offer, (leg) => ({ ...leg, phase: "connected" })), []];
+      return [legConnected(session, event.leg), []];
     case "legLost":
+      return legLost(session, (leg) => leg.id === event.leg);
     case "offerRefused":
-      return legLost(session, event.offer);
+      return legLost(session, (leg) => leg.offer === event.offer);
     case "captured":
-      return [withMicrophone(session, event.call, (microphone) => ({ ...microphone, phase: "live" })), []];
+      return [isOn(session, event.turn, "asking") ? withMicrophone(session, event.turn) : session, []];
     case "captureFailed":
-      return captureFailed(session, event.call, event.why);
+      return captureFailed(session, event.turn, event.why);
     case "captureEnded":
-      return captureEnded(session, event.call);
+      return captureEnded(session, event.turn);
     case "measured":
-      return [measured(session, event.presence), []];
+      return [measured(session, event.presence, event.obstacle), []];
     case "cardInitialized":
       return [{ ...session, card: { id: event.card, face: {}, matched: false } }, []];
     case "cardClicked":
-      return cardClicked(session, event.click, event.on);
-    case "wished":
-      return [{ ...session, complaint: "" }, [{ type: "send", name: event.wish, payload: { call: event.call } }]];
-    case "muteWished":
-      return [{ ...session, complaint: "" }, [mute(event.call, event.muted)]];
+    case "cardPressed":
+      return clicked(session, event);
     case "complained":
-      return [{ ...session, complaint: event.text }, []];
+      return [{ ...session, complaint: event.text, holds: [], dialling: null }, []];
     case "left":
-      return [{ ...disconnected(session), calls: [], lead: false }, []];
+      return [{ ...disconnected(session), calls: [], lead: false, floor: "" }, []];
+    default:
+      return wished(session, event);
   }
 }
 
@@ -187,36 +221,42 @@ function disconnected(session: Session): Session {
     ...session,
     synced: false,
     told: null,
-    leg: session.leg && { ...session.leg, stale: true },
-    // The failure may never have reached the bridge: try again when it asks again.
-    microphone: session.microphone?.phase === "failed" ? null : session.microphone,
+    legs: session.legs.map((leg) => ({ ...leg, stale: true })),
   };
 }
 
 function stated(session: Session, state: State, at: number): Session {
   const before = new Map(session.calls.map((call) => [call.id, call]));
+  const now = new Map(state.calls.map((call) => [call.id, call]));
   const moved = state.calls.filter((call) => before.get(call.id)?.state !== call.state);
   const ended = moved.find((call) => call.state === "ended");
-  const resets = moved.some((call) => call.id === session.losses.call);
+  const hasDialled = moved.some((call) => call.direction === "outbound" && !before.has(call.id));
+  const stays = (id: string) => now.has(id) && now.get(id)?.state === before.get(id)?.state;
   return {
     ...session,
     synced: true,
     lead: state.lead,
     calls: state.calls,
     heardAt: at,
+    floor: floorOf(session, state.calls),
     last: ended ? { call: ended, at } : session.last,
-    leg: session.leg && { ...session.leg, stale: session.leg.stale || asksAnew(session, state.calls) },
-    losses: resets ? { call: "", count: 0 } : session.losses,
+    legs: session.legs.map((leg) => ({ ...leg, stale: leg.stale || asksAnew(session, leg, state.calls) })),
+    losses: Object.fromEntries(Object.entries(session.losses).filter(([id]) => stays(id))),
+    holds: session.holds.filter((wish) => now.get(wish.call)?.held === !wish.held),
+    dialling: hasDialled ? null : session.dialling,
     complaint: moved.length > 0 ? "" : session.complaint,
   };
 }
 
-/** The bridge gave up the leg that we have: the call began to rejoin, or our turn at rejoining failed. */
-function asksAnew({ leg, calls, tab }: Session, after: readonly Call[]): boolean {
-  const now = after.find((call) => call.id === leg?.call);
-  const was = calls.find((call) => call.id === leg?.call);
-  if (now?.state !== "rejoining") return false;
-  return was?.state !== "rejoining" || (was.voice === tab && now.voice === "");
+/** The bridge gave up the leg that we have: the call began to rejoin, or our turn at joining failed. */
+function asksAnew({ calls, tab }: Session, leg: Leg, after: readonly Call[]): boolean {
+  const now = after.find((call) => call.id === leg.call);
+  const was = calls.find((call) => call.id === leg.call);
+  if (now?.state !== "rejoining" && now?.state !== "dialling") return false;
+  if (was?.voice === tab && now.voice === "") return true;
+  // Answered while our voice was on its way: the leg that we are making is the one the bridge waits for.
+  const isAwaited = was?.state === "dialling" && was.voice === "";
+  return now.state === "rejoining" && was?.state !== "rejoining" && !isAwaited;
 }
 
 function opened(session: Session, open: Open): Step {
@@ -225,91 +265,53 @@ function opened(session: Session, open: Open): Step {
   return [{ ...session, opened: remembered }, [{ type: "openApplication", open }]];
 }
 
-function legOffered(session: Session, offer: string, sdp: string): Step {
-  const { leg } = session;
-  if (leg?.offer !== offer || leg.phase !== "making") return [session, []];
-  const next: Session = { ...session, leg: { ...leg, phase: "offered" } };
-  return [next, [{ type: "send", name: "offer", payload: { call: leg.call, offer, sdp } }]];
+// ---- the voice
+
+function legLost(session: Session, isIt: (leg: Leg) => boolean): Step {
+  const leg = session.legs.find(isIt);
+  if (!leg) return [session, []];
+  const [next, effects] = dropLeg(session, leg);
+  const isSpoken = spokenCalls(session).some((call) => call.id === leg.call);
+  if (!isSpoken || (next.losses[leg.call] ?? 0) <= MAX_LOSSES) return [next, effects];
+  const [given, more] = giveUp(next, [leg.call], "other");
+  return [given, [...effects, ...more]];
 }
 
-function mediaAnswered(session: Session, answer: MediaAnswer): Step {
-  const { leg } = session;
-  if (leg?.offer !== answer.offer || leg.phase !== "offered") return [session, []];
-  const next: Session = { ...session, leg: { ...leg, phase: "answered" } };
-  return [next, [{ type: "acceptAnswer", offer: answer.offer, sdp: answer.sdp }]];
+function captureFailed(session: Session, turn: number, why: VoiceFailure): Step {
+  if (!isOn(session, turn, "asking")) return [session, []];
+  return lostMicrophone(session, why);
 }
 
-function legLost(session: Session, offer: string): Step {
-  const { leg, losses } = session;
-  if (leg?.offer !== offer) return [session, []];
-  const count = losses.call === leg.call ? losses.count + 1 : 1;
-  const next: Session = { ...session, leg: null, losses: { call: leg.call, count } };
-  const effects: Effect[] = [{ type: "closeLeg" }];
-  const spoken = spokenCall(session);
-  if (spoken?.id !== leg.call || count <= MAX_LOSSES || session.microphone?.phase === "failed") return [next, effects];
-  return giveUp(next, spoken.id, "other", effects);
-}
-
-function captureFailed(session: Session, call: string, why: VoiceFailure): Step {
-  if (session.microphone?.call !== call || session.microphone.phase !== "asking") return [session, []];
-  return giveUp(session, call, why, []);
-}
-
-/** Tells the bridge that this page can't speak; it stays silent until the bridge decides anew. */
-function giveUp(session: Session, call: string, why: VoiceFailure, effects: readonly Effect[]): Step {
-  const microphone: Microphone = { call, phase: "failed", muted: session.microphone?.muted ?? false };
-  const released: Effect[] = [{ type: "release" }, { type: "send", name: "voiceFailed", payload: { call, why } }];
-  return [{ ...session, microphone }, [...effects, ...released]];
-}
-
-function captureEnded(session: Session, call: string): Step {
-  if (session.microphone?.call !== call || session.microphone.phase !== "live") return [session, []];
-  if (session.recaptures >= MAX_RECAPTURES) return giveUp(session, call, "no-device", []);
+function captureEnded(session: Session, turn: number): Step {
+  if (!isOn(session, turn, "live")) return [session, []];
+  if (session.recaptures >= MAX_RECAPTURES) return lostMicrophone(session, "no-device");
   return [{ ...session, microphone: null, recaptures: session.recaptures + 1 }, [{ type: "release" }]];
 }
 
-function measured(session: Session, part: Partial<Presence>): Session {
-  const presence = { ...session.presence, ...part };
-  const allowed = presence.capture === "yes" && session.presence.capture !== "yes";
-  const retry = allowed && session.microphone?.phase === "failed";
-  return { ...session, presence, microphone: retry ? null : session.microphone };
+function lostMicrophone(session: Session, why: VoiceFailure): Step {
+  const calls = spokenCalls(session).map((call) => call.id);
+  const [next, effects] = giveUp({ ...session, microphone: null }, calls, why);
+  return [next, [{ type: "release" }, ...effects]];
 }
 
-function cardClicked(session: Session, click: CardClick, on: boolean): Step {
-  const call = session.calls.find((each) => each.card !== "" && each.card === session.card?.id);
-  if (click === "close") return [{ ...session, card: null }, []];
-  if (!call || !session.card || call.state === "ended") return [session, []];
-  switch (click) {
-    case "answer":
-      return [session, [{ type: "send", name: "answer", payload: { call: call.id } }]];
-    case "skip":
-      return [session, [{ type: "send", name: "decline", payload: { call: call.id } }]];
-    case "hangUp":
-      return [session, [{ type: "send", name: "hangUp", payload: { call: call.id } }]];
-    case "mute":
-      return [withFace(session, session.card, { muted: on }), [mute(call.id, on)]];
-    // There is no hold from the card: `settle` puts the button back, so that it does not promise what is not so.
-    case "hold":
-      return [withFace(session, session.card, { held: on }), []];
-  }
+/** Tells the bridge that this page can't speak; it stays silent in these calls until the bridge decides anew. */
+function giveUp(session: Session, calls: readonly string[], why: VoiceFailure): Step {
+  const effects = calls.map((call): Effect => ({ type: "send", name: "voiceFailed", payload: { call, why } }));
+  return [{ ...session, failed: [...session.failed, ...calls] }, effects];
+}
+
+function measured(session: Session, part: Partial<Presence>, obstacle = session.obstacle): Session {
+  const presence = { ...session.presence, ...part };
+  const isAllowed = presence.capture === "yes" && session.presence.capture !== "yes";
+  return { ...session, presence, obstacle, failed: isAllowed ? [] : session.failed };
 }
 
 // ---- small questions
 
-function mute(call: string, muted: boolean): Effect {
-  return { type: "send", name: "mute", payload: { call, muted } };
+function isOn({ microphone }: Session, turn: number, phase: Microphone["phase"]): boolean {
+  return microphone?.turn === turn && microphone.phase === phase;
 }
 
-function withLeg(session: Session, offer: string, change: (leg: Leg) => Leg): Session {
-  return session.leg?.offer === offer ? { ...session, leg: change(session.leg) } : session;
-}
-
-function withMicrophone(session: Session, call: string, change: (microphone: Microphone) => Microphone): Session {
-  return session.microphone?.call === call && session.microphone.phase === "asking"
-    ? { ...session, microphone: change(session.microphone) }
-    : session;
-}
-
-function withFace(session: Session, card: Card, face: Face): Session {
-  return { ...session, card: { ...card, face: { ...card.face, ...face } } };
+function withMicrophone(session: Session, turn: number): Session {
+  return { ...session, microphone: { turn, phase: "live" } };
 }

@@ -1,16 +1,24 @@
 // What a page should be doing against what it is doing: (session) -> session, effects. Pure.
 
 import { commandsFor, faceOf } from "./card";
+import { type Flow, type Leg, newLeg } from "./legs";
 import type { Call, Presence } from "./protocol";
-import type { Effect, Leg, Microphone, Session, Step } from "./session";
+import type { Effect, Session, Step } from "./session";
 
 /** New legs for one call before the page gives up. */
 export const MAX_LOSSES = 4;
 
 /** The difference as effects. Without `card`, the call card stays as it is. */
 export function settle(session: Session, card: boolean): Step {
-  const parts = [settleRing, settleMicrophone, settleLeg, ...(card ? [settleCard] : []), settlePresence];
-  let current = session;
+  const parts = [
+    settleRing,
+    settleRingback,
+    settleMicrophone,
+    settleLegs,
+    ...(card ? [settleCard] : []),
+    settlePresence,
+  ];
+  let current: Session = { ...session, failed: session.failed.filter((id) => isVoiceOf(session, id)) };
   const all: Effect[] = [];
   for (const part of parts) {
     const [next, effects] = part(current);
@@ -20,71 +28,153 @@ export function settle(session: Session, card: boolean): Step {
   return [current, all];
 }
 
-/** The call for which this page holds, or should hold, the microphone. */
-export function spokenCall(session: Session): Call | null {
-  return session.calls.find((call) => isVoice(session, call)) ?? null;
+/** The calls for which this page holds, or should hold, the microphone. */
+export function spokenCalls(session: Session): Call[] {
+  return session.calls.filter((call) => isVoice(session, call) && !session.failed.includes(call.id));
 }
+
+/** Is this call beyond ringing, and ours to show with all its buttons? */
+export function isUp(call: Call): boolean {
+  return call.state !== "ended" && !isWaiting(call) && !call.elsewhere;
+}
+
+/** An incoming call that nobody has answered. */
+export function isWaiting(call: Call): boolean {
+  return call.state === "ringing" && call.direction === "inbound";
+}
+
+/**
+ * The call in front: the one that was answered, dialled or resumed last; one conversation at a time, also while the
+ * PBX has not yet confirmed that the other one is held.
+ */
+export function floorOf({ calls, floor }: Pick<Session, "calls" | "floor">, after: readonly Call[]): string {
+  const isLive = (call: Call | undefined) => call !== undefined && isUp(call) && !call.held;
+  const was = (id: string) => calls.find((call) => call.id === id);
+  const live = after.filter(isLive);
+  const fresh = live.filter((call) => !isLive(was(call.id))).at(-1);
+  const next = fresh ?? live.find((call) => call.id === floor) ?? live.at(-1);
+  const up = after.filter(isUp);
+  return (next ?? up.find((call) => call.id === floor) ?? up.at(-1))?.id ?? "";
+}
+
+// ---- tones
 
 function settleRing(session: Session): Step {
-  const wanted =
-    session.synced && session.page === "worker" && spokenCall(session) === null && session.calls.some(rings);
-  if (wanted === session.ringing) return [session, []];
-  return [{ ...session, ringing: wanted }, [{ type: wanted ? "startRing" : "stopRing" }]];
+  const wanted = session.synced && session.page === "worker" && session.calls.some(rings);
+  const tone = !wanted ? "" : session.calls.some(isBusyWith) ? "waiting" : "ring";
+  if (tone === session.ring) return [session, []];
+  const effects: Effect[] = session.ring === "" ? [] : [{ type: "stopRing" }];
+  if (tone !== "") effects.push({ type: "startRing", tone });
+  return [{ ...session, ring: tone }, effects];
 }
+
+function rings(call: Call): boolean {
+  return isWaiting(call) && call.sound && !call.elsewhere;
+}
+
+/** The person is in this call, on this or another machine. */
+function isBusyWith(call: Call): boolean {
+  return call.state !== "ended" && call.state !== "ringing";
+}
+
+function settleRingback(session: Session): Step {
+  const wanted = session.synced && spokenCalls(session).some((call) => isRingingFarAway(session, call));
+  if (wanted === session.ringback) return [session, []];
+  return [{ ...session, ringback: wanted }, [{ type: wanted ? "startRingback" : "stopRingback" }]];
+}
+
+function isRingingFarAway(session: Session, call: Call): boolean {
+  return call.state === "dialling" && call.progress === "ringing" && call.id === session.floor;
+}
+
+// ---- the voice
 
 function settleMicrophone(session: Session): Step {
-  const { microphone } = session;
   // Without a socket and without a leg nobody can hear: an open microphone would serve nobody.
-  const call = session.synced || session.leg ? spokenCall(session) : null;
-  if (microphone && microphone.call !== call?.id) {
-    const released: Effect[] = microphone.phase === "failed" ? [] : [{ type: "release" }];
-    const [next, effects] = settleMicrophone({ ...session, microphone: null, recaptures: 0 });
-    return [next, [...released, ...effects]];
-  }
-  if (!call) return [session, []];
-  const muted = call.muted;
-  if (!microphone) {
-    const asking: Microphone = { call: call.id, phase: "asking", muted };
-    return [{ ...session, microphone: asking }, [{ type: "capture", call: call.id, muted }]];
-  }
-  if (microphone.muted === muted) return [session, []];
-  return [{ ...session, microphone: { ...microphone, muted } }, [{ type: "setMuted", muted }]];
+  const isWanted = (session.synced || session.legs.length > 0) && spokenCalls(session).length > 0;
+  if (isWanted === (session.microphone !== null)) return [session, []];
+  if (!isWanted) return [{ ...session, microphone: null, recaptures: 0 }, [{ type: "release" }]];
+  const turn = session.captures + 1;
+  return [{ ...session, microphone: { turn, phase: "asking" }, captures: turn }, [{ type: "capture", turn }]];
 }
 
-function settleLeg(session: Session): Step {
-  const call = callOfLeg(session);
-  const { leg } = session;
+function settleLegs(session: Session): Step {
+  const calls = callsOfLegs(session);
   const effects: Effect[] = [];
-  let next = session;
-  if (leg && (leg.call !== call?.id || isSpent(leg, call, session.synced))) {
-    effects.push({ type: "closeLeg" });
-    next = { ...next, leg: null };
-  } else if (leg?.stale && session.synced) {
-    next = { ...next, leg: { ...leg, stale: false } };
+  const kept: Leg[] = [];
+  for (const leg of session.legs) {
+    const call = calls.find((each) => each.id === leg.call);
+    if (!call || isSpent(leg, call, session.synced)) effects.push({ type: "closeLeg", leg: leg.id });
+    else kept.push(flowing(session, session.synced ? { ...leg, stale: false } : leg, call, effects));
   }
-  const lost = session.losses.call === call?.id ? session.losses.count : 0;
-  if (!call || next.leg || !session.synced || lost > MAX_LOSSES) return [next, effects];
-  const offer = `${session.tab}.${session.offers + 1}`;
-  effects.push({ type: "openLeg", offer });
-  const fresh: Leg = { call: call.id, offer, phase: "making", stale: false };
-  return [{ ...next, leg: fresh, offers: session.offers + 1 }, effects];
+  if (!session.synced) return [{ ...session, legs: kept }, effects];
+  return offering({ ...session, legs: kept }, calls, effects);
+}
+
+/** The leg with the flow that its call asks for. */
+function flowing(session: Session, leg: Leg, call: Call, effects: Effect[]): Leg {
+  const flow = flowOf(session, call);
+  if (flow !== leg.flow) effects.push({ type: "setFlow", leg: leg.id, flow });
+  return { ...leg, flow };
+}
+
+/** Offers anew where the bridge asked for it, and makes the legs that are missing. */
+function offering(session: Session, calls: readonly Call[], effects: Effect[]): Step {
+  let { offers } = session;
+  const name = () => `${session.tab}.${++offers}`;
+  const legs = session.legs.map((leg): Leg => {
+    if (!leg.reofferDue || leg.exchange !== "answered") return leg;
+    const offer = name();
+    effects.push({ type: "reoffer", leg: leg.id, offer });
+    return { ...leg, offer, exchange: "making", reofferDue: false };
+  });
+  for (const call of calls) {
+    const isHopeless = session.failed.includes(call.id) || (session.losses[call.id] ?? 0) > MAX_LOSSES;
+    if (isHopeless || legs.some((leg) => leg.call === call.id)) continue;
+    const leg = newLeg(call.id, name(), flowOf(session, call));
+    effects.push({ type: "openLeg", leg: leg.id, flow: leg.flow });
+    legs.push(leg);
+  }
+  return [{ ...session, legs, offers }, effects];
+}
+
+function flowOf(session: Session, call: Call): Flow {
+  if (!isVoice(session, call)) return "warm";
+  if (call.held || session.floor !== call.id) return "held";
+  return call.muted ? "muted" : "open";
 }
 
 /** A stale leg lives on only if it carries a call that the bridge takes for going on. */
 function isSpent(leg: Leg, call: Call, synced: boolean): boolean {
   if (!leg.stale || !synced) return false;
-  return leg.phase !== "connected" || !["talking", "held", "transferring"].includes(call.state);
+  const isWhole = leg.connected && leg.exchange === "answered";
+  return !isWhole || !["talking", "held", "transferring"].includes(call.state);
 }
 
-/** The call that needs a leg: the one that is spoken, else the first that rings, if this page is to prepare for it. */
-function callOfLeg(session: Session): Call | null {
-  const spoken = spokenCall(session);
-  if (spoken) return session.microphone?.phase === "failed" ? null : spoken;
-  if (!session.lead) return null;
-  return (
-    session.calls.find((call) => call.state === "ringing" && !call.elsewhere && call.direction === "inbound") ?? null
-  );
+/**
+ * The calls that have a leg: those whose voice is here, and the first that rings, if this page is to prepare for it.
+ *
+ * A leg outlives the failure of the microphone: its end could reach the bridge before the message that says why.
+ */
+function callsOfLegs(session: Session): Call[] {
+  const ours = session.calls.filter((call) => isVoice(session, call));
+  const ringing = session.lead ? session.calls.find((call) => isWaiting(call) && !call.elsewhere) : undefined;
+  return ringing ? [...ours, ringing] : ours;
 }
+
+function isVoice(session: Session, call: Call): boolean {
+  if (call.state === "ended" || call.state === "ringing" || call.elsewhere) return false;
+  if (call.voice === session.tab) return true;
+  // Nobody speaks yet or any more, and the bridge waits for the lead.
+  const isAwaited = call.state === "rejoining" || call.state === "dialling";
+  return isAwaited && call.voice === "" && session.lead;
+}
+
+function isVoiceOf(session: Session, id: string): boolean {
+  return session.calls.some((call) => call.id === id && isVoice(session, call));
+}
+
+// ---- the card and the presence
 
 function settleCard(session: Session): Step {
   const { card } = session;
@@ -101,17 +191,6 @@ function settlePresence(session: Session): Step {
   const { told, presence } = session;
   if (!told || isSame(told, presence)) return [session, []];
   return [{ ...session, told: presence }, [{ type: "send", name: "presence", payload: presence }]];
-}
-
-function isVoice(session: Session, call: Call): boolean {
-  if (call.state === "ended" || call.state === "ringing") return false;
-  if (call.voice === session.tab) return true;
-  // The page that spoke is gone, and the bridge waits for the lead.
-  return call.state === "rejoining" && call.voice === "" && session.lead && !call.elsewhere;
-}
-
-function rings(call: Call): boolean {
-  return call.state === "ringing" && call.sound && !call.elsewhere;
 }
 
 function isSame(one: Presence, other: Presence): boolean {

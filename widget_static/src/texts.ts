@@ -1,16 +1,28 @@
 // Every sentence that a person can read, by key, so that another language is another table.
 
-import type { CallState, Capture, Ended, Refusal, VoiceFailure } from "./protocol";
+import type { Call, CallState, Capture, Ended, Refusal, VoiceFailure } from "./protocol";
 
-interface Notice {
+export interface Notice {
   what: string;
   todo: string;
 }
 
-export const cardTexts: { states: Record<CallState, string>; pbxHolds: string; offline: string } = {
+/** What a person hears while nobody has answered. */
+type Progress = Exclude<Call["progress"], "">;
+
+interface CardTexts {
+  states: Record<CallState, string>;
+  progress: Record<Progress, string>;
+  pbxHolds: string;
+  offline: string;
+}
+
+const progress: Record<Progress, string> = { ringing: "Ringing…", early: "Waiting for an answer…" };
+
+export const cardTexts: CardTexts = {
   states: {
     ringing: "Incoming call",
-    dialling: "Calling…",
+    dialling: "Connecting…",
     joining: "Connecting…",
     talking: "In a call",
     held: "On hold",
@@ -18,7 +30,8 @@ export const cardTexts: { states: Record<CallState, string>; pbxHolds: string; o
     transferring: "Transferring…",
     ended: "Call ended",
   },
-  pbxHolds: "The other side put the call on hold",
+  progress,
+  pbxHolds: "The other side put you on hold",
   offline: "Connecting to the telephone server…",
 };
 
@@ -34,6 +47,15 @@ export const endings: Record<Ended, string> = {
   "media-failed": "The voice could not be connected.",
   "pbx-lost": "The connection to the telephone system was lost.",
   "bridge-stopped": "The telephone server was stopped.",
+  cancelled: "You ended the call before anybody answered.",
+  busy: "The line is busy. Try again later.",
+  "unknown-number": "This number does not exist. Check it, please.",
+  "incomplete-number": "This number is not complete. Check it, please.",
+  "no-answer": "Nobody answered.",
+  unavailable: "The other side cannot be reached at the moment.",
+  rejected: "The other side declined the call.",
+  forbidden: "Your telephone system does not allow you to call this number. Ask its administrator.",
+  failed: "The call could not be connected. Try again. If it keeps failing, ask the administrator of the telephone.",
   "": "The call has ended.",
 };
 
@@ -60,6 +82,49 @@ export const notices: Record<VoiceFailure, Notice> = {
   },
 };
 
+/** Why the phone page speaks instead of the hidden page that usually does, by what stands against that one. */
+export const speakers: Record<VoiceFailure, Notice> = {
+  denied: {
+    what: "The hidden telephone may not use the microphone, so this page speaks: keep it open.",
+    todo: "To change that, click the icon left of the address and allow the microphone for this portal.",
+  },
+  "not-delegated": {
+    what: "Your portal does not let the hidden telephone use the microphone, so this page speaks: keep it open.",
+    todo: "This Bitrix24 is too old for that. Ask its administrator to update it.",
+  },
+  "no-device": {
+    what: "The hidden telephone found no microphone, so this page speaks: keep it open.",
+    todo: "Check that your headset is plugged in, then reload the portal’s page after the call.",
+  },
+  timeout: {
+    what: "The question about the microphone was not answered, so this page speaks: keep it open.",
+    todo: "Choose “Allow” when the browser asks the next time.",
+  },
+  other: {
+    what: "The hidden telephone could not use the microphone, so this page speaks: keep it open.",
+    todo: "Close other programs that use the microphone before the next call.",
+  },
+};
+
+/** Before any call. */
+export const obstacles: Record<Exclude<VoiceFailure, "timeout" | "not-delegated">, Notice> = {
+  denied: {
+    what: "Your browser blocks the microphone: you could not speak in a call.",
+    todo: "Click the icon left of the address and allow the microphone for this portal.",
+  },
+  "no-device": {
+    what: "No microphone was found: you could not speak in a call.",
+    todo: "Plug in a headset or a microphone.",
+  },
+  other: {
+    what: "This browser does not give the microphone to pages without encryption.",
+    todo: "Ask the administrator of the telephone to serve it over https.",
+  },
+};
+
+/** When there is nothing better to say. */
+export const failure = "That did not work. Try again, please.";
+
 export const refusals: Record<Refusal, string> = {
   "ticket-expired": "This page is too old. Reload it, please.",
   "ticket-invalid": "This page was not recognised. Reload it, please.",
@@ -78,7 +143,7 @@ export const readiness: Record<Capture, string> = {
 
 export const phoneTexts = {
   ready: "Ready for calls",
-  readyHint: "When somebody calls, the call shows here and on every Bitrix24 page you have open.",
+  readyHint: "Calls show here and on every Bitrix24 page you have open.",
   connecting: "Connecting…",
   connectingHint: "The telephone server cannot be reached. This page keeps trying.",
   connected: "Connected",
@@ -86,30 +151,51 @@ export const phoneTexts = {
   refused: "No connection",
   signedIn: (name: string) => `Signed in as ${name}`,
   incoming: "Incoming call",
-  outgoing: "Calling",
+  dialling: "Connecting…",
+  progress,
   joining: "Connecting the voice…",
   talking: "In a call",
   held: "On hold",
-  pbxHolds: "The other side put the call on hold",
+  pbxHolds: "The other side put you on hold",
   rejoining: "Restoring the voice…",
   transferring: "Transferring…",
   elsewhere: "Answered elsewhere",
-  elsewhereHint: "This call goes on in another browser, or with a colleague.",
+  elsewhereHint: "A colleague has answered this call.",
+  onAnotherPage: "In a call on another page",
+  onAnotherPageHint: "You speak in another browser or on another machine.",
   ended: "Call ended",
   withheld: "Number withheld",
   line: (line: string) => `Line ${line}`,
-  waiting: (count: number) => (count === 1 ? "1 more call is waiting" : `${count} more calls are waiting`),
+  others: "Other calls",
   announceIncoming: (who: string) => `Incoming call from ${who}`,
   duration: (time: string) => `Talk time ${time}`,
   answer: "Answer",
+  holdAndAnswer: "Hold & answer",
   decline: "Decline",
   hangUp: "Hang up",
+  cancel: "Cancel",
   mute: "Mute",
   muted: "You are muted",
+  hold: "Hold",
+  holding: "Holding…",
+  resume: "Resume",
+  resuming: "Resuming…",
+  holdUnconfirmed: "The telephone system has not confirmed this. The call goes on as before.",
+  takeOver: "Take over",
   close: "Close",
+  keypad: "Keypad",
+  pressed: (digits: string) => `Pressed: ${digits}`,
+  number: "Telephone number",
+  numberHint: "Number to call",
+  noNumber: "This is not a telephone number. Digits, * and # can be dialled, and a + in front.",
+  call: "Call",
+  redial: (number: string) => `Redial ${number}`,
+  deleteDigit: "Delete the last digit",
+  digits: { "*": "star", "#": "hash" } as Readonly<Record<string, string>>,
+  /** A button's label beside those of other calls, for those who can't see which call it belongs to. */
+  of: (action: string, who: string) => `${action}: ${who}`,
   microphone: "Microphone",
   server: "Telephone server",
-  failed: "That did not work. Try again, please.",
 };
 
 export const installTexts = {

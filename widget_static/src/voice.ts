@@ -1,7 +1,8 @@
-// Carries out what the session decided about sound: the peer connection, the microphone, the caller's voice, the ring.
+// Carries out what the session decided about the voice: peer connections, the microphone, what is heard of the others.
+// One capture serves all legs; each sends a clone of it, so that one can be silent while another speaks.
 
+import type { Flow } from "./legs";
 import { failureOf, isDelegated } from "./permission";
-import { RingTone } from "./ring";
 import type { Event } from "./session";
 
 /** A prompt may stay open for ever; the caller would wait as long. */
@@ -9,113 +10,165 @@ const CAPTURE_DEADLINE = 20_000;
 const CONNECT_DEADLINE = 8_000;
 const MICROPHONE = { audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true } };
 
-interface Leg {
-  offer: string;
-  pc: RTCPeerConnection;
-  sender: RTCRtpSender;
-  deadline: ReturnType<typeof setTimeout>;
-}
+type Report = (event: Event) => void;
 
 export class Voice {
-  readonly ring = new RingTone();
-  private readonly speaker = document.createElement("audio");
-  private leg: Leg | null = null;
-  private track: MediaStreamTrack | null = null;
-  private muted = false;
-  /** Counts captures, so that a late one is recognised. */
+  private readonly legs = new Map<string, VoiceLeg>();
+  private source: MediaStreamTrack | null = null;
+  /** The capture that is wanted, 0 when none is. */
   private turn = 0;
 
-  constructor(private readonly report: (event: Event) => void) {}
+  constructor(private readonly report: Report) {}
 
-  /** Makes a peer connection and reports its offer. No candidates: the bridge finds the page by its checks. */
-  async openLeg(offer: string): Promise<void> {
-    this.closeLeg();
-    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-    const { sender } = pc.addTransceiver("audio", { direction: "sendrecv" });
-    const lost = () => this.leg?.pc === pc && this.report({ type: "legLost", offer });
-    this.leg = { offer, pc, sender, deadline: setTimeout(lost, CONNECT_DEADLINE) };
-    pc.ontrack = ({ track }) => {
-      this.speaker.srcObject = new MediaStream([track]);
-      this.play();
-    };
-    pc.onconnectionstatechange = () => this.follow(pc, offer);
-    try {
-      if (this.track) await sender.replaceTrack(this.track);
-      await pc.setLocalDescription();
-      this.report({ type: "legOffered", offer, sdp: withoutCandidates(pc.localDescription?.sdp ?? "") });
-    } catch {
-      // Closed meanwhile, or this browser can't: either way this leg will not be.
-      lost();
-    }
+  async openLeg(id: string, flow: Flow): Promise<void> {
+    const leg = new VoiceLeg(id, this.report);
+    this.legs.set(id, leg);
+    void leg.let(flow, this.source);
+    await leg.offer(id);
   }
 
-  async acceptAnswer(offer: string, sdp: string): Promise<void> {
-    if (this.leg?.offer !== offer) return;
-    try {
-      await this.leg.pc.setRemoteDescription({ type: "answer", sdp });
-    } catch {
-      // Closed meanwhile, or the answer does not fit: a new leg is the remedy for both.
-      this.report({ type: "legLost", offer });
-    }
+  /** Another offer on the running connection. */
+  async reoffer(id: string, offer: string): Promise<void> {
+    await this.legs.get(id)?.offer(offer);
   }
 
-  closeLeg(): void {
-    if (!this.leg) return;
-    clearTimeout(this.leg.deadline);
-    this.leg.pc.close();
-    this.leg = null;
-    this.speaker.srcObject = null;
+  async acceptAnswer(id: string, sdp: string): Promise<void> {
+    await this.legs.get(id)?.accept(sdp);
   }
 
-  async capture(call: string, muted: boolean): Promise<void> {
-    this.release();
-    this.muted = muted;
-    const turn = this.turn;
+  setFlow(id: string, flow: Flow): void {
+    void this.legs.get(id)?.let(flow, this.source);
+  }
+
+  closeLeg(id: string): void {
+    this.legs.get(id)?.close();
+    this.legs.delete(id);
+  }
+
+  async capture(turn: number): Promise<void> {
+    this.turn = turn;
     try {
       const track = await openMicrophone(() => turn === this.turn);
       if (!track) return;
-      this.take(track, call);
-      await this.leg?.sender.replaceTrack(track);
-      this.play();
-      this.report({ type: "captured", call });
+      this.source = track;
+      // Fires when the device goes away, not when we stop it.
+      track.onended = () => this.source === track && this.report({ type: "captureEnded", turn });
+      await Promise.all([...this.legs.values()].map((leg) => leg.let(leg.flow, track)));
+      this.report({ type: "captured", turn });
     } catch (error) {
-      if (turn === this.turn) this.report({ type: "captureFailed", call, why: failureOf(error, isDelegated()) });
+      if (turn === this.turn) this.report({ type: "captureFailed", turn, why: failureOf(error, isDelegated()) });
     }
-  }
-
-  setMuted(muted: boolean): void {
-    this.muted = muted;
-    if (this.track) this.track.enabled = !muted;
   }
 
   release(): void {
-    this.turn += 1;
-    this.track?.stop();
-    this.track = null;
+    this.turn = 0;
+    this.source?.stop();
+    this.source = null;
+    for (const leg of this.legs.values()) leg.forgetSource();
+  }
+}
+
+/** One peer connection and its loudspeaker. */
+class VoiceLeg {
+  flow: Flow = "warm";
+  private readonly pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  private readonly sender = this.pc.addTransceiver("audio", { direction: "sendrecv" }).sender;
+  private readonly speaker = document.createElement("audio");
+  private source: MediaStreamTrack | null = null;
+  private clone: MediaStreamTrack | null = null;
+  private isClosed = false;
+  private deadline: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly id: string,
+    private readonly report: Report,
+  ) {
+    this.pc.ontrack = ({ track }) => {
+      this.speaker.srcObject = new MediaStream([track]);
+      this.hear();
+    };
+    this.pc.onconnectionstatechange = () => this.follow();
   }
 
-  private take(track: MediaStreamTrack, call: string): void {
-    this.track = track;
-    track.enabled = !this.muted;
-    // Fires when the device goes away, not when we stop it.
-    track.onended = () => this.track === track && this.report({ type: "captureEnded", call });
+  /** Reports an offer, without candidates: the bridge finds the page by its checks. */
+  async offer(name: string): Promise<void> {
+    clearTimeout(this.deadline);
+    this.deadline = setTimeout(() => this.lose(), CONNECT_DEADLINE);
+    try {
+      await this.pc.setLocalDescription();
+      const sdp = withoutCandidates(this.pc.localDescription?.sdp ?? "");
+      if (!this.isClosed) this.report({ type: "legOffered", offer: name, sdp });
+    } catch {
+      // Closed meanwhile, or this browser can't: either way this leg will not be.
+      this.lose();
+    }
   }
 
-  /** A page may play without a gesture only while it captures, so this is repeated after the capture began. */
-  private play(): void {
-    if (!this.speaker.srcObject || !this.track) return;
+  async accept(sdp: string): Promise<void> {
+    try {
+      await this.pc.setRemoteDescription({ type: "answer", sdp });
+      this.follow();
+    } catch {
+      // Closed meanwhile, or the answer does not fit: a new leg is the remedy for both.
+      this.lose();
+    }
+  }
+
+  /** Speaks and hears as the flow says, once there is a microphone to speak with. */
+  async let(flow: Flow, source: MediaStreamTrack | null): Promise<void> {
+    this.flow = flow;
+    const wanted = flow === "warm" ? null : source;
+    const isOther = wanted !== this.source;
+    if (isOther) {
+      this.clone?.stop();
+      this.source = wanted;
+      this.clone = wanted?.clone() ?? null;
+    }
+    // Before the sender has it, so that not one sample of a muted microphone leaves.
+    if (this.clone) this.clone.enabled = flow === "open";
+    this.hear();
+    if (!isOther) return;
+    try {
+      await this.sender.replaceTrack(this.clone);
+    } catch {
+      // Closed meanwhile: nobody is there to send to.
+    }
+  }
+
+  forgetSource(): void {
+    void this.let(this.flow, null);
+  }
+
+  close(): void {
+    this.isClosed = true;
+    clearTimeout(this.deadline);
+    this.clone?.stop();
+    this.pc.close();
+    this.speaker.srcObject = null;
+  }
+
+  /** A page may play without a gesture only while it captures, so this is repeated when the capture has begun. */
+  private hear(): void {
+    const isSilent = this.flow === "held" || this.flow === "warm";
+    if (isSilent) this.speaker.pause();
+    if (isSilent || !this.speaker.srcObject || !this.clone) return;
     this.speaker.play().catch(() => {
-      // Replaced by a newer stream; that one is played by its own call.
+      // Paused or replaced in the meantime, which is what was wanted last.
     });
   }
 
-  private follow(pc: RTCPeerConnection, offer: string): void {
-    if (this.leg?.pc !== pc) return;
-    if (pc.connectionState === "connected") {
-      clearTimeout(this.leg.deadline);
-      this.report({ type: "legConnected", offer });
+  private follow(): void {
+    if (this.isClosed) return;
+    const { connectionState, signalingState } = this.pc;
+    if (connectionState === "connected") {
+      if (signalingState === "stable") clearTimeout(this.deadline);
+      this.report({ type: "legConnected", leg: this.id });
     }
-    if (pc.connectionState === "failed" || pc.connectionState === "closed") this.report({ type: "legLost", offer });
+    if (connectionState === "failed" || connectionState === "closed") this.lose();
+  }
+
+  private lose(): void {
+    if (!this.isClosed) this.report({ type: "legLost", leg: this.id });
   }
 }
 

@@ -27,12 +27,17 @@ async function findCard(portal: Bx24): Promise<void> {
 }
 
 function bindCard(portal: Bx24): void {
-  const { initialized, ...clicks } = CARD_EVENTS;
+  const { initialized, dialpad, ...clicks } = CARD_EVENTS;
   portal.placementBindEvent(initialized, (payload) => {
     const card = isObject(payload) && typeof payload.CALL_ID === "string" ? payload.CALL_ID : "";
     if (card) page.dispatch({ type: "cardInitialized", card });
   });
+  portal.placementBindEvent(dialpad, (payload) =>
+    page.dispatch({ type: "cardPressed", digit: String(payload), press: crypto.randomUUID() }),
+  );
   for (const [click, event] of Object.entries(clicks) as [CardClick, string][]) {
-    portal.placementBindEvent(event, (payload) => page.dispatch({ type: "cardClicked", click, on: payload === true }));
+    portal.placementBindEvent(event, (payload) =>
+      page.dispatch({ type: "cardClicked", click, on: payload === true, at: performance.now() }),
+    );
   }
 }

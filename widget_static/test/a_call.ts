@@ -1,5 +1,6 @@
 // Calls and sessions for the tests, with the parts that matter to each given by name.
 
+import type { Leg } from "../src/legs";
 import type { Call } from "../src/protocol";
 import { begin, type Effect, type Event, type Session, step } from "../src/session";
 
@@ -18,7 +19,9 @@ export function aCall(part: Partial<Call> = {}): Call {
     sound: true,
     elsewhere: false,
     muted: false,
+    held: false,
     pbxHolds: false,
+    progress: "",
     talkSeconds: null,
     ended: "",
     notice: "",
@@ -54,14 +57,26 @@ export class Driven {
     return this.on({ type: "stated", state: { lead: true, calls }, at: 0 });
   }
 
+  /** The leg of this call. */
+  leg(call = "call-1"): Leg {
+    const leg = this.session.legs.find((each) => each.call === call);
+    if (!leg) throw new Error(`no leg of ${call}`);
+    return leg;
+  }
+
   /** The page's own machinery answers: the leg is offered, answered and connected. */
-  connectLeg(): Effect[] {
-    const offer = this.session.leg?.offer ?? "";
+  connectLeg(call = "call-1"): Effect[] {
+    const { id, offer } = this.leg(call);
     return this.on(
       { type: "legOffered", offer, sdp: "v=0" },
-      { type: "mediaAnswered", answer: { call: this.session.leg?.call ?? "", offer, sdp: "v=0" } },
-      { type: "legConnected", offer },
+      { type: "mediaAnswered", answer: { call, offer, sdp: "v=0" } },
+      { type: "legConnected", leg: id },
     );
+  }
+
+  /** The microphone that was asked for is there. */
+  capture(): Effect[] {
+    return this.on({ type: "captured", turn: this.session.captures });
   }
 
   talk(part: Partial<Call> = {}): void {
@@ -69,7 +84,7 @@ export class Driven {
     this.hear(aCall());
     this.connectLeg();
     this.hear(aCall({ state: "joining", voice: TAB }));
-    this.on({ type: "captured", call: "call-1" });
+    this.capture();
     this.hear(aCall({ state: "talking", voice: TAB, talkSeconds: 0, ...part }));
   }
 }

@@ -49,7 +49,7 @@ describe("a card in a session", () => {
   }
 
   function click(click: CardClick, on = false) {
-    return { type: "cardClicked", click, on } as const;
+    return { type: "cardClicked", click, on, at: 0 } as const;
   }
 
   test("it may be drawn before or after the bridge knows its name", () => {
@@ -86,14 +86,36 @@ describe("a card in a session", () => {
     page.hear(talking);
     const sent = { type: "send", name: "mute", payload: { call: "call-1", muted: true } };
     expect(page.on(click("mute", true))).toEqual([sent]);
-    expect(types(page.hear({ ...talking, muted: true }))).toEqual(["setMuted"]);
+    expect(types(page.hear({ ...talking, muted: true }))).toEqual(["setFlow"]);
   });
 
-  test("the hold button is put back: it would promise a hold that is none", () => {
+  test("hold is sent, and the button shows it only when the PBX has confirmed it", () => {
     const page = withCard();
     page.hear(talking);
-    const back = { type: "card", command: "CallCardSetHold", params: { held: false } };
-    expect(page.on(click("hold", true))).toEqual([back]);
+    const setHold = (held: boolean) => ({ type: "card", command: "CallCardSetHold", params: { held } });
+    const sent = { type: "send", name: "hold", payload: { call: "call-1", held: true } };
+    expect(page.on(click("hold", true))).toEqual([sent, setHold(false)]);
+    expect(page.hear({ ...talking, state: "held", held: true })).toContainEqual(setHold(true));
+  });
+
+  test("a key of the card's keypad is sent, anything else is not", () => {
+    const page = withCard();
+    page.hear(talking);
+    const sent = { type: "send", name: "digits", payload: { call: "call-1", press: "p", digits: "5" } };
+    expect(page.on({ type: "cardPressed", digit: "5", press: "p" })).toEqual([sent]);
+    expect(page.on({ type: "cardPressed", digit: "55", press: "q" })).toEqual([]);
+  });
+
+  test("the card of a click-to-call, drawn by the portal, follows the call", () => {
+    const page = new Driven();
+    page.connect();
+    page.on(initialized);
+    const dialling = aCall({ card: "card-1", state: "dialling", direction: "outbound" });
+    const ui = (uiState: string) => ({ type: "card", command: "CallCardSetUiState", params: { uiState } });
+    const says = (statusText: string) => ({ type: "card", command: "CallCardSetStatusText", params: { statusText } });
+    expect(page.hear(dialling)).toContainEqual(ui("connectingOutgoing"));
+    expect(page.hear({ ...dialling, progress: "ringing" })).toContainEqual(says("Ringing…"));
+    expect(page.hear({ ...dialling, state: "talking", talkSeconds: 0 })).toContainEqual(ui("connected"));
   });
 
   test("a card that the operator closed gets no more commands, and the call goes on", () => {

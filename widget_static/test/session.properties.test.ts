@@ -2,90 +2,143 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { Flow } from "../src/legs";
 import type { Call, CallState } from "../src/protocol";
 import type { Effect, Event, Session } from "../src/session";
 import { aCall, Driven, TAB } from "./a_call";
 
 const STATES: CallState[] = ["ringing", "dialling", "joining", "talking", "held", "rejoining", "transferring", "ended"];
+const IDS = ["call-1", "call-2", "call-3"];
 
 const call: fc.Arbitrary<Call> = fc
   .record({
-    id: fc.constantFrom("call-1", "call-2"),
+    id: fc.constantFrom(...IDS),
     state: fc.constantFrom(...STATES),
-    voice: fc.constantFrom("", TAB, "another"),
+    direction: fc.constantFrom("inbound", "outbound"),
+    voice: fc.constantFrom("", TAB, TAB, "another"),
     sound: fc.boolean(),
     elsewhere: fc.boolean(),
     muted: fc.boolean(),
+    held: fc.boolean(),
+    progress: fc.constantFrom("", "ringing", "early"),
     card: fc.constantFrom("", "card-1"),
   })
   .map(aCall);
-const calls = fc.uniqueArray(call, { selector: (each) => each.id, maxLength: 2 });
-const id = fc.constantFrom("call-1", "call-2");
+const calls = fc.uniqueArray(call, { selector: (each) => each.id, maxLength: 3 });
 /** A part of the page reports on its present or an earlier piece of work. */
 type Report = (session: Session) => Event;
-const offered = (make: (offer: string) => Event) =>
+const onLeg = (make: (leg: string, offer: string, call: string) => Event) =>
+  fc.nat(3).map(
+    (which): Report =>
+      ({ legs }) =>
+        make(legs[which]?.id ?? `${TAB}.1`, legs[which]?.offer ?? `${TAB}.1`, legs[which]?.call ?? "call-1"),
+  );
+const onCapture = (make: (turn: number) => Event) =>
   fc.boolean().map(
     (late): Report =>
-      (session) =>
-        make(late ? `${TAB}.1` : (session.leg?.offer ?? "")),
+      ({ captures }) =>
+        make(late ? captures - 1 : captures),
   );
+const stated = fc.record({ lead: fc.boolean(), calls }).map((state): Event => ({ type: "stated", state, at: 0 }));
 
 const event: fc.Arbitrary<Event | Report> = fc.oneof(
-  fc.record({ lead: fc.boolean(), calls }).map((state): Event => ({ type: "stated", state, at: 0 })),
-  fc.record({ lead: fc.boolean(), calls }).map((state): Event => ({ type: "stated", state, at: 0 })),
+  { weight: 4, arbitrary: stated },
   fc.constant<Report>(({ presence }) => ({ type: "connected", told: presence })),
   fc.constant<Event>({ type: "disconnected" }),
   fc.constant<Event>({ type: "left" }),
-  offered((offer) => ({ type: "legOffered", offer, sdp: "v=0" })),
-  offered((offer) => ({ type: "mediaAnswered", answer: { call: "call-1", offer, sdp: "v=0" } })),
-  offered((offer) => ({ type: "legConnected", offer })),
-  offered((offer) => ({ type: "legLost", offer })),
-  id.map((call): Event => ({ type: "captured", call })),
-  id.map((call): Event => ({ type: "captureFailed", call, why: "denied" })),
-  id.map((call): Event => ({ type: "captureEnded", call })),
+  onLeg((_, offer) => ({ type: "legOffered", offer, sdp: "v=0" })),
+  onLeg((_, offer, id) => ({ type: "mediaAnswered", answer: { call: id, offer, sdp: "v=0" } })),
+  onLeg((leg) => ({ type: "legConnected", leg })),
+  onLeg((leg) => ({ type: "legLost", leg })),
+  onLeg((_, offer) => ({ type: "offerRefused", offer })),
+  fc.constantFrom(...IDS).map((id): Event => ({ type: "reofferAsked", call: id })),
+  onCapture((turn) => ({ type: "captured", turn })),
+  onCapture((turn) => ({ type: "captureFailed", turn, why: "denied" })),
+  onCapture((turn) => ({ type: "captureEnded", turn })),
   fc.constant<Event>({ type: "cardInitialized", card: "card-1" }),
   fc.constantFrom("yes", "no").map((capture): Event => ({ type: "measured", presence: { capture } as const })),
-  fc.constantFrom("answer", "mute", "hold", "close").map((click): Event => ({ type: "cardClicked", click, on: true })),
+  fc
+    .constantFrom("answer", "mute", "hold", "close")
+    .map((click): Event => ({ type: "cardClicked", click, on: true, at: 0 })),
 );
 const history = fc.array(event, { maxLength: 40 });
 
 /** What runs in the page, as its effects left it. */
 class Machinery {
-  rings = 0;
-  leg: string | null = null;
-  microphone: string | null = null;
+  ring = "";
+  ringback = false;
+  microphone = 0;
+  readonly legs = new Map<string, Flow>();
   readonly offers: string[] = [];
 
   perform(effect: Effect): void {
-    if (effect.type === "startRing") this.rings += 1;
-    if (effect.type === "stopRing") this.rings -= 1;
-    if (effect.type === "openLeg") {
-      expect(this.leg, "a leg is closed before the next is opened").toBeNull();
-      this.leg = effect.offer;
+    switch (effect.type) {
+      case "startRing":
+        expect(this.ring, "one ring stops before the next starts").toBe("");
+        this.ring = effect.tone;
+        break;
+      case "stopRing":
+        this.ring = "";
+        break;
+      case "startRingback":
+        expect(this.ringback, "one ringback tone").toBe(false);
+        this.ringback = true;
+        break;
+      case "stopRingback":
+        this.ringback = false;
+        break;
+      case "capture":
+        expect(this.microphone, "the microphone is released before it is asked for again").toBe(0);
+        this.microphone = effect.turn;
+        break;
+      case "release":
+        this.microphone = 0;
+        break;
+      case "openLeg":
+        expect(this.legs.has(effect.leg)).toBe(false);
+        this.legs.set(effect.leg, effect.flow);
+        break;
+      case "setFlow":
+      case "reoffer":
+        expect(this.legs.has(effect.leg), "nothing is done to a leg that is gone").toBe(true);
+        if (effect.type === "setFlow") this.legs.set(effect.leg, effect.flow);
+        break;
+      case "closeLeg":
+        this.legs.delete(effect.leg);
+        break;
+      case "send":
+        if (effect.name === "offer") this.offers.push(effect.payload.offer);
+        break;
     }
-    if (effect.type === "closeLeg") this.leg = null;
-    if (effect.type === "capture") {
-      expect(this.microphone, "the microphone is released before it is asked for again").toBeNull();
-      this.microphone = effect.call;
-    }
-    if (effect.type === "release") this.microphone = null;
-    if (effect.type === "send" && effect.name === "offer") this.offers.push(effect.payload.offer);
+  }
+
+  /** The legs that send a voice. */
+  get open(): string[] {
+    return [...this.legs].filter(([, flow]) => flow === "open").map(([leg]) => leg);
   }
 }
 
-function run(events: (Event | Report)[]): [Driven, Machinery] {
-  const page = new Driven();
+function run(events: (Event | Report)[], kind: "worker" | "phone" = "worker"): [Driven, Machinery] {
+  const page = new Driven(kind);
   const machinery = new Machinery();
   page.connect();
   for (const each of events) {
     for (const effect of page.on(typeof each === "function" ? each(page.session) : each)) machinery.perform(effect);
-    expect(machinery.rings === 0 || machinery.rings === 1, "at most one ring").toBe(true);
-    expect(machinery.leg).toBe(page.session.leg?.offer ?? null);
+    const { legs } = page.session;
+    expect([...machinery.legs]).toEqual(legs.map((leg) => [leg.id, leg.flow]));
+    expect(new Set(legs.map((leg) => leg.call)).size, "one leg for each call").toBe(legs.length);
+    expect(machinery.open.length, "one conversation at a time").toBeLessThan(2);
+    expect(machinery.microphone).toBe(page.session.microphone?.turn ?? 0);
   }
   return [page, machinery];
 }
 
-test("at most one ring, one leg and one microphone at any time", () => {
+function isSpokenHere(each: Call, lead: boolean): boolean {
+  if (each.elsewhere || each.state === "ringing" || each.state === "ended") return false;
+  return each.voice === TAB || (lead && each.voice === "" && ["rejoining", "dialling"].includes(each.state));
+}
+
+test("at most one ring, one microphone, one leg for each call, one conversation at any time", () => {
   fc.assert(
     fc.property(history, (events) => void run(events)),
     { numRuns: 500 },
@@ -97,19 +150,63 @@ test("when every call is over, nothing sounds, nothing captures, nothing is conn
     fc.property(history, (events) => {
       const over: Event = { type: "stated", state: { lead: true, calls: [] }, at: 0 };
       const [page, machinery] = run([...events, over]);
-      expect(machinery).toMatchObject({ rings: 0, leg: null, microphone: null });
-      expect(page.session.microphone).toBeNull();
+      expect(machinery).toMatchObject({ ring: "", ringback: false, microphone: 0 });
+      expect(machinery.legs.size).toBe(0);
+      expect(page.session.failed).toEqual([]);
     }),
     { numRuns: 500 },
   );
 });
 
-test("the microphone is open only for the call whose voice this page is", () => {
+test("the microphone is open only for calls whose voice this page is", () => {
+  fc.assert(
+    fc.property(history, calls, fc.boolean(), (events, last, lead) => {
+      const [page, machinery] = run([...events, { type: "stated", state: { lead, calls: last }, at: 0 }]);
+      const spoken = last.filter((each) => isSpokenHere(each, lead));
+      if (machinery.microphone) expect(spoken).not.toEqual([]);
+      for (const leg of page.session.legs) {
+        if (leg.flow !== "warm") expect(spoken.map((each) => each.id)).toContain(leg.call);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a call that is held or muted sends no voice", () => {
   fc.assert(
     fc.property(history, calls, (events, last) => {
-      const [, machinery] = run([...events, { type: "stated", state: { lead: false, calls: last }, at: 0 }]);
-      const spoken = last.filter((each) => each.voice === TAB && each.state !== "ringing" && each.state !== "ended");
-      if (machinery.microphone) expect(spoken.map((each) => each.id)).toContain(machinery.microphone);
+      const [page] = run([...events, { type: "stated", state: { lead: true, calls: last }, at: 0 }]);
+      const silent = last.filter((each) => each.held || each.muted).map((each) => each.id);
+      for (const leg of page.session.legs) if (silent.includes(leg.call)) expect(leg.flow).not.toBe("open");
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("the ringback tone sounds only on the page that speaks, while it rings at the other end", () => {
+  fc.assert(
+    fc.property(history, calls, fc.boolean(), (events, last, lead) => {
+      const [, machinery] = run([...events, { type: "stated", state: { lead, calls: last }, at: 0 }]);
+      const ringing = last.filter((each) => each.state === "dialling" && each.progress === "ringing");
+      if (machinery.ringback) expect(ringing.filter((each) => isSpokenHere(each, lead))).not.toEqual([]);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a phone page never rings", () => {
+  fc.assert(fc.property(history, (events) => void expect(run(events, "phone")[1].ring).toBe("")));
+});
+
+test("a new offer that the bridge asks for leaves every leg as it is", () => {
+  fc.assert(
+    fc.property(history, fc.constantFrom(...IDS), (events, id) => {
+      const [page] = run(events);
+      const before = page.session.legs.map((leg) => leg.id);
+      const effects = page.on({ type: "reofferAsked", call: id });
+      expect(page.session.legs.map((leg) => leg.id)).toEqual(before);
+      // The card may still owe what it left out while its mute button was clicked.
+      for (const effect of effects) expect(["reoffer", "card"]).toContain(effect.type);
     }),
     { numRuns: 500 },
   );

@@ -13,6 +13,7 @@ describe("there is a sentence for every", () => {
   test.each([
     ["Ended", texts.endings],
     ["VoiceFailure", texts.notices],
+    ["VoiceFailure", texts.speakers],
     ["Refusal", texts.refusals],
     ["Capture", texts.readiness],
     ["CallState", texts.cardTexts.states],
@@ -20,6 +21,11 @@ describe("there is a sentence for every", () => {
     expect(valuesOf(type)).not.toEqual([]);
     expect(Object.keys(table).sort()).toEqual(valuesOf(type));
   });
+});
+
+test("no two endings of a call read the same", () => {
+  const sentences = Object.values(texts.endings);
+  expect(new Set(sentences).size).toBe(sentences.length);
 });
 
 test("no sentence is empty", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { failureOf } from "../src/permission";
-import { ringSamples, wav } from "../src/ring";
+import { type Score, samplesOf, scores, wav } from "../src/ring";
 import { withoutCandidates } from "../src/voice";
 
 describe("why there is no microphone", () => {
@@ -28,8 +28,23 @@ test("an offer leaves without candidates and otherwise as the browser wrote it",
   expect(withoutCandidates(lines.join("\r\n"))).toBe("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:x\r\n");
 });
 
-test("the ring tone is a file that says its own length, and never clips", () => {
-  const samples = ringSamples(8_000);
-  expect(new DataView(wav(samples, 8_000)).getUint32(40, true)).toBe(2 * samples.length);
-  expect(Math.max(...samples.map(Math.abs))).toBeLessThan(0.5);
+describe("a tone", () => {
+  test("is a file that says its own length", () => {
+    const samples = samplesOf(scores.ring, 8_000);
+    expect(new DataView(wav(samples, 8_000)).getUint32(40, true)).toBe(2 * samples.length);
+  });
+
+  test.each(Object.entries(scores))("%s sounds in its cadence and never clips", (_, score) => {
+    const samples = samplesOf(score, 8_000);
+    const peak = (from: number, to: number) => Math.max(...samples.subarray(from * 8_000, to * 8_000).map(Math.abs));
+    const [on, off] = score.cadence;
+    expect(peak(0, on)).toBeGreaterThan(0.04);
+    expect(peak(0, on)).toBeLessThan(0.5);
+    expect(peak(on, on + off)).toBe(0);
+  });
+
+  test("call waiting is softer than the ring", () => {
+    const loudest = (score: Score) => Math.max(...samplesOf(score, 8_000));
+    expect(loudest(scores.waiting)).toBeLessThan(loudest(scores.ring) / 2);
+  });
 });

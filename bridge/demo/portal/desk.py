@@ -111,7 +111,7 @@ class Desk:
         return {"installed": True}
 
     def _click_to_call(self, user: User, fields: dict[str, str]) -> dict[str, Any]:
-        params = {"PHONE_NUMBER": fields.get("phone", "")}
+        params = {"PHONE_NUMBER": fields.get("phone", ""), "CRM_CREATE": 1}
         try:
             call_id = click_to_call(Caller(world=self._world, events=self._events, user=user, params=params))
         except RestError as refused:

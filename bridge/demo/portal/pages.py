@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 from urllib.parse import urlencode
 
-from .crm import CONTACTS, DEALS
+from .crm import CONTACTS, DEALS, Deal
 from .placements import WORKER
 from .world import User, World
 
@@ -149,14 +149,15 @@ class Visit:
         return self.page("Deals", f'<div class="board">{columns}</div>', section="deals")
 
     def _column(self, stage: str) -> str:
-        names = {contact.id: contact.name for contact in CONTACTS}
-        cards = "".join(
-            f'<a class="deal" href="{self.link(f"/crm/deal/details/{deal.id}/")}"><b>{html.escape(deal.title)}</b>'
-            f"<span>{deal.amount}</span><small>{html.escape(names[deal.contact])}</small></a>"
-            for deal in DEALS
-            if deal.stage == stage
-        )
+        cards = "".join(self._deal(deal) for deal in DEALS if deal.stage == stage)
         return f'<section class="stage {stage.lower()}"><h2>{stage}</h2>{cards}</section>'
+
+    def _deal(self, deal: Deal) -> str:
+        contact = next(contact for contact in CONTACTS if contact.id == deal.contact)
+        return (
+            f'<div class="deal"><a href="{self.link(f"/crm/deal/details/{deal.id}/")}"><b>{html.escape(deal.title)}</b>'
+            f"<span>{deal.amount}</span><small>{html.escape(contact.name)}</small></a>{_phone(contact.number)}</div>"
+        )
 
     def contacts(self) -> str:
         rows = "".join(
@@ -209,4 +210,6 @@ def avatar(name: str) -> str:
 
 
 def _phone(number: str) -> str:
-    return f'<button class="phone" data-phone="{html.escape(number)}">{html.escape(number)}</button>'
+    """A link that calls the number."""
+    text = html.escape(number)
+    return f'<a class="phone" href="tel:{text}" data-phone="{text}">{text}</a>'

@@ -244,7 +244,7 @@ def line_delete(call: Caller) -> list[Any]:
 def click_to_call(call: Caller) -> str:
     """What imPhoneTo and a click on a number do: the portal registers, shows the card and tells the application."""
     if not call.world.handlers.of("ONEXTERNALCALLSTART"):
-        raise RestError("ERROR_CORE", "No application takes outgoing calls")
+        raise RestError("ERROR_CORE", "No application takes outgoing calls: install one that does")
     number = telephone(call.text("PHONE_NUMBER"))
     if not number:
         raise RestError("ERROR_CORE", "Unsupported phone number format")
@@ -253,6 +253,7 @@ def click_to_call(call: Caller) -> str:
     started = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     record, _ = _attach_customer(call, call.world.ledger.add(registration, now, started=started))
     call.world.show_card(record, [call.user.id])
+    _voximplant(call, "ONVOXIMPLANTCALLINIT", record)
     call.world.ledger_changed()
     fields = {
         "PHONE_NUMBER": number,

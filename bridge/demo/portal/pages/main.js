@@ -32,8 +32,10 @@ async function dial(number) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-call-me], [data-phone]");
-  if (button?.dataset.phone) dial(button.dataset.phone);
-  else if (button) callMe(button);
+  if (button?.dataset.phone) {
+    event.preventDefault();
+    dial(button.dataset.phone);
+  } else if (button) callMe(button);
 });
 
 if (portal.user) {

@@ -1,0 +1,106 @@
+"""How a call ended, and what the two neighbours are told of it: two tables that must not be mixed up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Ending(Enum):
+    OPERATOR_HUNG_UP = "operator-hung-up"
+    CALLER_HUNG_UP = "caller-hung-up"
+    CALLER_GAVE_UP = "caller-gave-up"
+    ANSWERED_ELSEWHERE = "answered-elsewhere"
+    DECLINED = "declined"
+    NOBODY_ONLINE = "nobody-online"
+    NOBODY_ANSWERED = "nobody-answered"
+    VOICE_LOST = "voice-lost"
+    MEDIA_FAILED = "media-failed"
+    PBX_LOST = "pbx-lost"
+    BRIDGE_STOPPED = "bridge-stopped"
+    CANCELLED = "cancelled"
+    BUSY = "busy"
+    UNKNOWN_NUMBER = "unknown-number"
+    INCOMPLETE_NUMBER = "incomplete-number"
+    NO_ANSWER = "no-answer"
+    UNAVAILABLE = "unavailable"
+    REJECTED = "rejected"
+    FORBIDDEN = "forbidden"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is told of a call that ended before its answer."""
+
+    refusal: tuple[int, str] | None
+    """Final status for the PBX that called us; None where it knows already."""
+    status: str
+    """Bitrix24's STATUS_CODE."""
+    reason: str
+    """Bitrix24's FAILED_REASON."""
+
+
+ANSWERED = Outcome(None, "200", "")
+
+INBOUND: dict[Ending, Outcome] = {
+    Ending.CALLER_GAVE_UP: Outcome(None, "304", "The caller hung up before anybody answered"),
+    # The record of the branch that was answered counts; this one must not look like a missed call.
+    Ending.ANSWERED_ELSEWHERE: Outcome(None, "200", "Answered on another telephone of the PBX"),
+    Ending.DECLINED: Outcome((486, "Busy Here"), "603", "Declined by the operator"),
+    Ending.NOBODY_ONLINE: Outcome((480, "Temporarily Unavailable"), "304", "No operator had a portal page open"),
+    Ending.NOBODY_ANSWERED: Outcome((480, "Temporarily Unavailable"), "304", "Nobody answered in time"),
+    Ending.MEDIA_FAILED: Outcome((488, "Not Acceptable Here"), "503", "PBX and browser have no audio codec in common"),
+    Ending.PBX_LOST: Outcome((503, "Service Unavailable"), "304", "The connection to the PBX was lost"),
+    Ending.BRIDGE_STOPPED: Outcome((503, "Service Unavailable"), "304", "The bridge was shut down"),
+}
+
+OUTBOUND: dict[Ending, str] = {
+    Ending.CANCELLED: "603-S",
+    Ending.BUSY: "486",
+    Ending.UNKNOWN_NUMBER: "404",
+    Ending.INCOMPLETE_NUMBER: "484",
+    Ending.NO_ANSWER: "480",
+    Ending.UNAVAILABLE: "480",
+    Ending.REJECTED: "603",
+    Ending.FORBIDDEN: "403",
+    Ending.FAILED: "503",
+    Ending.MEDIA_FAILED: "503",
+    Ending.PBX_LOST: "503",
+    Ending.VOICE_LOST: "503",
+    Ending.BRIDGE_STOPPED: "503",
+}
+
+_CAUSES: dict[int, Ending] = {
+    **dict.fromkeys((17,), Ending.BUSY),
+    **dict.fromkeys((1, 22), Ending.UNKNOWN_NUMBER),
+    **dict.fromkeys((28,), Ending.INCOMPLETE_NUMBER),
+    **dict.fromkeys((18, 19), Ending.NO_ANSWER),
+    **dict.fromkeys((20,), Ending.UNAVAILABLE),
+    **dict.fromkeys((21, 55, 57), Ending.FORBIDDEN),
+    **dict.fromkeys((27, 34, 38, 41, 42, 58, 65, 88, 102, 127), Ending.FAILED),
+}
+_STATUSES: dict[int, Ending] = {
+    **dict.fromkeys((486, 600), Ending.BUSY),
+    **dict.fromkeys((404, 410, 604, 485, 416), Ending.UNKNOWN_NUMBER),
+    **dict.fromkeys((484,), Ending.INCOMPLETE_NUMBER),
+    **dict.fromkeys((480, 487), Ending.UNAVAILABLE),
+    **dict.fromkeys((401, 402, 403, 407, 423), Ending.FORBIDDEN),
+    **dict.fromkeys((603, 607, 608), Ending.REJECTED),
+}
+_VAGUE = {480, 500, 503, 603}
+"""Statuses that say less than a Q.850 cause beside them."""
+_OWN_CODES = {402: "402", 423: "423"}
+
+
+def refusal(status: int, phrase: str, cause: int, *, provisional: bool) -> tuple[Ending, Outcome]:
+    """What the far end's refusal of our INVITE means (SIP status, Q.850 cause or 0, whether it had been ringing)."""
+    if cause in _CAUSES and status in _VAGUE:
+        ending = _CAUSES[cause]
+    elif status == 408 and provisional:
+        ending = Ending.NO_ANSWER
+    else:
+        ending = _STATUSES.get(status, Ending.FAILED)
+    known = status in _STATUSES or status >= 500 or status in {408, 415, 488, 606} or cause in _CAUSES
+    code = _OWN_CODES.get(status) or (OUTBOUND[ending] if known else "OTHER")
+    return ending, Outcome(None, code, f"{status} {phrase}".strip())

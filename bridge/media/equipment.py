@@ -1,0 +1,46 @@
+"""What all conversations share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from ..calls.events import Event
+from .hub import Hub
+from .poller import Poller
+from .rtp import PortPairs
+from .webrtc import Certificates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Seconds to wait before something counts as lost."""
+
+    connect: float = 15.0
+    """From a page's offer to DTLS; and of a page that is to take a call over, to its voice."""
+    browser: float = 2.0
+    """Without voice from the joined page; it sends while muted, too."""
+    pbx: float = 60.0
+    """Without RTP from the PBX while nobody holds."""
+    quiet: float = 0.2
+    """Without voice from the joined page until the PBX is sent silence instead."""
+    look: float = 0.1
+    """Between two looks at all calls."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """The room's sockets and helpers, its patience, and its way out."""
+
+    buffer: bytearray
+    poller: Poller
+    hub: Hub
+    ports: PortPairs
+    certificates: Certificates
+    patience: Patience
+    post: Callable[[Event], None]
+    spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    """Starts a task that ends with the room."""
+    clock: Callable[[], float]

@@ -1,0 +1,190 @@
+"""Offer and answer with the PBX for the life of one dialog (RFC 3264): pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from . import sdp
+from .pbx_sdp import (
+    USUAL_PTIME,
+    Origin,
+    OurVoice,
+    PbxDescription,
+    parse_pbx_answer,
+    parse_pbx_offer,
+    write_for_pbx,
+)
+
+OUR_TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9, "opus": 107}
+OUR_EVENT_TYPES = {8000: 101, 48_000: 110}
+"""Payload types of our own offers: the static ones, and those that most PBXs use themselves."""
+
+
+class PbxSession:
+    """What is agreed with the PBX.
+
+    Either side offers, the other answers, and either may hold: what is described is always the AND of both wishes, so
+    that one side's resuming never ends the other's hold. Each side's payload types say how that side wants to be sent to.
+    """
+
+    def __init__(self, session_id: int) -> None:
+        self.codec: sdp.Codec | None = None
+        """What we send, under the PBX's payload type; None until the PBX has spoken and a page was chosen."""
+        self.theirs: PbxDescription | None = None
+        """The PBX's newest description."""
+        self.held = False
+        """We hold."""
+        self.pbx_holds = False
+        """The PBX does not want to hear us (RFC 3264, 8.4)."""
+        self.text = b""
+        """Our newest description."""
+        self._id, self._version = session_id, 0
+        self._direction = sdp.Direction.INACTIVE
+        """The PBX's, as far as it is known."""
+        self._voice: OurVoice | None = None
+        """What `text` says."""
+        self._offered: OurVoice | None = None
+        """What we offered last: its answer is measured against it, and several may come."""
+
+    # ---- what follows from it
+
+    @property
+    def pbx_listens(self) -> bool:
+        return self._direction.receives
+
+    @property
+    def pbx_should_speak(self) -> bool:
+        """Its silence would mean that something is wrong."""
+        return self._direction.sends and not self.held and not self.pbx_holds
+
+    @property
+    def ptime(self) -> int:
+        """Milliseconds."""
+        return self.theirs.ptime if self.theirs else USUAL_PTIME
+
+    @property
+    def payload_type(self) -> int:
+        """What the PBX's voice comes under; -1 while nothing is agreed."""
+        codec = self._voice.codec(self.codec.name) if self._voice and self.codec else None
+        return codec.payload_type if codec else -1
+
+    @property
+    def event_type(self) -> int | None:
+        """What the PBX wants telephone-events under, at the clock rate of the codec."""
+        return self.theirs.event_type(self.codec.clock_rate) if self.theirs and self.codec else None
+
+    def wanted(self, allowed: Sequence[str]) -> tuple[str, ...]:
+        """The codecs that a page may have, best first. Once the PBX has chosen, there is one."""
+        if self.codec:
+            return (self.codec.name,)
+        if self.theirs:
+            return tuple(codec.name for codec in self.theirs.codecs if codec.name in allowed)
+        return tuple(codec.name for codec in self._offered.codecs) if self._offered else tuple(allowed)
+
+    # ---- the PBX offers
+
+    def invited(self, raw: bytes) -> None:
+        """Read the PBX's first offer, if this call began with one; SdpError."""
+        if raw and self.theirs is None:
+            self._hear_offer(parse_pbx_offer(raw))
+
+    def answer(self, name: str, address: sdp.Address) -> bytes:
+        """Answer the newest offer with one codec and, if offered, telephone-event; SdpError if it has no such codec."""
+        codec = self.theirs.codec(name) if self.theirs else None
+        if self.theirs is None or codec is None:
+            raise sdp.SdpError(f"the PBX does not offer {name}")
+        self.codec = codec
+        event = self.event_type
+        voice = OurVoice(
+            codecs=(codec,),
+            events=() if event is None else ((event, codec.clock_rate),),
+            direction=sdp.Direction.of(
+                sends=self._direction.receives, receives=self._direction.sends and not self.held
+            ),
+            proto=self.theirs.audio.proto,
+            ptime=self.ptime,
+        )
+        return self._say(voice, address)
+
+    def reoffered(self, raw: bytes, address: sdp.Address) -> bytes:
+        """Our answer to the PBX's new offer, or our offer if its own is empty; SdpError leaves everything as it was."""
+        if self.codec is None:
+            raise sdp.SdpError("a new offer before the first one was answered")
+        if not raw:
+            # The PBX's answer comes in its ACK, unseen here: what asks for an offer resumes (RFC 6337, 5.2.1).
+            self._direction, self.pbx_holds = sdp.Direction.SENDRECV, False
+            return self._offer_again(address)
+        offer = parse_pbx_offer(raw)
+        if offer.codec(self.codec.name) is None:
+            raise sdp.SdpError(f"the new offer has no {self.codec.name}, which the call uses")
+        self._hear_offer(offer)
+        return self.answer(self.codec.name, address)
+
+    def _hear_offer(self, offer: PbxDescription) -> None:
+        if offer.direction.receives:
+            self.pbx_holds = False
+        elif offer.direction is not self._direction or self.theirs is None:
+            self.pbx_holds = True
+        # Else it repeats its answer: `inactive` to our own hold says nothing about one of its own.
+        self.theirs, self._direction = offer, offer.direction
+
+    # ---- we offer
+
+    def offer(self, names: Sequence[str], address: sdp.Address) -> bytes:
+        """The first offer of a call that starts here."""
+        codecs = tuple(sdp.Codec(name=name, payload_type=OUR_TYPES[name]) for name in names)
+        rates = sorted({8000, *(codec.clock_rate for codec in codecs)})
+        events = tuple((OUR_EVENT_TYPES[rate], rate) for rate in rates)
+        self._offered = OurVoice(codecs=codecs, events=events, direction=sdp.Direction.SENDRECV)
+        return self._say(self._offered, address)
+
+    def hold(self, held: bool, address: sdp.Address) -> bytes:
+        """What to offer the PBX to hold or to resume: complete, and under a new version whatever was offered before."""
+        if self.codec is None:
+            raise sdp.SdpError("hold before the PBX has agreed to anything")
+        self.held = held
+        self.text = b""
+        return self._offer_again(address)
+
+    def _offer_again(self, address: sdp.Address) -> bytes:
+        """What is in use, under the payload types that we gave it."""
+        assert self._voice is not None
+        assert self.codec is not None
+        ours, rate = self._voice.codec(self.codec.name), self.codec.clock_rate
+        assert ours is not None
+        self._offered = replace(
+            self._voice,
+            codecs=(ours,),
+            events=tuple(event for event in self._voice.events if event[1] == rate),
+            direction=sdp.Direction.of(sends=not self.pbx_holds, receives=not self.held),
+            ptime=self.ptime,
+        )
+        return self._say(self._offered, address)
+
+    def answered(self, raw: bytes) -> None:
+        """Read an answer to our newest offer, the first or a later one; SdpError leaves everything as it was."""
+        if self._offered is None:
+            raise sdp.SdpError("an answer, but nothing was offered")
+        answer = parse_pbx_answer(raw, self.theirs.index if self.theirs else 0)
+        codec = next((codec for codec in answer.codecs if self._offered.codec(codec.name)), None)
+        if codec is None:
+            raise sdp.SdpError("the PBX's answer has no codec that was offered")
+        if (
+            self._offered.direction is sdp.Direction.SENDRECV
+        ):  # any other leaves the PBX no choice to tell us its wish by
+            self.pbx_holds = not answer.direction.receives
+        self.theirs, self.codec, self._direction = answer, codec, answer.direction
+
+    def _say(self, voice: OurVoice, address: sdp.Address) -> bytes:
+        """Our description: its version rises if and only if anything else changed (RFC 3264, 8)."""
+        self._voice = voice
+        text = self._write(voice, address)
+        if text != self.text:
+            self._version += 1
+            text = self._write(voice, address)
+        self.text = text
+        return text
+
+    def _write(self, voice: OurVoice, address: sdp.Address) -> bytes:
+        return write_for_pbx(Origin(id=self._id, version=self._version, address=address), voice, self.theirs)

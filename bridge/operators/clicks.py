@@ -1,0 +1,163 @@
+"""What an operator's wish means: events of the calls, or a sentence that says why not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..calls import events as on
+from ..calls.commands import CallView
+from ..calls.events import CallId, Event, Operator
+from . import protocol as say
+from .floor import Floor
+from .presence import Tab
+from .protocol import Ack, CallState
+
+MAX_CALLS = 8
+"""Live calls of an operator beyond which none is dialled."""
+MAX_WISHES, MAX_WISHERS = 128, 10_000
+
+DONE = Ack(ok=True)
+ENDED = Ack(ok=False, error="This call has already ended.")
+TAKEN = Ack(ok=False, error="Somebody else has answered this call.")
+NOT_YOURS = Ack(ok=False, error="You are not on this call.")
+NOT_YET = Ack(ok=False, error="This call is not connected yet.")
+CONNECTING = Ack(ok=False, error="Another call of yours is still being connected: wait for it or hang it up first.")
+TOO_MANY = Ack(ok=False, error="You have too many calls at once: end one first.")
+NO_PAGE = Ack(ok=False, error="No page of the portal is open that could speak: open one and try again.")
+NO_MICROPHONE = Ack(ok=False, error="No page of this browser may use the microphone: allow it and try again.")
+
+UP = {CallState.TALKING, CallState.HELD, CallState.REJOINING}
+
+OnCall = say.CallCommand | say.Mute | say.Hold | say.Digits | say.Offer | say.VoiceFailed
+
+
+class Clicks:
+    def __init__(self, *, floor: Floor, post: Callable[[Event], None], new_call_id: Callable[[], CallId]) -> None:
+        self._floor = floor
+        self._post = post
+        self._new_call_id = new_call_id
+        self._wishes = Wishes()
+
+    def dial(self, tab: Tab, message: say.Dial) -> Ack:
+        operator = tab.operator
+        if self._wishes.granted(operator, message.dial):
+            return DONE
+        if self._connecting(operator):
+            return CONNECTING
+        if sum(view.answered_by == operator for view in self._floor.board.of(operator).values()) >= MAX_CALLS:
+            return TOO_MANY
+        voice = self._floor.roster.tab(self._floor.roster.voice_for(tab.id))
+        if voice is None or not voice.may_capture:
+            return NO_MICROPHONE if voice else NO_PAGE
+        self._wishes.grant(operator, message.dial)
+        self.hold_others(operator)
+        call = self._new_call_id()
+        self._post(on.OperatorDialled(call=call, operator=operator, number=message.number, voice=voice.id))
+        return DONE
+
+    def on_call(self, tab: Tab, event: str, message: OnCall, now: float) -> Ack:
+        """A wish about one of the operator's live calls."""
+        view = self._floor.board.of(tab.operator).get(CallId(message.call))
+        if view is None:
+            return ENDED
+        call, operator = view.id, tab.operator
+        match message:
+            case say.Offer(offer=name, sdp=sdp):
+                self._post(on.MediaOffered(call=call, operator=operator, tab=tab.id, offer=name, sdp=sdp))
+            case say.VoiceFailed(why=why):
+                self._post(on.VoiceFailed(call=call, operator=operator, tab=tab.id, why=why.value))
+            case say.Mute(muted=muted):
+                self._post(on.OperatorMuted(call=call, operator=operator, muted=muted))
+            case say.Hold(held=held):
+                return self._hold(operator, view, held)
+            case say.Digits():
+                return self._press(operator, view, message)
+            case say.CallCommand() if event == "answer":
+                return self._answer(tab, view, now)
+            case say.CallCommand() if event == "take":
+                return self._take(tab, view)
+            case say.CallCommand() if event == "decline":
+                self._post(on.OperatorDeclined(call=call, operator=operator))
+            case say.CallCommand():
+                self._post(on.OperatorHungUp(call=call, operator=operator))
+        return DONE
+
+    def hold_others(self, operator: Operator, besides: CallId | None = None) -> None:
+        """One conversation at a time: hold what the operator talks on, or will talk on as soon as it has rejoined."""
+        for view in list(self._floor.board.of(operator).values()):
+            if self._is_up(operator, view) and not view.held and view.id != besides:
+                self._post(on.OperatorHeld(call=view.id, operator=operator, held=True))
+
+    def _answer(self, tab: Tab, view: CallView, now: float) -> Ack:
+        operator = tab.operator
+        if view.answered_by not in {None, operator}:
+            return TAKEN
+        if view.state != CallState.RINGING.value:
+            return DONE  # clicked twice, or on two pages
+        if self._connecting(operator):
+            return CONNECTING
+        voice = self._floor.roster.voice_for(tab.id)
+        if voice is None:
+            return NO_PAGE
+        self.hold_others(operator)
+        self._post(on.OperatorAnswered(call=view.id, operator=operator, tab=tab.id, voice=voice))
+        self._floor.lead_from(voice, now)
+        return DONE
+
+    def _hold(self, operator: Operator, view: CallView, held: bool) -> Ack:
+        if view.answered_by != operator:
+            return NOT_YOURS
+        if not self._is_up(operator, view):
+            return NOT_YET
+        if not held and self._connecting(operator):
+            return CONNECTING
+        if not held:
+            self.hold_others(operator, besides=view.id)
+        self._post(on.OperatorHeld(call=view.id, operator=operator, held=held))
+        return DONE
+
+    def _press(self, operator: Operator, view: CallView, message: say.Digits) -> Ack:
+        if view.answered_by != operator:
+            return NOT_YOURS
+        if not self._wishes.granted(operator, message.press):
+            self._wishes.grant(operator, message.press)
+            self._post(on.OperatorPressed(call=view.id, operator=operator, digits=message.digits))
+        return DONE
+
+    def _take(self, tab: Tab, view: CallView) -> Ack:
+        if view.answered_by != tab.operator:
+            return NOT_YOURS
+        if not self._is_up(tab.operator, view):
+            return NOT_YET
+        voice = self._floor.roster.tab(self._floor.roster.voice_for(tab.id))
+        if voice is None or not voice.may_capture:
+            return NO_MICROPHONE if voice else NO_PAGE
+        self._post(on.OperatorTook(call=view.id, operator=tab.operator, voice=voice.id))
+        return DONE
+
+    def _is_up(self, operator: Operator, view: CallView) -> bool:
+        return view.answered_by == operator and CallState(view.state) in UP
+
+    def _connecting(self, operator: Operator) -> bool:
+        """Does a call of this operator's own wait for its voice or for the other end?"""
+        states = {view.state for view in self._floor.board.of(operator).values() if view.answered_by == operator}
+        return bool(states & {CallState.JOINING.value, CallState.DIALLING.value})
+
+
+class Wishes:
+    """Names of the latest wishes that were granted, so that a repeated one is not granted twice."""
+
+    def __init__(self) -> None:
+        self._names: dict[Operator, dict[str, None]] = {}
+
+    def granted(self, operator: Operator, name: str) -> bool:
+        return name in self._names.get(operator, {})
+
+    def grant(self, operator: Operator, name: str) -> None:
+        names = self._names.pop(operator, {})
+        names[name] = None
+        self._names[operator] = names  # the operator who wished last is forgotten last
+        if len(names) > MAX_WISHES:
+            del names[next(iter(names))]
+        if len(self._names) > MAX_WISHERS:
+            del self._names[next(iter(self._names))]

@@ -1,0 +1,113 @@
+"""The floor: who is there, which calls are on show, and what every page shall see, sound and open. Pure.
+
+Tell it what happened, then `drain` it: it says whose pages need a new state and which page shall open the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..calls.commands import CallView
+from ..calls.events import CallId, Operator, TabId
+from .bell import Bell, ring_on
+from .board import Board
+from .presence import ABSENCE_SECONDS, Roster, Tab, picture
+from .protocol import CallState, PageKind, State
+
+
+class Floor:
+    def __init__(self) -> None:
+        self.roster = Roster()
+        self.board = Board()
+        self._bells: dict[Operator, dict[CallId, Bell]] = {}
+        self._stale: set[Operator] = set()
+
+    def put(self, tab: Tab, now: float) -> None:
+        """A page came, came back or changed."""
+        before = self.roster.lead(tab.operator)
+        self.roster.put(tab)
+        self._rearranged(tab.operator, before, now)
+
+    def remove(self, name: TabId, now: float, *, returns: bool = True) -> None:
+        """A page left; `returns` says that it may be on its way to the next one."""
+        if tab := self.roster.tab(name):
+            before = self.roster.lead(tab.operator)
+            self.roster.remove(name, now + ABSENCE_SECONDS if returns else None)
+            self._rearranged(tab.operator, before, now)
+
+    def show(self, view: CallView, operators: Iterable[Operator], now: float) -> set[Operator]:
+        """Put the call up for these operators only; returns those who see it no more."""
+        listed = set(operators)
+        voices = {self.board.of(operator)[view.id].voice for operator in listed if view.id in self.board.of(operator)}
+        leaving = self.board.show(view, listed)
+        for operator in leaving | listed:
+            self.roster.engage(operator, busy=bool(self.board.of(operator)))
+        if view.voice and view.voice not in voices and view.state != CallState.ENDED.value:
+            self.roster.give_lead(view.voice)
+        for operator in leaving | listed:
+            self._changed(operator, now)
+        return leaving
+
+    def ring(self, call: CallId, operators: Iterable[Operator]) -> None:
+        """Open the application once for each of these, as soon as the call is on show and a page is there."""
+        listed = set(operators)
+        self.board.ring(call, listed)
+        self._stale |= listed
+
+    def lead_from(self, name: TabId, now: float) -> None:
+        """The operator took a call on this page."""
+        if tab := self.roster.tab(name):
+            self.roster.give_lead(name)
+            self._changed(tab.operator, now)
+
+    def tick(self, now: float) -> float | None:
+        """Do what is due; the next deadline, Unix seconds."""
+        for operator in self.roster.expire(now):
+            self._changed(operator, now)
+        for operator in [one for one, bells in self._bells.items() if any(bell.due <= now for bell in bells.values())]:
+            self._changed(operator, now)
+        dues = [bell.due for bells in self._bells.values() for bell in bells.values()]
+        return min([*dues, *([] if self.roster.deadline is None else [self.roster.deadline])], default=None)
+
+    def drain(self) -> tuple[list[Tab], list[tuple[TabId, CallView]]]:
+        """Pages that need a new state; pages that shall open the application now, each once per call and operator."""
+        stale, self._stale = self._stale, set()
+        opens: list[tuple[TabId, CallView]] = []
+        for operator in stale:
+            if lead := self.roster.lead(operator):
+                for view in self.board.unopened(operator):
+                    self.board.opened(view.id, operator)
+                    if not self._has_telephone_in_sight(lead):
+                        opens.append((lead, view))
+        return [tab for operator in stale for tab in self.roster.tabs(operator)], opens
+
+    def _has_telephone_in_sight(self, lead: TabId) -> bool:
+        """A phone page is open already where the operator looks: another slider would only cover it."""
+        page = self.roster.tab(lead)
+        return page is not None and any(
+            tab.kind is PageKind.PHONE and tab.visible and tab.browser == page.browser
+            for tab in self.roster.tabs(page.operator)
+        )
+
+    def state(self, name: TabId, farewells: Mapping[CallId, CallView], now: float) -> State:
+        """What this page shall show, calls that have just ended included."""
+        tab = self.roster.tab(name)
+        if tab is None:
+            return State(lead=False, calls=[])
+        bells = self._bells.get(tab.operator, {})
+        views = sorted({**self.board.of(tab.operator), **farewells}.values(), key=lambda view: view.started)
+        sounding = {call: bell.tab for call, bell in bells.items()}
+        calls = [picture(view, tab, self.roster, sounding.get(view.id), now) for view in views]
+        return State(lead=self.roster.lead(tab.operator) == name, calls=calls)
+
+    def _rearranged(self, operator: Operator, before: TabId | None, now: float) -> None:
+        """The lead may have moved, and with it what every page shows."""
+        if self.board.of(operator) or self.roster.lead(operator) != before:
+            self._changed(operator, now)
+
+    def _changed(self, operator: Operator, now: float) -> None:
+        self._stale.add(operator)
+        before = self._bells.pop(operator, {})
+        ringing = [view.id for view in self.board.of(operator).values() if view.state == CallState.RINGING.value]
+        if ringing:
+            self._bells[operator] = {call: ring_on(before.get(call), operator, self.roster, now) for call in ringing}

@@ -1,0 +1,113 @@
+"""Commands of a call in the words of SIP, and what happened there in the words of a call (pure)."""
+
+from __future__ import annotations
+
+from ..calls.commands import (
+    AnswerPbx,
+    AnswerPbxReoffer,
+    CancelPbx,
+    HangUpPbx,
+    PbxCommand,
+    RefusePbx,
+    RefusePbxReoffer,
+    ReofferPbx,
+    RingPbx,
+)
+from ..calls.events import (
+    CallId,
+    Event,
+    PbxAnswered,
+    PbxCancelled,
+    PbxConfirmed,
+    PbxHungUp,
+    PbxProgressed,
+    PbxRang,
+    PbxReanswered,
+    PbxRefused,
+    PbxRefusedReoffer,
+    PbxReoffered,
+)
+from .address import NameAddr
+from .callee import Inbound
+from .message import Request, SipError
+from .output import (
+    Accepted,
+    Cancelled,
+    Confirmed,
+    Fact,
+    HungUp,
+    Output,
+    Progressed,
+    Rang,
+    Reanswered,
+    Refused,
+    Reoffered,
+    ReofferRefused,
+)
+from .usage import Usage
+
+NORMAL_CLEARING = 16
+"""Q.850."""
+
+
+def carried_out(command: PbxCommand, usage: Usage, now: float) -> list[Output]:
+    """What a command means to a call of ours; TypeError if it means nothing to this kind of call."""
+    match command:
+        case RingPbx() if isinstance(usage, Inbound):
+            return usage.ring(now)
+        case AnswerPbx(sdp=sdp) if isinstance(usage, Inbound):
+            return usage.answer(sdp, now)
+        case RefusePbx(status=status, phrase=phrase) if isinstance(usage, Inbound):
+            return usage.refuse(status, phrase, now)
+        case HangUpPbx(cause=cause):
+            return usage.hang_up(cause, now)
+        case CancelPbx():
+            return usage.hang_up(NORMAL_CLEARING, now)
+        case ReofferPbx(sdp=sdp):
+            return usage.reoffer(sdp, now)
+        case AnswerPbxReoffer(sdp=sdp):
+            return usage.answer_reoffer(sdp, now)
+        case RefusePbxReoffer(status=status, phrase=phrase):
+            return usage.refuse_reoffer(status, phrase, now)
+        case _:
+            raise TypeError(f"not a command for a {type(usage).__name__} call: {type(command).__name__}")
+
+
+def told(call: CallId, fact: Fact) -> Event | None:
+    """What a fact means to the call; None for what only concerns this room."""
+    match fact:
+        case Cancelled(elsewhere):
+            return PbxCancelled(call=call, elsewhere=elsewhere)
+        case Confirmed():
+            return PbxConfirmed(call=call)
+        case Reoffered(offer):
+            return PbxReoffered(call=call, offer=offer)
+        case HungUp(why):
+            return PbxHungUp(call=call, why=why)
+        case Rang():
+            return PbxRang(call=call)
+        case Progressed(sdp):
+            return PbxProgressed(call=call, sdp=sdp)
+        case Accepted(sdp):
+            return PbxAnswered(call=call, sdp=sdp)
+        case Refused(status, phrase, cause, provisional):
+            return PbxRefused(call=call, status=status, phrase=phrase, cause=cause, provisional=provisional)
+        case Reanswered(sdp):
+            return PbxReanswered(call=call, sdp=sdp)
+        case ReofferRefused(status):
+            return PbxRefusedReoffer(call=call, status=status)
+        case _:
+            return None
+
+
+def dialled_line(invite: Request, account: str) -> str:
+    """What the caller dialled: as the PBX says it, before it was turned into our account."""
+    for header in ("P-Called-Party-ID", "Diversion", "To"):
+        try:
+            value = invite.headers.get(header)
+            number = NameAddr.parse(value).uri.number if value else ""
+        except SipError:
+            continue  # a wish for more precision, nothing that a call depends on
+        if number and number != account:
+            return number
+    return account

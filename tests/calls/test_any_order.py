@@ -1,0 +1,130 @@
+"""What must hold whatever order the facts of a call come in."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.calls import commands as do
+from bridge.calls import events as on
+from bridge.calls.call import State
+from bridge.calls.events import Event, Operator
+
+from .story import ANNA, BORIS, ID, INVITED, OTHER, TAB, Story
+
+operators = st.sampled_from([ANNA, BORIS])
+tabs = st.sampled_from([TAB, OTHER])
+facts: st.SearchStrategy[Event] = st.one_of(
+    st.builds(on.PbxCancelled, call=st.just(ID), elsewhere=st.booleans()),
+    st.builds(on.PbxConfirmed, call=st.just(ID)),
+    st.builds(on.PbxReoffered, call=st.just(ID), offer=st.just(b"v=0")),
+    st.builds(on.PbxHungUp, call=st.just(ID), why=st.just("BYE")),
+    st.builds(on.BrowserAnswered, call=st.just(ID), tab=tabs, offer=st.just("o"), sdp=st.just("v=0")),
+    st.builds(on.MediaReady, call=st.just(ID), tab=tabs, sdp=st.just(b"v=0")),
+    st.builds(on.MediaReanswered, call=st.just(ID), sdp=st.just(b"v=0"), held=st.booleans()),
+    st.builds(on.BrowserLost, call=st.just(ID), tab=tabs, why=st.just("silent")),
+    st.builds(on.PbxFellSilent, call=st.just(ID)),
+    st.builds(on.MediaOffered, call=st.just(ID), operator=operators, tab=tabs, offer=st.just("o"), sdp=st.just("v=0")),
+    st.builds(on.OperatorAnswered, call=st.just(ID), operator=operators, tab=tabs, voice=tabs),
+    st.builds(on.OperatorDeclined, call=st.just(ID), operator=operators),
+    st.builds(on.OperatorHungUp, call=st.just(ID), operator=operators),
+    st.builds(on.OperatorMuted, call=st.just(ID), operator=operators, muted=st.booleans()),
+    st.builds(on.VoiceFailed, call=st.just(ID), operator=operators, tab=tabs, why=st.just("denied")),
+    st.builds(on.TabLeft, call=st.just(ID), operator=operators, tab=tabs, online=st.booleans()),
+    st.builds(on.CallRegistered, call=st.just(ID), card=st.just("card")),
+    st.builds(on.DeadlinePassed, call=st.just(ID)),
+    st.builds(on.OperatorHeld, call=st.just(ID), operator=operators, held=st.booleans()),
+    st.builds(on.OperatorPressed, call=st.just(ID), operator=operators, digits=st.just("1#")),
+    st.builds(on.OperatorTook, call=st.just(ID), operator=operators, voice=tabs),
+    st.builds(on.PbxRang, call=st.just(ID)),
+    st.builds(on.PbxProgressed, call=st.just(ID), sdp=st.just(b"v=0")),
+    st.builds(on.PbxAnswered, call=st.just(ID), sdp=st.just(b"v=0")),
+    st.builds(
+        on.PbxRefused,
+        call=st.just(ID),
+        status=st.sampled_from([400, 404, 408, 480, 486, 487, 503, 603]),
+        phrase=st.just(""),
+        cause=st.sampled_from([0, 1, 16, 17, 19, 34]),
+        provisional=st.booleans(),
+    ),
+    st.builds(on.PbxReanswered, call=st.just(ID), sdp=st.just(b"v=0")),
+    st.builds(on.PbxRefusedReoffer, call=st.just(ID), status=st.just(488)),
+    st.builds(on.MediaReoffered, call=st.just(ID), sdp=st.just(b"v=0")),
+    st.builds(on.CodecChanged, call=st.just(ID), tab=tabs),
+    st.builds(
+        on.CommandFailed,
+        call=st.just(ID),
+        command=st.sampled_from(
+            [
+                "RingPbx",
+                "AnswerPbx",
+                "ConnectBrowser",
+                "JoinMedia",
+                "ReofferMedia",
+                "HoldMedia",
+                "ReofferPbx",
+                "AcceptPbxAnswer",
+                "DialPbx",
+                "SendDigits",
+            ]
+        ),
+        why=st.just(""),
+    ),
+)
+
+
+beginnings = st.sampled_from(
+    [
+        INVITED,
+        on.OperatorDialled(call=ID, operator=ANNA, number="100", voice=TAB),
+        on.OperatorDialled(call=ID, operator=ANNA, number="100", voice=None, card="externalCall.1"),
+        on.OperatorDialled(call=ID, operator=BORIS, number="100", voice=TAB),
+    ]
+)
+
+
+@given(
+    beginning=beginnings,
+    online=st.sampled_from([frozenset[Operator](), frozenset({ANNA})]),
+    order=st.lists(st.tuples(facts, st.floats(0, 40)), max_size=30),
+)
+def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_and_is_recorded_once(
+    beginning: Event, online: frozenset[Operator], order: list[tuple[Event, float]]
+) -> None:
+    story = Story(online=online)
+    story.tell(beginning)
+    for event, seconds in order:
+        if isinstance(event, on.DeadlinePassed) and story.call.deadline is None:
+            continue
+        story.tell(event, after=seconds)
+    story.tell(on.BridgeStopped(call=ID))
+
+    assert story.call.state is State.ENDED
+    assert len(story.of(do.RegisterCall)) == 1
+    assert len(story.of(do.FinishCall)) == 1
+    assert len(story.of(do.AnswerPbx)) + len(story.of(do.DialPbx)) <= 1
+    assert len(story.of(do.RecordAnswer)) <= 1
+    assert len(story.of(do.RefusePbx)) + len(story.of(do.HangUpPbx)) + len(story.of(do.CancelPbx)) <= 1
+    if story.of(do.CancelPbx):
+        assert story.of(do.DialPbx)
+    if story.of(do.RecordAnswer):
+        assert not story.of(do.RefusePbx)
+        assert not story.of(do.CancelPbx)
+        assert story.record.status == "200"
+    else:
+        assert story.record.duration == 0
+    kinds = [type(command) for command in story.done]
+    if do.ConnectBrowser in kinds or do.JoinMedia in kinds:
+        last_opened = max(i for i, kind in enumerate(kinds) if kind in {do.ConnectBrowser, do.JoinMedia})
+        assert do.CloseMedia in kinds[last_opened:]
+    shown = story.of(do.ShowCall)[-1].view
+    assert (shown.state, bool(shown.ending)) == ("ended", True)
+
+
+@given(order=st.lists(facts, max_size=30))
+def test_a_call_that_is_over_ignores_everything(order: list[Event]) -> None:
+    story = Story()
+    story.tell(INVITED, on.PbxCancelled(call=ID, elsewhere=False))
+    before = list(story.done)
+    story.tell(*order)
+    assert story.done == before

@@ -1,0 +1,97 @@
+"""Hold, resume, the keypad, a second call: what one does while talking."""
+
+from __future__ import annotations
+
+from ..rig.chromium import MICROPHONE_HZ
+from ..rig.waiting import wait_for
+from .stage import ANNA, BORIS, PHONE, Stage
+
+HOLD, KEYPAD = "[data-do=hold]", "[data-do=keypad]"
+MUSIC_HZ = 523
+
+
+async def test_hold_plays_the_pbxs_music_and_resume_brings_both_voices_back(stage: Stage) -> None:
+    page = await stage.sign_in(ANNA)
+    call = stage.ring(then="bridged")
+    await stage.answer(page)
+    await stage.talking(page, call)
+    await page.click(HOLD, frame=PHONE)
+    await page.wait_for("document.querySelector('[data-do=hold]')?.ariaPressed === 'true'", frame=PHONE)
+    await wait_for(call.is_held, 10, "the PBX to have accepted the hold")
+    await wait_for(lambda: call.hears(MUSIC_HZ), 10, "the caller to hear music")
+    await page.click(HOLD, frame=PHONE)
+    await wait_for(lambda: not call.is_held(), 10, "the PBX to have accepted the resume")
+    await stage.talking(page, call)
+    call.hang_up()
+    assert (await stage.record()).status_code == "200"
+
+
+async def test_a_held_call_stays_held_through_a_navigation(stage: Stage) -> None:
+    page = await stage.sign_in(ANNA)
+    call = stage.ring(then="bridged")
+    await stage.answer(page)
+    await stage.talking(page, call)
+    await page.click(HOLD, frame=PHONE)
+    await wait_for(call.is_held, 10, "the hold")
+    voice = await stage.voice()
+    await page.navigate(f"{stage.portal.url}/company/?user={ANNA}")
+
+    async def held_again() -> bool:
+        (live,) = await stage.live()
+        return live["state"] == "held" and live["voice"] not in {"", voice}
+
+    await wait_for(held_again, 15, "the call to be held by the next page")
+    assert call.is_held()
+    await wait_for(lambda: call.hears(MUSIC_HZ), 10, "the caller to hear music still")
+    assert call.byes() == (0, 0)
+
+
+async def test_keys_arrive_at_the_pbx_once_and_in_order(stage: Stage) -> None:
+    page = await stage.telephone()
+    call = await stage.dial(page, "613")
+    assert await call.is_answered() == 200
+    await page.click(KEYPAD, frame=PHONE)
+    for key in ("1", "2", "0"):
+        await page.click(f"[data-do='key-{key}']", frame=PHONE)
+    await page.key("#")
+    await wait_for(lambda: call.digits() == "120#", 10, "the keys 120# at the PBX")
+
+
+async def test_a_second_call_is_answered_and_the_first_one_is_held(stage: Stage) -> None:
+    page = await stage.sign_in(ANNA)
+    first = stage.ring(caller="+49301", then="bridged")
+    await stage.answer(page)
+    await stage.talking(page, first)
+    second = stage.ring(caller="+49302", then="bridged")
+    await stage.says(page, "+49302")
+    await page.click("[data-do=answer]", frame=PHONE)
+    assert await second.is_answered() == 200
+    await wait_for(first.is_held, 10, "the first call to be held")
+    await wait_for(lambda: first.hears(MUSIC_HZ), 10, "the first caller to hear music")
+    await wait_for(lambda: second.hears(MICROPHONE_HZ), 10, "the second caller to hear the operator")
+    assert not first.hears(MICROPHONE_HZ, share=0.05), "one microphone for one conversation"
+    second.hang_up()
+    await second.is_over()
+    await page.click(HOLD, frame=PHONE)
+    await stage.talking(page, first)
+    first.hang_up()
+    await stage.ended()
+
+
+async def test_a_declined_second_call_does_not_touch_the_first(stage: Stage) -> None:
+    page = await stage.sign_in(ANNA)
+    first = stage.ring(caller="+49301")
+    await stage.answer(page)
+    await stage.talking(page, first)
+    second = stage.ring(caller="+49302")
+    await stage.says(page, "+49302")
+    await page.click("[data-do=decline]", frame=PHONE)
+    assert await second.is_answered() == 486
+    await stage.talking(page, first)
+
+
+async def test_another_operators_call_rings_only_there(stage: Stage) -> None:
+    page = await stage.sign_in(ANNA)
+    call = stage.ring(BORIS)
+    assert await call.is_answered() == 480
+    assert not await page.frames(PHONE)

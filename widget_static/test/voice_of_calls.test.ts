@@ -1,0 +1,216 @@
+// One microphone and several calls: what each of them carries, and the tones beside them.
+
+import { describe, expect, test } from "vitest";
+import type { Call } from "../src/protocol";
+import { aCall, Driven, TAB, types } from "./a_call";
+
+const dialling = aCall({ state: "dialling", direction: "outbound", voice: TAB, sound: false });
+const talking = aCall({ state: "talking", voice: TAB, talkSeconds: 0 });
+const held: Call = { ...talking, state: "held", held: true };
+const second = aCall({ id: "call-2" });
+const secondTalking = aCall({ id: "call-2", state: "talking", voice: TAB, talkSeconds: 0 });
+
+function connected(page: "worker" | "phone" = "worker"): Driven {
+  const driven = new Driven(page);
+  driven.connect();
+  return driven;
+}
+
+describe("a call to somebody", () => {
+  test("the page that was named captures and offers at once", () => {
+    expect(types(connected().hear(dialling))).toEqual(["capture", "openLeg"]);
+  });
+
+  test("the lead offers unasked for a click in the portal, and nothing is done twice when it is named", () => {
+    const page = connected();
+    expect(types(page.hear({ ...dialling, voice: "" }))).toEqual(["capture", "openLeg"]);
+    page.connectLeg();
+    expect(page.hear(dialling)).toEqual([]);
+  });
+
+  test("a page that is not the lead waits", () => {
+    const page = connected();
+    const state = { lead: false, calls: [{ ...dialling, voice: "" }] };
+    expect(page.on({ type: "stated", state, at: 0 })).toEqual([]);
+  });
+
+  test("a voice that the bridge lost is offered anew", () => {
+    const page = connected();
+    page.hear(dialling);
+    page.connectLeg();
+    expect(types(page.hear({ ...dialling, voice: "" }))).toEqual(["closeLeg", "openLeg"]);
+  });
+
+  test("answered while the lead's voice is on its way: that offer is the one that is awaited", () => {
+    const page = connected();
+    page.hear({ ...dialling, voice: "" });
+    expect(page.hear({ ...dialling, state: "rejoining", voice: "" })).toEqual([]);
+  });
+
+  test.each<[string, Call[]]>([
+    ["early media", [{ ...dialling, progress: "early" }]],
+    ["the answer", [{ ...talking, direction: "outbound" }]],
+    ["the end", [{ ...dialling, state: "ended", ended: "busy" }]],
+    ["the end that was missed", []],
+    ["the voice going elsewhere", [{ ...dialling, progress: "ringing", voice: "another" }]],
+  ])("the ringback tone sounds until %s", (_, after) => {
+    const page = connected();
+    page.hear(dialling);
+    expect(page.hear({ ...dialling, progress: "ringing" })).toEqual([{ type: "startRingback" }]);
+    expect(types(page.hear(...after))).toContain("stopRingback");
+  });
+
+  test("the ringback tone does not sound into another conversation", () => {
+    const page = connected();
+    page.hear({ ...dialling, progress: "ringing" });
+    page.hear({ ...dialling, progress: "ringing" }, second);
+    const answered: Call = { ...second, state: "joining", voice: TAB };
+    expect(types(page.hear({ ...dialling, progress: "ringing" }, answered))).toContain("stopRingback");
+  });
+
+  test("the ringback tone sounds on no other page", () => {
+    const page = connected();
+    expect(page.hear({ ...dialling, progress: "ringing", voice: "another" })).toEqual([]);
+  });
+});
+
+describe("a second call", () => {
+  test("signals softly into a conversation, and rings aloud when that is over", () => {
+    const page = new Driven();
+    page.talk();
+    expect(page.hear(talking, second)).toContainEqual({ type: "startRing", tone: "waiting" });
+    const ring = page.hear(second).filter((effect) => effect.type === "startRing" || effect.type === "stopRing");
+    expect(ring).toEqual([{ type: "stopRing" }, { type: "startRing", tone: "ring" }]);
+  });
+
+  test("is prepared beside the first without touching it", () => {
+    const page = new Driven();
+    page.talk();
+    expect(types(page.hear(talking, second))).toEqual(["startRing", "openLeg"]);
+    expect(page.leg("call-2").flow).toBe("warm");
+  });
+
+  test("shares the microphone, which is asked for once and released with the last call", () => {
+    const page = new Driven();
+    page.talk();
+    page.hear(talking, second);
+    page.connectLeg("call-2");
+    expect(types(page.hear(held, { ...second, state: "joining", voice: TAB }))).toEqual([
+      "stopRing",
+      "setFlow",
+      "setFlow",
+    ]);
+    page.hear(held, secondTalking);
+    expect(types(page.hear(held))).toEqual(["closeLeg"]);
+    expect(types(page.hear())).toEqual(["release", "closeLeg"]);
+  });
+
+  test("once answered has the microphone, also while the PBX still thinks about holding the first", () => {
+    const page = new Driven();
+    page.talk();
+    page.hear(talking, second);
+    page.hear(talking, { ...second, state: "joining", voice: TAB });
+    expect([page.leg("call-1").flow, page.leg("call-2").flow]).toEqual(["held", "open"]);
+  });
+
+  test("that ends gives the microphone back to the first, if that was not held", () => {
+    const page = new Driven();
+    page.talk();
+    page.hear(talking, secondTalking);
+    page.hear(talking);
+    expect(page.leg().flow).toBe("open");
+  });
+});
+
+describe("hold", () => {
+  test("silences both directions, and what was muted stays muted afterwards", () => {
+    const page = new Driven();
+    page.talk({ muted: true });
+    page.hear({ ...held, muted: true });
+    expect(page.leg().flow).toBe("held");
+    page.hear({ ...talking, muted: true });
+    expect(page.leg().flow).toBe("muted");
+  });
+
+  test("a held call that rejoins does not speak", () => {
+    const page = connected();
+    page.hear({ ...held, state: "rejoining", voice: "" });
+    expect(page.leg().flow).toBe("held");
+  });
+});
+
+describe("a new offer", () => {
+  test("is made on the running connection", () => {
+    const page = new Driven();
+    page.talk();
+    const { id } = page.leg();
+    const [effect] = page.on({ type: "reofferAsked", call: "call-1" });
+    expect(effect).toEqual({ type: "reoffer", leg: id, offer: page.leg().offer });
+    page.connectLeg();
+    expect(types(page.effects).filter((type) => type === "openLeg" || type === "closeLeg")).toEqual(["openLeg"]);
+    expect(page.effects.at(-1)).toEqual({ type: "acceptAnswer", leg: id, sdp: "v=0" });
+  });
+
+  test("waits until the present one is answered", () => {
+    const page = connected();
+    page.hear(dialling);
+    expect(page.on({ type: "reofferAsked", call: "call-1" })).toEqual([]);
+    expect(types(page.connectLeg())).toEqual(["send offer", "acceptAnswer", "reoffer"]);
+  });
+
+  test("that got lost with the socket is replaced by a new leg", () => {
+    const page = new Driven();
+    page.talk();
+    page.on({ type: "reofferAsked", call: "call-1" }, { type: "disconnected" });
+    page.connect();
+    expect(types(page.hear(talking))).toEqual(["closeLeg", "openLeg"]);
+  });
+
+  test("for a call without a leg is nothing", () => {
+    expect(connected().on({ type: "reofferAsked", call: "call-1" })).toEqual([]);
+  });
+});
+
+describe("the phone page", () => {
+  test("speaks when the bridge names it", () => {
+    expect(types(connected("phone").hear(talking))).toEqual(["capture", "openLeg"]);
+  });
+
+  test("never rings, not even softly", () => {
+    const page = connected("phone");
+    expect(types(page.hear(talking, second))).not.toContain("startRing");
+  });
+});
+
+describe("taking over", () => {
+  test("the new page captures and offers, the old one lets go", () => {
+    expect(types(connected().hear(talking))).toEqual(["capture", "openLeg"]);
+    const old = new Driven();
+    old.talk();
+    expect(types(old.hear({ ...talking, voice: "another", elsewhere: true }))).toEqual(["release", "closeLeg"]);
+  });
+});
+
+describe("no microphone", () => {
+  test("is told for every call that this page should speak", () => {
+    const page = connected();
+    page.hear(held, secondTalking);
+    const told = page.on({ type: "captureFailed", turn: page.session.captures, why: "no-device" });
+    expect(types(told).filter((type) => type === "send voiceFailed")).toHaveLength(2);
+  });
+
+  test("is tried again when the socket is back, as the bridge may not have heard of it", () => {
+    const page = connected();
+    page.hear(talking);
+    page.on({ type: "disconnected" }, { type: "captureFailed", turn: 1, why: "timeout" });
+    expect(types([...page.connect(), ...page.hear(talking)])).toContain("capture");
+  });
+
+  test("too late, for a capture that is not wanted any more, changes nothing", () => {
+    const page = connected();
+    page.hear(dialling);
+    page.hear();
+    page.hear(dialling);
+    expect(page.on({ type: "captureFailed", turn: 1, why: "timeout" })).toEqual([]);
+  });
+});
