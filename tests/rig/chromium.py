@@ -123,6 +123,15 @@ class Chromium:
             self._process.wait()
             self._process = None
 
+    def sleep(self) -> None:
+        """The lid is closed: everything stands still until `wake`."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def wake(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGCONT)
+
     # Work
 
     async def page(self, url: str = "about:blank", *, scripts: Sequence[str] = (), background: bool = False) -> Page:

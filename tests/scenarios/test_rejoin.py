@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,23 @@ async def test_twenty_navigations_in_one_call_and_no_bye(stage: Stage) -> None:
     call.hang_up()
     record = await stage.record()
     assert record.status_code == "200"
+
+
+async def test_the_lid_is_closed_for_twenty_seconds(stage: Stage) -> None:
+    page, call = await in_a_call(stage)
+    stage.browser.sleep()
+    try:
+
+        async def lost() -> bool:
+            (live,) = await stage.live()
+            return bool(live["state"] == "rejoining")
+
+        await wait_for(lost, 10, "the bridge to notice the silence")
+        await asyncio.sleep(20)  # the time is the story
+    finally:
+        stage.browser.wake()
+    await stage.talking(page, call)
+    assert call.byes() == (0, 0)
 
 
 async def test_nobody_comes_back_is_a_clean_end_with_the_talk_time(stages: Stages) -> None:
