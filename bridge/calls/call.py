@@ -263,6 +263,11 @@ def _join_failed(call: Call, event: on.VoiceFailed | on.TabLeft | on.BrowserLost
     return _back_to_ringing(call, event.why if isinstance(event, on.VoiceFailed) else "", world)
 
 
+def _answer_failed(call: Call, event: on.VoiceFailed, world: World) -> Step:
+    """The page's reason came after its leg was lost: it is worth telling all the same."""
+    return (replace(call, notice=event.why) if event.operator in call.operators else call), []
+
+
 def _join_late(call: Call, event: Event, world: World) -> Step:
     return _back_to_ringing(call, "timeout", world)
 
@@ -617,6 +622,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
     State.RINGING: {
         **_BEFORE_THE_ANSWER,
         on.OperatorAnswered: _answered,
+        on.VoiceFailed: _answer_failed,
         on.DeadlinePassed: _rang_out,
     },
     State.JOINING: {

@@ -100,14 +100,18 @@ class Trunks:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """OSError if the port is taken, ConfigError if a password is not set."""
+        """ConfigError if the port is taken or a password is not set."""
         transport = Transport(self._sip.host, self._sip.port, self._reported)
         try:
             agent = UserAgent(me=self._identity(transport), owner=self, most_calls=MOST_CALLS)
             self._transport, self._agent = transport, agent
             for peer in self._peers:
                 peer.prepare(agent.me)
-            await transport.open(agent)
+            try:
+                await transport.open(agent)
+            except OSError as error:
+                where = f"{self._sip.host}:{self._sip.port}"
+                raise ConfigError(f"sip: can't use UDP {where}: {error.strerror}") from error
             log.info("sip_listening", address=transport.address)
             async with asyncio.TaskGroup() as tasks:
                 keepers = [tasks.create_task(peer.keep(agent, transport)) for peer in self._peers]

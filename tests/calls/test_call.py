@@ -120,6 +120,13 @@ def test_page_or_microphone_lost_while_joining_rings_again(lost: Event) -> None:
     assert story.call.state is State.TALKING
 
 
+def test_the_reason_is_told_also_when_the_leg_was_lost_first() -> None:
+    story = Story()
+    story.tell(INVITED, ANSWERED, on.BrowserLost(call=ID, tab=TAB, why="closed"))
+    story.tell(on.VoiceFailed(call=ID, operator=ANNA, tab=TAB, why="denied"))
+    assert (story.call.state, story.call.notice) == (State.RINGING, "denied")
+
+
 def test_a_leg_that_comes_up_after_its_page_lost_the_call_answers_nothing() -> None:
     story = Story()
     story.tell(INVITED, ANSWERED, on.VoiceFailed(call=ID, operator=ANNA, tab=TAB, why="denied"), READY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -125,3 +126,21 @@ def test_a_broken_configuration_is_one_sentence_not_a_traceback(tmp_path: Path, 
     assert done.returncode == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_port_that_is_taken_is_named_with_its_setting(stage: Stage) -> None:
+    second = stage.bridge.directory / "second"
+    second.mkdir()
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "bridge", "run", "--config", str(stage.bridge.config)],
+        cwd=second,
+        env={"PYTHONPATH": str(ROOT), **stage.bridge.secrets},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert "can't use UDP" in done.stderr or "can't listen on" in done.stderr
+    assert "Traceback" not in done.stderr
+    await call_goes_through(stage)
