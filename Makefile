@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo check test bench parts asterisk clean
+.PHONY: help setup demo check test soak bench parts asterisk clean
 
 PYTHON ?= python3
 PIP = .venv/bin/pip -qq --disable-pip-version-check
@@ -24,6 +24,7 @@ help:
 	@echo "make check   before every commit: style, types, unit tests (under 2 minutes)"
 	@echo "make test    every test, with a real Asterisk and Chromium"
 	@echo "make bench   how fast it is, beside the goals (BENCH='ring answer' for some)"
+	@echo "make soak    an hour of calls while the bridge is killed again and again; the ledgers must agree"
 	@echo "make setup   what all of them do first     make clean   forget all that was made"
 
 setup: .venv/.installed $(WIDGET)
@@ -70,6 +71,10 @@ $(WIDGET): $(WIDGET_SOURCES) widget_static/node_modules/.installed
 	@echo "make: fetching the Python libraries"
 	@$(PIP) install --editable ".[dev]"
 	@touch $@
+
+# MINUTES=5 make soak for a short one.
+soak: setup parts asterisk
+	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),60)
 
 parts:
 	@missing=""; \

@@ -33,7 +33,8 @@ log = structlog.get_logger()
 
 WITHHELD = "0000000"
 TYPES = {Direction.OUTBOUND: 1, Direction.INBOUND: 2}
-SEEN_SECONDS = 5.0
+SEEN_SECONDS = 2.0
+"""How far the talk time of a call may fall short that a crash of the bridge has ended."""
 KEPT_DAYS = 30
 PRUNE_SECONDS = 3600.0
 STORE_WAITS = (0.5, 1.0, 2.0, 5.0, 10.0)

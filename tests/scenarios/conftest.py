@@ -25,10 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`."""
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`."""
     async with AsyncExitStack() as stack:
 
-        async def set_stage(*, installed: bool = True, trunk: dict[str, Any] | None = None, **calls: Any) -> Stage:
+        async def set_stage(
+            *, installed: bool = True, browser: bool = True, trunk: dict[str, Any] | None = None, **calls: Any
+        ) -> Stage:
             port = free_port(SOCK_STREAM)
             portal = portal_for(port)
             await stack.enter_async_context(portal.running())
@@ -39,7 +41,8 @@ async def stages(
                 await portal.auto_install()
             for agent in AGENTS.values():
                 await asterisk.wait_registered(agent)
-            stage = Stage(asterisk=asterisk, portal=portal, bridge=bridge, browser=await browsers())
+            visible = await browsers() if browser else None
+            stage = Stage(asterisk=asterisk, portal=portal, bridge=bridge, visible=visible)
             stack.callback(stage.clear)
             return stage
 

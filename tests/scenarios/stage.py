@@ -34,8 +34,13 @@ class Stage:
     asterisk: Asterisk
     portal: Portal
     bridge: BridgeProcess
-    browser: Chromium
+    visible: Chromium | None = None
     calls: list[PhoneCall] = field(default_factory=list)
+
+    @property
+    def browser(self) -> Chromium:
+        assert self.visible is not None, "this story has no browser"
+        return self.visible
 
     @property
     def state_dir(self) -> Path:
