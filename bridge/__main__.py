@@ -92,10 +92,11 @@ def operator(
 async def _operator(portal: str, user: int, orders: Orders, config_file: Path) -> None:
     if (urlsplit(portal).hostname or "").endswith(".localhost"):
         url, ticket = await ticket_from_simulator(portal, user)
+        session = ""
     else:
         answer = await control.ask(config.load(config_file).state_dir, do="ticket", portal=portal, user=user)
-        url, ticket = answer["url"], answer["ticket"]
-    robot = Robot(bridge_url=url, ticket=ticket, orders=orders, say=out.print)
+        url, ticket, session = answer["url"], answer["ticket"], answer["session"]
+    robot = Robot(bridge_url=url, ticket=ticket, session=session, orders=orders, say=out.print)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(robot.run())
         await _until_told_to_stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import stat
@@ -38,8 +39,6 @@ from .tickets import PageTicket, Seal, SessionTicket, new_key
 
 log = structlog.get_logger()
 
-ROBOT = "ROBOT"
-"""The placement of a page ticket that the control socket gave to a headless operator."""
 TAB_COLUMNS = ("operator", "tab", "kind", "capture", "sight", "lead")
 
 
@@ -48,11 +47,8 @@ class Bridge:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._robots = {
-            (portal_id(account.portal), account.user_id): SessionTicket(
-                member_id="", portal=portal_id(account.portal), user=account.user_id, name=account.extension
-            )
-            for account in settings.operator
+        self._operators = {
+            (portal_id(account.portal), account.user_id): account.extension for account in settings.operator
         }
         self._seal = Seal(read_keys(settings.keys))
         self._journal = Journal(journal_path(settings))
@@ -61,7 +57,7 @@ class Bridge:
         oauth = OAuth(settings=settings, portals=self._store.portals, http=self._http)
         rest = Rest(http=self._http, oauth=oauth)
         placement = Placement(settings=settings, seal=self._seal, rest=rest)
-        self._identity = Identity(settings=settings, portals=self._store.portals, rest=rest)
+        identity = Identity(settings=settings, portals=self._store.portals, rest=rest)
         self._telephony = Telephony(store=self._store, rest=rest, post=self._post)
         installation = Installation(
             settings=settings,
@@ -82,7 +78,7 @@ class Bridge:
         widths = {portal.id: portal.phone_width for portal in settings.portal}
         self._channel = Channel(
             seal=self._seal,
-            identify=self._identify,
+            identify=identity.identify,
             post=self._post,
             phone_width=lambda portal: widths[portal],
             new_call_id=new_call_id,
@@ -124,6 +120,7 @@ class Bridge:
             await stack.enter_async_context(self._listening(runner))
             await stack.enter_async_context(self._trunks.running())
             await stack.enter_async_context(self._control.running())
+            _calm_the_collector()
             log.info("bridge_started", url=self.url, portals=len(self.settings.portal), trunks=len(self.settings.trunk))
             try:
                 yield self
@@ -171,19 +168,20 @@ class Bridge:
         """Somebody clicked a number in the portal, which has registered the call."""
         self._post(OperatorDialled(call=new_call_id(), operator=operator, number=number, voice=None, card=card))
 
-    async def _identify(self, ticket: PageTicket) -> SessionTicket:
-        if ticket.placement == ROBOT:
-            portal, _, user = ticket.uri.rpartition("/")
-            return self._robots[portal, int(user)]
-        return await self._identity.identify(ticket)
-
     def _robot_ticket(self, portal: str, user: int) -> dict[str, str]:
-        """For a headless operator on this machine: whoever can open the control socket may stand in for an operator."""
+        """For a headless operator on this machine: whoever can open the control socket may stand in for an operator.
+
+        A session without a portal behind it; no door ever seals one, so no POST can forge it. The page ticket is an expired
+        one: it is there for the form, and nobody is asked about it.
+        """
         known = portal_id(portal) or portal
-        if (known, user) not in self._robots:
+        name = self._operators.get((known, user))
+        if name is None:
             raise RefusedError(f"user {user} of {portal} is no [[operator]] of the configuration")
-        ticket = PageTicket(auth_id="", member_id="", domain=known, app_sid="", uri=f"{known}/{user}", placement=ROBOT)
-        return {"url": self.url, "ticket": self._seal.seal(ticket, time.time())}
+        page = PageTicket(auth_id="", member_id="", domain=known, app_sid="", uri="", placement="")
+        session = SessionTicket(member_id="", portal=known, user=user, name=name)
+        sealed = self._seal.seal(page, 0), self._seal.seal(session, time.time())
+        return {"url": self.url, "ticket": sealed[0], "session": sealed[1]}
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -264,6 +262,14 @@ def _installed(known: Any) -> str:
     if known is None or not known.installed:
         return "no: open the application in the portal as an administrator"
     return "needs login: an administrator must open the application" if known.needs_login else "yes"
+
+
+def _calm_the_collector() -> None:
+    """A full garbage collection walks everything that lives, and every voice stands still meanwhile: what was made at the start
+    is taken out of it, and it comes rarely (measured: 66 ms with 50 pages, half a second with 5,000)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 500)
 
 
 async def _healthy(request: web.Request) -> web.Response:

@@ -73,7 +73,8 @@ class Channel:
         self._clicks = Clicks(floor=self._floor, post=post, new_call_id=new_call_id)
         self._pages: dict[str, Page] = {}
         self._by_tab: dict[TabId, Page] = {}
-        self._unsent: set[Page] = set()
+        self._unsent: dict[Page, None] = {}
+        """Pages with something to hear, first come, first served."""
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -203,7 +204,7 @@ class Channel:
 
     def _write(self, page: Page, event: str, message: say.Message | None = None) -> None:
         page.write(event, message)
-        self._unsent.add(page)
+        self._unsent[page] = None
         self._wake.set()
 
     async def _send(self) -> None:
@@ -212,7 +213,8 @@ class Channel:
             await self._wake.wait()
             self._wake.clear()
             while self._unsent:
-                page = self._unsent.pop()
+                page = next(iter(self._unsent))
+                del self._unsent[page]
                 try:
                     await self._deliver(page)
                 except Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -33,6 +34,11 @@ MALFORMED = [
     b"OPTIONS sip:1001@127.0.0.1 SIP/2.0\r\nContent-Length: 999999\r\n\r\n",
     bytes(range(256)) * 4,
 ]
+
+
+def hello(ticket: str) -> dict[str, object]:
+    presence = {"visible": True, "capture": "yes", "card": True}
+    return {"ticket": ticket, "session": "", "tab": "t", "browser": "b", "page": "worker", "presence": presence}
 
 
 async def call_goes_through(stage: Stage) -> None:
@@ -82,6 +88,29 @@ async def test_forged_posts_get_a_status_and_a_sentence_and_no_ticket(stage: Sta
     await call_goes_through(stage)
 
 
+@pytest.mark.parametrize("placement", ["ROBOT", "PAGE_BACKGROUND_WORKER", ""])
+async def test_a_forged_post_lets_nobody_in_as_an_operator(stage: Stage, placement: str) -> None:
+    """Whatever the form claims: the portal is asked with its token, and nothing else makes an operator."""
+    domain = stage.portal.url.removeprefix("http://")
+    form = {
+        "AUTH_ID": "nonsense",
+        "member_id": stage.portal.member_id,
+        "PLACEMENT": placement,
+        "PLACEMENT_OPTIONS": json.dumps({"URI": f"{domain}/{ANNA}"}),
+    }
+    query = {"DOMAIN": domain, "PROTOCOL": "0", "APP_SID": "s", "LANG": "en"}
+    async with (
+        aiohttp.ClientSession(stage.bridge.url) as client,
+        client.post("/b24/worker", params=query, data=form) as answer,
+    ):
+        found = re.search(r'data-ticket="([^"]*)"', await answer.text())
+    if found is not None:
+        client_socket = socketio.AsyncClient(reconnection=False)
+        with pytest.raises(RefusedBySocket):
+            await client_socket.connect(stage.bridge.url, auth=hello(found[1]), transports=["websocket"])
+    assert await stage.tabs() == []
+
+
 @pytest.mark.parametrize("kind", ["forged", "expired", "foreign portal", "garbage"])
 async def test_a_page_with_a_wrong_ticket_is_told_what_to_do(stage: Stage, kind: str) -> None:
     ours = Seal([stage.bridge.secrets["BRIDGE_SECRET_KEYS"]])
@@ -94,13 +123,11 @@ async def test_a_page_with_a_wrong_ticket_is_told_what_to_do(stage: Stage, kind:
         "foreign portal": ours.seal(ticket, time.time()),
         "garbage": "not a ticket",
     }[kind]
-    presence = {"visible": True, "capture": "yes", "card": True}
-    hello = {"ticket": sealed, "session": "", "tab": "t", "browser": "b", "page": "worker", "presence": presence}
     told: list[object] = []
     client = socketio.AsyncClient(reconnection=False)
     client.on("connect_error", told.append)
     with pytest.raises(RefusedBySocket):
-        await client.connect(stage.bridge.url, auth=hello, transports=["websocket"])
+        await client.connect(stage.bridge.url, auth=hello(sealed), transports=["websocket"])
     assert isinstance(told[0], dict)
     assert told[0]["message"] in {"ticket-invalid", "ticket-expired", "not-an-operator"}
     assert len(told[0]["data"]["text"]) > 20

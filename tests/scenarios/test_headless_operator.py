@@ -9,6 +9,12 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
+from bridge.control import ask
+from bridge.errors import BridgeError
+from bridge.robot import Orders, Robot
+
 from ..rig.process import ROOT
 from ..rig.waiting import wait_for
 from .stage import ANNA, Stage
@@ -62,6 +68,26 @@ async def test_a_headless_operator_answers_and_is_heard(stage: Stage) -> None:
         assert "FinishCall" in ladder
         assert "yes" in await bridge(stage, "portals")
         assert "registered" in await bridge(stage, "status")
+
+
+async def test_a_headless_operator_of_a_real_portal_comes_in_by_the_control_socket(stage: Stage) -> None:
+    given = await ask(stage.state_dir, do="ticket", portal=stage.portal.url, user=ANNA)
+    told: list[str] = []
+    orders = Orders(answer_after=0.1, dial="600")
+    robot = Robot(
+        bridge_url=given["url"], ticket=given["ticket"], session=given["session"], orders=orders, say=told.append
+    )
+    before = stage.asterisk.outbound("1001")
+    running = asyncio.ensure_future(robot.run())
+    call = await stage.asterisk.dialled("1001", before)
+    assert await call.is_answered() == 200
+    await wait_for(lambda: call.hears(700), 10, "the robot's tone at the PBX")
+    call.hang_up()
+    record = await stage.record()
+    assert (record.direction, record.status_code) == ("outgoing", "200")
+    running.cancel()
+    with pytest.raises(BridgeError, match="no \\[\\[operator\\]\\]"):
+        await ask(stage.state_dir, do="ticket", portal=stage.portal.url, user=99)
 
 
 async def test_a_headless_operator_that_never_answers_lets_it_ring(stage: Stage) -> None:
