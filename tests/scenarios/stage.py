@@ -148,6 +148,9 @@ class Stage:
 
         await wait_for(loud, 10, f"{hz:g} Hz in the page")
 
+    async def plays_nothing(self, page: Page) -> bool:
+        return not any([await self.plays(page, frame, TONE_HZ) for frame in await page.frames(WORKER)])
+
     async def plays(self, page: Page, frame: Frame, hz: float) -> bool:
         try:
             return await page.heard(hz, frame=frame) > 0.5

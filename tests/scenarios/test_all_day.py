@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from ..rig.page import Page
 from ..rig.waiting import wait_for
 from .conftest import Stages
 from .stage import AGENTS, ANNA, Stage
 
 
-async def call_goes_through(stage: Stage, page: object) -> None:
-    from ..rig.page import Page
-
-    assert isinstance(page, Page)
+async def call_goes_through(stage: Stage, page: Page) -> None:
     call = stage.ring()
     await stage.answer(page)
     await stage.talking(page, call)
@@ -42,6 +40,15 @@ async def test_the_pbx_restarts_and_the_accounts_come_back(stages: Stages) -> No
     stage.asterisk.restart()
     await stage.asterisk.wait_registered(AGENTS[ANNA], timeout=30)
     await call_goes_through(stage, page)
+
+
+async def test_tokens_expire_and_calls_are_logged_all_the_same(stage: Stage) -> None:
+    page = await stage.sign_in(ANNA)
+    stage.portal.expire_tokens()
+    await call_goes_through(stage, page)
+    assert (await stage.record()).status_code == "200"
+    await page.reload()  # with a fresh token of the portal, while the bridge's own was renewed
+    await stage.online(ANNA)
 
 
 async def test_a_hidden_tab_still_rings_and_can_be_answered(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -115,3 +116,44 @@ async def test_tabs_and_machines_one_sound_one_answer_one_record(stage: Stage, b
     call.hang_up()
     record = await stage.record()
     assert (record.status_code, record.user) == ("200", ANNA)
+
+
+async def test_answered_here_the_other_machine_says_so_and_can_take_it_over(
+    stage: Stage, browsers: Callable[..., Any]
+) -> None:
+    here = await stage.sign_in(ANNA)
+    there = await stage.telephone(browser=await browsers())
+    call = stage.ring()
+    await there.wait_for("!!document.querySelector('[data-do=answer]')", frame=PHONE, what="both machines to show it")
+    await here.click("[data-button=answer]")
+    await stage.talking(here, call)
+    await there.wait_for("!document.querySelector('[data-do=answer]')", frame=PHONE)
+    await there.click("[data-do=take]", frame=PHONE)
+    await stage.talking(there, call)
+    assert await stage.plays_nothing(here)
+    assert call.byes() == (0, 0)
+
+
+async def test_the_sound_moves_on_to_the_next_machine_after_ten_seconds(
+    stage: Stage, browsers: Callable[..., Any]
+) -> None:
+    machines = [await stage.sign_in(ANNA, browser=await ringing_browser(browsers)) for _ in range(2)]
+    call = stage.ring()
+    await call.rings()
+    before = await asyncio.gather(*map(rings, machines))
+    assert sorted(before) == [False, True], "one machine rings"
+    silent, loud = machines[before.index(False)], machines[before.index(True)]
+    await wait_for(lambda: rings(silent), 20, "the sound to move on")
+    assert not await rings(loud)
+    call.hang_up()
+
+
+async def rings(page: Page) -> bool:
+    """Whether it sounds within one turn of the cadence, which is silent for two seconds of three."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 3.5
+    while loop.time() < end:
+        if await sounding(page):
+            return True
+        await asyncio.sleep(0.1)
+    return False
