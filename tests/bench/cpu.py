@@ -50,7 +50,7 @@ async def _robot(stage: Site) -> None:
     ticket = await stage.ticket(USER)
     orders = Orders(answer_after=0, early=True)
     url = f"http://bridge.localhost:{stage.http_port}"
-    await Robot(bridge_url=url, ticket=ticket, orders=orders, say=lambda line: None).run()
+    await Robot(bridge_url=url, ticket=ticket.page, session=ticket.session, orders=orders, say=lambda line: None).run()
 
 
 async def _calls(stage: Site, phone: Phone, count: int, *, retry: bool = False) -> bool:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import SOCK_STREAM
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -28,6 +28,13 @@ CONNECTING_AT_ONCE = 40
 
 Say = Callable[[str], None]
 """Takes a line for whoever waits."""
+
+
+class Tickets(NamedTuple):
+    """What lets a page in without a portal."""
+
+    page: str
+    session: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +62,16 @@ class Site:
         port: int = self.bridge.settings["sip"]["port"]
         return port
 
-    async def ticket(self, user: int) -> str:
+    async def ticket(self, user: int) -> Tickets:
         answer = await ask(self.state_dir, do="ticket", portal=self.portal_url, user=user)
-        return str(answer["ticket"])
+        return Tickets(page=answer["ticket"], session=answer["session"])
 
-    async def tab(self, user: int, listener: Listener | None = None, ticket: str = "") -> Tab:
+    async def tab(self, user: int, listener: Listener | None = None, ticket: Tickets | None = None) -> Tab:
         """A worker page of this user, without a browser, let in."""
+        tickets = ticket or await self.ticket(user)
         hello = {
-            "ticket": ticket or await self.ticket(user),
+            "ticket": tickets.page,
+            "session": tickets.session,
             "tab": str(uuid.uuid4()),
             "browser": f"browser-{user}",
             "page": "worker",

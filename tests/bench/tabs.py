@@ -17,7 +17,7 @@ from typing import Any
 from .figure import Figure, spread
 from .pbx import Call
 from .proc import Crowd, cpu_seconds, resident_kb
-from .site import Say, Site, account, several, site
+from .site import Say, Site, Tickets, account, several, site
 from .tab import Tab
 
 OPERATORS, TABS_EACH = 100, 50
@@ -72,7 +72,7 @@ async def measure(directory: Path, say: Say) -> list[Figure]:
     ]
 
 
-async def _join(stage: Site, tickets: list[str], watch: Watch) -> list[Tab]:
+async def _join(stage: Site, tickets: list[Tickets], watch: Watch) -> list[Tab]:
     # The first page of operator 1 is there already.
     wanted = [(n % OPERATORS, n) for n in range(1, OPERATORS * TABS_EACH)]
     return await several([partial(stage.tab, who + 1, watch.listener(number), tickets[who]) for who, number in wanted])
