@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from .calls.call import Call, State, World, step
+from .calls.call import Call, State, World
 from .calls.commands import Command
 from .calls.events import (
     BridgeStopped,
@@ -28,6 +28,7 @@ from .calls.events import (
     PbxInvited,
 )
 from .calls.routing import Directory
+from .calls.step import step
 from .errors import BridgeError
 from .journal import Journal
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from bridge.calls import commands as do
 from bridge.calls import events as on
-from bridge.calls.call import Call, World, step
+from bridge.calls.call import Call, World
 from bridge.calls.commands import Command
 from bridge.calls.events import CallId, Event, Operator, TabId
 from bridge.calls.routing import Directory, TrunkPolicy
+from bridge.calls.step import step
 
 ID = CallId("call-1")
 ANNA, BORIS = Operator("portal", 1), Operator("portal", 2)

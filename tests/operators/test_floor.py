@@ -12,10 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.calls import commands as do
 from bridge.calls import events as on
-from bridge.calls.call import Call, State, World, step
+from bridge.calls.call import Call, State, World
 from bridge.calls.commands import Command
 from bridge.calls.events import CallId, Event, Operator, TabId
 from bridge.calls.routing import Directory
+from bridge.calls.step import step
 from bridge.operators import protocol as say
 from bridge.operators.clicks import Clicks
 from bridge.operators.floor import Floor

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from socket import SOCK_STREAM
 from tempfile import TemporaryDirectory
+
+import structlog
 
 from ..rig.asterisk import Asterisk, free_port
 from ..rig.process import BridgeProcess
@@ -45,4 +48,5 @@ if __name__ == "__main__":
     parser.add_argument("--kill-every", type=float, default=60, help="seconds, on average")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     sys.exit(asyncio.run(soak(given.minutes, given.kill_every, given.seed)))

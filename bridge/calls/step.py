@@ -1,0 +1,135 @@
+"""The table of a call: which fact means what in which state. `step` is the only function that changes a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from . import commands as do
+from . import ending, inbound, outbound, talking, voice
+from . import events as on
+from .call import Call, State, Step, World
+from .events import Event
+from .outcome import Ending
+
+
+def step(call: Call, event: Event, world: World) -> Step:
+    """The call after a fact, and what has to be done. Facts that came too late change nothing."""
+    if call.state is State.ENDED:
+        return call, []
+    handler = _TABLE.get(call.state, {}).get(type(event))
+    if handler is None and call.state is not State.NEW:
+        handler = _IN_ANY_STATE.get(type(event))
+    if handler is None:
+        return call, []
+    after, commands = handler(call, event, world)
+    if after.operators and (call.state is State.NEW or after.view != call.view):
+        commands.append(do.ShowCall(call=call.id, operators=after.operators, view=after.view))
+    return after, commands
+
+
+def _registered(call: Call, event: on.CallRegistered, world: World) -> Step:
+    return replace(call, card=event.card), []
+
+
+def _failed(call: Call, event: on.CommandFailed, world: World) -> Step:
+    """A neighbour could not do what it was told; what matters is whether the call can go on without it."""
+    if event.command == "ReofferMedia":
+        return call, [do.RefusePbxReoffer(call=call.id, status=488, phrase="Not Acceptable Here")]
+    if event.command == "HoldMedia":
+        return replace(call, hold_wish=None), []
+    if event.command == "ReofferPbx":
+        return talking.hold_refused(call, event, world)
+    if event.command in {"AnswerPbx", "RingPbx", "DialPbx"}:
+        return ending.end(call, Ending.PBX_LOST, world)
+    if event.command == "AcceptPbxAnswer":
+        return ending.end(call, Ending.MEDIA_FAILED, world)
+    if event.command in {"ConnectBrowser", "JoinMedia"} and call.state in {State.JOINING, State.DIALLING}:
+        return ending.end(call, Ending.MEDIA_FAILED, world)
+    return call, []
+
+
+def _stopped(call: Call, event: Event, world: World) -> Step:
+    return ending.end(call, Ending.BRIDGE_STOPPED, world)
+
+
+_Handler = Callable[[Call, Any, World], Step]
+
+_BEFORE_THE_ANSWER: dict[type[Event], _Handler] = {
+    on.PbxCancelled: inbound.cancelled,
+    on.OperatorDeclined: inbound.declined,
+    on.OperatorHungUp: inbound.declined,
+    on.MediaOffered: voice.offered,
+}
+_AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
+    on.OperatorHungUp: talking.hung_up,
+    on.PbxFellSilent: talking.pbx_silent,
+    on.OperatorMuted: voice.muted,
+    on.OperatorHeld: talking.hold_wished,
+    on.OperatorPressed: talking.pressed,
+    on.OperatorTook: voice.took,
+    on.VoiceFailed: voice.voice_trouble,
+    on.MediaReoffered: talking.hold_offered,
+    on.PbxReanswered: talking.hold_confirmed,
+    on.PbxRefusedReoffer: talking.hold_refused,
+}
+_WITH_VOICE: dict[type[Event], _Handler] = {
+    **_AFTER_THE_ANSWER,
+    on.TabLeft: voice.voice_lost,
+    on.BrowserLost: voice.voice_lost,
+    on.MediaOffered: voice.reconnected,
+}
+_TABLE: dict[State, dict[type[Event], _Handler]] = {
+    State.NEW: {on.PbxInvited: inbound.invited, on.OperatorDialled: outbound.dialled},
+    State.DIALLING: {
+        on.MediaOffered: outbound.voice_offered,
+        on.MediaReady: outbound.voice_up,
+        on.VoiceFailed: outbound.voice_failed,
+        on.TabLeft: outbound.voice_lost,
+        on.BrowserLost: outbound.voice_lost,
+        on.PbxRang: outbound.far_end_rings,
+        on.PbxProgressed: outbound.early_media,
+        on.PbxAnswered: outbound.far_end_answered,
+        on.PbxRefused: outbound.far_end_refused,
+        on.OperatorHungUp: outbound.given_up,
+        on.OperatorDeclined: outbound.given_up,
+        on.OperatorMuted: voice.muted,
+        on.OperatorPressed: talking.pressed,
+        on.DeadlinePassed: outbound.late,
+    },
+    State.RINGING: {
+        **_BEFORE_THE_ANSWER,
+        on.OperatorAnswered: inbound.answered,
+        on.VoiceFailed: inbound.answer_failed,
+        on.DeadlinePassed: inbound.rang_out,
+    },
+    State.JOINING: {
+        **_BEFORE_THE_ANSWER,
+        on.MediaReady: inbound.joined,
+        on.VoiceFailed: inbound.join_failed,
+        on.TabLeft: inbound.join_failed,
+        on.BrowserLost: inbound.join_failed,
+        on.DeadlinePassed: inbound.join_late,
+    },
+    State.TALKING: _WITH_VOICE,
+    State.HELD: _WITH_VOICE,
+    State.REJOINING: {
+        **_AFTER_THE_ANSWER,
+        on.TabLeft: voice.rejoin_broken,
+        on.BrowserLost: voice.rejoin_broken,
+        on.MediaOffered: voice.rejoin_offered,
+        on.MediaReady: voice.rejoined,
+        on.DeadlinePassed: voice.rejoin_late,
+    },
+}
+_IN_ANY_STATE: dict[type[Event], _Handler] = {
+    on.BrowserAnswered: voice.browser_answered,
+    on.CodecChanged: voice.codec_changed,
+    on.PbxHungUp: talking.pbx_hung_up,
+    on.PbxReoffered: talking.reoffered,
+    on.MediaReanswered: talking.reanswered,
+    on.CallRegistered: _registered,
+    on.CommandFailed: _failed,
+    on.BridgeStopped: _stopped,
+}

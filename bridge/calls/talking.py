@@ -1,0 +1,74 @@
+"""What both sides do while they talk: hold, keys, new offers, the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from . import commands as do
+from . import ending
+from . import events as on
+from .call import Call, State, Step, World
+from .commands import Direction
+from .events import Event
+from .outcome import Ending
+
+
+def hung_up(call: Call, event: on.OperatorHungUp, world: World) -> Step:
+    if event.operator != call.answered_by:
+        return call, []
+    return ending.end(call, Ending.OPERATOR_HUNG_UP, world)
+
+
+def pbx_hung_up(call: Call, event: on.PbxHungUp, world: World) -> Step:
+    if call.answered:
+        return ending.end(call, Ending.CALLER_HUNG_UP, world, pbx_knows=True)
+    lost = Ending.CALLER_GAVE_UP if call.direction is Direction.INBOUND else Ending.PBX_LOST
+    return ending.end(call, lost, world, pbx_knows=True)
+
+
+def pbx_silent(call: Call, event: Event, world: World) -> Step:
+    return ending.end(call, Ending.PBX_LOST, world)
+
+
+def reoffered(call: Call, event: on.PbxReoffered, world: World) -> Step:
+    if call.answered is None:
+        return call, [do.RefusePbxReoffer(call=call.id, status=491, phrase="Request Pending")]
+    return call, [do.ReofferMedia(call=call.id, sdp=event.offer)]
+
+
+def reanswered(call: Call, event: on.MediaReanswered, world: World) -> Step:
+    return replace(call, pbx_holds=event.held), [do.AnswerPbxReoffer(call=call.id, sdp=event.sdp)]
+
+
+def hold_wished(call: Call, event: on.OperatorHeld, world: World) -> Step:
+    """One wish at a time: a second click while the PBX thinks changes nothing."""
+    if event.operator != call.answered_by or call.hold_wish is not None or event.held == call.held:
+        return call, []
+    return replace(call, hold_wish=event.held), [do.HoldMedia(call=call.id, held=event.held)]
+
+
+def hold_offered(call: Call, event: on.MediaReoffered, world: World) -> Step:
+    return call, ([] if call.hold_wish is None else [do.ReofferPbx(call=call.id, sdp=event.sdp)])
+
+
+def hold_confirmed(call: Call, event: on.PbxReanswered, world: World) -> Step:
+    accept = do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)
+    if call.hold_wish is None:
+        return call, [accept]
+    state = State.HELD if call.hold_wish else State.TALKING
+    if call.state is State.REJOINING:
+        return replace(call, hold_wish=None, resume=state), [accept]
+    return replace(call, hold_wish=None, state=state), [accept]
+
+
+def hold_refused(call: Call, event: Event, world: World) -> Step:
+    """What was shown before still holds; the media goes back to it."""
+    if call.hold_wish is None:
+        return call, []
+    return replace(call, hold_wish=None), [do.HoldMedia(call=call.id, held=call.held)]
+
+
+def pressed(call: Call, event: on.OperatorPressed, world: World) -> Step:
+    if event.operator != call.answered_by:
+        return call, []
+    return call, [do.SendDigits(call=call.id, digits=event.digits)]
