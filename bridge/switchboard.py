@@ -55,7 +55,8 @@ class Switchboard:
         journal: Journal,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._directory = directory
+        self.directory = directory
+        """May be replaced at any time; what was decided with the old one stays decided."""
         self._online = online
         self._journal = journal
         self._clock = clock
@@ -113,7 +114,7 @@ class Switchboard:
             call = Call(id=event.call)
         now = self._clock()
         try:
-            after, commands = step(call, event, World(now=now, online=self._online(), directory=self._directory))
+            after, commands = step(call, event, World(now=now, online=self._online(), directory=self.directory))
         except Exception:
             # A defect in one call must not silence the others; its neighbours' own deadlines will end it.
             log.exception("call_step_failed", call=event.call, event_name=type(event).__name__)

@@ -108,6 +108,15 @@ async def test_shutting_down_ends_every_call_and_records_it(tmp_path: Path) -> N
     assert rig.portal.names == ["RegisterCall", "FinishCall"]
 
 
+async def test_another_directory_decides_about_the_next_call(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    async with rig.board.running(rig.rooms):
+        rig.board.directory = Directory()
+        rig.invite()
+        await rig.pbx.until(lambda names: names == ["RefusePbx"])
+    assert rig.portal.names == []
+
+
 async def test_facts_about_unknown_calls_are_passed_over(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     async with rig.board.running(rig.rooms):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import quote
+
+from pydantic import SecretStr
 
 from .. import config
 from ..errors import ConfigError
@@ -27,10 +30,24 @@ RESOLVE_SECONDS = 5.0
 """As long as a call waits for the name of its PBX."""
 
 
+class Account(Protocol):
+    """Somebody of ours at a PBX."""
+
+    @property
+    def trunk(self) -> str: ...
+
+    @property
+    def sip_user(self) -> str: ...
+
+    @property
+    def password(self) -> SecretStr:
+        """ConfigError if it is not set."""
+
+
 class Peer:
     """`accounts` by their SIP user."""
 
-    def __init__(self, trunk: config.Trunk, accounts: Mapping[str, config.OperatorAccount]) -> None:
+    def __init__(self, trunk: config.Trunk, accounts: Mapping[str, Account]) -> None:
         self.trunk = trunk
         self.accounts = accounts
         self.addresses: tuple[Address, ...] = ()
@@ -38,6 +55,7 @@ class Peer:
         self.registrations: dict[str, Registration] = {}
         """By SIP user."""
         self._avoided: dict[Address, float] = {}
+        self._started = False
 
     # ---- calls
 
@@ -82,32 +100,51 @@ class Peer:
 
     def prepare(self, me: Identity) -> None:
         """For a new start; registrations wait for the address of the PBX. ConfigError if a password is not set."""
-        self.addresses, self._avoided = (), {}
+        self.addresses, self._avoided, self._started = (), {}, False
         self.registrations = {
-            user: Registration(
-                account=self.identity(user),
-                registrar=self.uri(""),
-                expires=self.trunk.expires,
-                login=self._login(user),
-                me=me,
-                peer=self.trunk.address,
-            )
-            for user in (self.accounts if self.trunk.register_accounts else ())
+            user: self._registration(user, me) for user in (self.accounts if self.trunk.register_accounts else ())
         }
+
+    def assign(self, accounts: Mapping[str, Account], agent: UserAgent | None) -> None:
+        """Other accounts from now on: who left is un-registered, who came is registered. Calls go on."""
+        before, self.accounts = self.accounts, accounts
+        if agent is None or not self.trunk.register_accounts:
+            return
+        now = Transport.now()
+        for user in self.registrations.keys() - accounts.keys():
+            registration = self.registrations.pop(user)
+            agent.act(registration, registration.stop(now), now)
+        for user in self.registrations.keys() & accounts.keys():
+            if before[user].password != accounts[user].password:
+                registration = self.registrations[user]
+                agent.act(registration, registration.log_in(self._login(user), now), now)
+        came = {user: self._registration(user, agent.me) for user in accounts.keys() - self.registrations.keys()}
+        self.registrations |= came
+        if self._started:
+            self._start(agent, came)
 
     async def keep(self, agent: UserAgent, transport: Transport) -> None:
         """Know the addresses, start the registrations, keep NAT open."""
-        started = False
         while True:
-            if not started or self._is_failing:
+            if not self._started or self._is_failing:
                 self._move(await resolve(*self.trunk.address))
-                if not started and self.addresses:
-                    started = True
-                    self._start(agent)
+                if not self._started and self.addresses:
+                    self._started = True
+                    self._start(agent, self.registrations)
                     transport.flush()
             elif self.registrations:
                 transport.send(KEEP_ALIVE, next(iter(self.registrations.values())).peer)
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
+
+    def _registration(self, user: str, me: Identity) -> Registration:
+        return Registration(
+            account=self.identity(user),
+            registrar=self.uri(""),
+            expires=self.trunk.expires,
+            login=self._login(user),
+            me=me,
+            peer=self.addresses[0] if self.addresses else self.trunk.address,
+        )
 
     def _login(self, account: str) -> Login:
         return Login(account, self.accounts[account].password.get_secret_value(), secrets.token_hex)
@@ -123,8 +160,8 @@ class Peer:
             known = self.addresses.index(registration.peer) + 1 if registration.peer in self.addresses else 0
             registration.peer = self.addresses[known % len(self.addresses)]
 
-    def _start(self, agent: UserAgent) -> None:
+    def _start(self, agent: UserAgent, registrations: Mapping[str, Registration]) -> None:
         now = Transport.now()
-        for place, registration in enumerate(self.registrations.values()):
+        for place, registration in enumerate(registrations.values()):
             registration.deadline = now + place * PACE_SECONDS
             agent.act(registration, [], now)

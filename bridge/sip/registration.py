@@ -85,6 +85,11 @@ class Registration:
     def wake(self, now: float) -> list[Output]:
         return self.start(now) if self.deadline is not None and now >= self.deadline else []
 
+    def log_in(self, login: Login, now: float) -> list[Output]:
+        """Another password from now on: prove it at once."""
+        self._login = login
+        return [] if self.state is State.IDLE else self.start(now)
+
     def stop(self, now: float) -> list[Output]:
         """Un-register; over when that is answered, or when it is not."""
         bound = self.state is State.REGISTERED or self._failures > 0

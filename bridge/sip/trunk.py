@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -26,7 +26,7 @@ from .dialog import Identity
 from .matching import Address
 from .message import Request, Response, caller_of, session_description
 from .output import Fact, Output, Unreachable
-from .peer import Peer
+from .peer import Account, Peer
 from .phrasebook import carried_out, dialled_line, told
 from .registration import Became, Registration
 from .resolve import numeric
@@ -63,14 +63,14 @@ class Trunks:
         *,
         sip: config.Sip,
         trunks: Sequence[config.Trunk],
-        accounts: Sequence[config.OperatorAccount],
+        accounts: Iterable[Account],
         post: Callable[[Event], None],
         new_call_id: Callable[[], CallId],
     ) -> None:
         self._sip = sip
         self._post = post
         self._new_call_id = new_call_id
-        self._peers = [Peer(trunk, {a.sip_user: a for a in accounts if a.trunk == trunk.name}) for trunk in trunks]
+        self._peers = [Peer(trunk, of_trunk) for trunk, of_trunk in _by_trunk(trunks, accounts)]
         self._calls: dict[CallId, Usage] = {}
         self._ids: dict[Usage, CallId] = {}
         self._transport: Transport | None = None
@@ -126,6 +126,15 @@ class Trunks:
             self._transport = self._agent = self._left = None
             self._calls.clear()
             self._ids.clear()
+
+    def assign(self, accounts: Iterable[Account]) -> None:
+        """These accounts from now on, and no others; calls that live go on."""
+        for peer, (_, of_trunk) in zip(
+            self._peers, _by_trunk([peer.trunk for peer in self._peers], accounts), strict=True
+        ):
+            peer.assign(of_trunk, self._agent)
+        if self._transport is not None and self._agent is not None:
+            self._transport.flush()
 
     async def perform(self, command: PbxCommand) -> None:
         """Carry out one command; a call that is over is let be. TheirsError for a number that is none."""
@@ -274,3 +283,11 @@ class Trunks:
 
     def _is_quiet(self, agent: UserAgent) -> bool:
         return not agent.usages and all(r.over for peer in self._peers for r in peer.registrations.values())
+
+
+def _by_trunk(
+    trunks: Iterable[config.Trunk], accounts: Iterable[Account]
+) -> Iterator[tuple[config.Trunk, dict[str, Account]]]:
+    everybody = list(accounts)
+    for trunk in trunks:
+        yield trunk, {account.sip_user: account for account in everybody if account.trunk == trunk.name}

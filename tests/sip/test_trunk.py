@@ -27,7 +27,7 @@ from bridge.errors import ConfigError
 from bridge.sip import agent, peer, trunk
 from bridge.sip.message import Request, respond
 
-from .wire import CHALLENGE, OFFER, Room, WirePbx, a_room, invited, talking, wire_pbx
+from .wire import CHALLENGE, OFFER, Room, WirePbx, a_room, accepted, account, invited, talking, wire_pbx
 
 # ---- calls
 
@@ -232,6 +232,54 @@ async def test_two_hundred_accounts_register_one_after_the_other(pbx: WirePbx, m
         await pbx.refuses_to_hear()
         assert len(seen) == 200
         assert {status.state for status in room.trunks.registrations} == {"registered"}
+
+
+async def test_accounts_come_and_go_while_the_room_runs(pbx: WirePbx) -> None:
+    async with a_room(pbx, register=True, accounts=("1001", "1002")) as room:
+        for _ in range(2):
+            pbx.send(accepted(await pbx.request("REGISTER")))
+        await pbx.refuses_to_hear()
+        room.trunks.assign([account("1002"), account("1003")])
+        left, came = await pbx.request("REGISTER"), await pbx.request("REGISTER")
+        assert (left.headers.get("To"), left.headers.get("Expires")) == ("<sip:1001@127.0.0.1>", "0")
+        assert (came.headers.get("To"), came.headers.get("Expires")) == ("<sip:1003@127.0.0.1>", "300")
+        pbx.send(accepted(left))
+        pbx.send(accepted(came))
+        await pbx.refuses_to_hear()
+        assert {status.account: status.state for status in room.trunks.registrations} == {
+            "1002": "registered",
+            "1003": "registered",
+        }
+        pbx.send(pbx.message("INVITE", user="1001", body=OFFER, call="gone"))
+        await pbx.response(404)
+        pbx.send(pbx.message("INVITE", user="1003", body=OFFER, call="new"))
+        event = await room.event()
+        assert isinstance(event, PbxInvited)
+        assert event.account == "1003"
+
+
+async def test_another_password_is_proved_at_once(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_room(pbx, register=True) as room:
+        pbx.send(respond(await pbx.request("REGISTER"), 403))
+        await pbx.refuses_to_hear()
+        monkeypatch.setenv("OTHER_PASSWORD", "another one")
+        room.trunks.assign([account("1001", "OTHER_PASSWORD")])
+        pbx.send(respond(await pbx.request("REGISTER"), 401, headers=[CHALLENGE]))
+        signed = await pbx.request("REGISTER")
+        assert 'username="1001"' in (signed.headers.get("Authorization") or "")
+        pbx.send(accepted(signed))
+        await pbx.refuses_to_hear()
+        assert [status.state for status in room.trunks.registrations] == ["registered"]
+        room.trunks.assign([account("1001", "OTHER_PASSWORD")])
+        await pbx.refuses_to_hear()
+
+
+async def test_a_call_outlives_its_account(pbx: WirePbx, room: Room) -> None:
+    call, tag = await talking(pbx, room)
+    room.trunks.assign([])
+    pbx.send(pbx.message("BYE", to_tag=tag, cseq=2))
+    await pbx.response(200)
+    assert await room.event() == PbxHungUp(call=call, why="BYE")
 
 
 # ---- start and end

@@ -12,7 +12,7 @@ from bridge import config
 from bridge.calls.commands import AnswerPbx, PbxCommand
 from bridge.calls.events import CallId, Event, PbxConfirmed, PbxInvited
 from bridge.sip.matching import Address
-from bridge.sip.message import Headers, Message, Request, Response, parse
+from bridge.sip.message import Headers, Message, Request, Response, parse, respond
 from bridge.sip.trunk import Trunks
 
 OFFER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
@@ -93,6 +93,17 @@ async def wire_pbx(host: str = "127.0.0.1") -> AsyncIterator[WirePbx]:
         udp.close()
 
 
+def account(user: str, password_env: str = "TRUNK_TEST_PASSWORD") -> config.OperatorAccount:
+    return config.OperatorAccount(
+        portal="http://b24.example", user_id=7, extension="7", trunk="main", sip_user=user, password_env=password_env
+    )
+
+
+def accepted(asked: Request) -> Response:
+    """A REGISTER is granted what it asks for."""
+    return respond(asked, 200, headers=[("Contact", asked.headers.get("Contact") or "")])
+
+
 class Room:
     """The room under test and what it posted."""
 
@@ -106,13 +117,7 @@ class Room:
             trunks=[config.Trunk.model_validate(
                     {"name": "main", "server": f"{server[0]}:{server[1]}", "register": register}
                 )],
-            accounts=[
-                config.OperatorAccount(
-                    portal="http://b24.example", user_id=7, extension="7", trunk="main", sip_user=user,
-                    password_env="TRUNK_TEST_PASSWORD",
-                )
-                for user in accounts
-            ],
+            accounts=[account(user) for user in accounts],
             post=self.posted.put_nowait,
             new_call_id=lambda: CallId(f"call-{next(numbers)}"),
         )  # fmt: skip
