@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ..rig import contract
 from ..rig.asterisk import Asterisk, free_port
 from .stage import AGENTS, Stage, portal_for, secrets_for, settings_for
 
@@ -34,6 +35,7 @@ async def stages(
             port = free_port(SOCK_STREAM)
             portal = portal_for(port)
             await stack.enter_async_context(portal.running())
+            stack.callback(lambda: contract.check(portal.requests))
             settings = settings_for(port, portal, asterisk, **calls)
             settings["trunk"][0].update(trunk or {})
             bridge = await bridges(settings, secrets_for(asterisk))

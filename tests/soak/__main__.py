@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
+from ..rig import contract
 from ..rig.asterisk import Asterisk, free_port
 from ..rig.process import BridgeProcess
 from ..scenarios.stage import AGENTS, Stage, portal_for, secrets_for, settings_for
@@ -26,6 +27,7 @@ async def soak(minutes: float, kill_every: float, seed: int) -> int:
             port = free_port(SOCK_STREAM)
             portal = portal_for(port)
             await stack.enter_async_context(portal.running())
+            stack.callback(lambda: contract.check(portal.requests))
             portal.faults.rate_limit = False
             bridge = BridgeProcess(
                 Path(folder) / "bridge", settings=settings_for(port, portal, asterisk), secrets=secrets_for(asterisk)
