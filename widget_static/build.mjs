@@ -18,12 +18,21 @@ const pages = ["worker.html", "phone.html", "install.html"];
 // The portal unregisters a worker that loads slowly; these are promises, not wishes.
 const limits = { "worker.js": 22 * 1024, "worker.html": 2 * 1024 };
 
-// The pages speak WebSocket only; polling and WebTransport would be a tenth of the worker's weight.
-const websocketOnly = {
-  name: "websocket-only",
+// The pages speak JSON over WebSocket: polling, WebTransport and binary messages would be a tenth of the worker's weight.
+const slim = {
+  "engine.io-client/build/esm/transports/polling-xhr.js": "export const XHR = 0, Request = 0;",
+  "engine.io-client/build/esm/transports/index.js": `
+    import { WS } from "./websocket.js";
+    export const transports = { websocket: WS };`,
+  "socket.io-parser/build/esm/is-binary.js": "export const isBinary = () => false, hasBinary = isBinary;",
+  "socket.io-parser/build/esm/binary.js": "export const deconstructPacket = 0, reconstructPacket = 0;",
+};
+const jsonOverWebsocket = {
+  name: "json-over-websocket",
   setup({ onLoad }) {
-    onLoad({ filter: /engine\.io-client.build.esm.transports.index\.js$/ }, ({ path: file }) => ({
-      contents: 'import { WS } from "./websocket.js"; export const transports = { websocket: WS };',
+    const files = Object.keys(slim).map((file) => file.replaceAll(/[./]/g, "\\$&"));
+    onLoad({ filter: new RegExp(`node_modules/(${files.join("|")})$`) }, ({ path: file }) => ({
+      contents: slim[file.split("node_modules/").at(-1)],
       resolveDir: path.dirname(file),
     }));
   },
@@ -38,7 +47,7 @@ async function bundle(source) {
     format: "iife",
     target: ["es2022", "chrome110", "firefox115", "safari16"],
     legalComments: "none",
-    plugins: [websocketOnly],
+    plugins: [jsonOverWebsocket],
   });
   return Buffer.from(result.outputFiles[0].contents);
 }
