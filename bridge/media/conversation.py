@@ -219,22 +219,22 @@ class Conversation:
             session.offer([name, *others], address)
         else:
             session.answer(name, address)
-        relay = self._relay = Relay(self._pbx, self._stream(leg.codec), name)
+        relay = self._relay = Relay(self._pbx, self._stream(leg.codec, secrets.randbits(32)), name)
         self._pbx.voice = relay.from_pbx
         if session.codec is not None:
             self._follow(self._pbx, relay)
 
     def _attach(self, leg: BrowserLeg) -> None:
-        """A new stream to the page: codecs with different clocks don't share an SSRC (RFC 7160, 4.1)."""
+        """A new stream to the page, under the SSRC that its answer told."""
         assert self._relay is not None
         self._relay.up.pause()
-        self._relay.attach(leg, self._stream(leg.codec))
+        self._relay.attach(leg, self._stream(leg.codec, leg.ssrc))
         leg.voice = self._relay.from_browser
 
-    def _stream(self, codec: sdp.Codec) -> Stream:
+    def _stream(self, codec: sdp.Codec, ssrc: int) -> Stream:
         return Stream(
             memoryview(self._equipment.buffer),
-            ssrc=secrets.randbits(32),
+            ssrc=ssrc,
             sequence=secrets.randbits(15),
             timestamp=secrets.randbits(32),
             payload_type=codec.payload_type,

@@ -86,6 +86,8 @@ class LocalTransport:
     password: str
     fingerprint: str
     """SHA-256, colon-separated hex."""
+    ssrc: int
+    """Of the voice that we send. A page that is not told makes its loudspeaker ready only at the first packet, 16 ms later."""
 
 
 def write_page_answer(offer: PageOffer, codec: sdp.Codec, ptime: int, local: LocalTransport, version: int) -> str:
@@ -104,6 +106,7 @@ def write_page_answer(offer: PageOffer, codec: sdp.Codec, ptime: int, local: Loc
             "a=rtcp-mux",
             f"a=rtpmap:{codec.payload_type} {codec.encoding}",
             f"a=ptime:{ptime}",
+            f"a=ssrc:{local.ssrc} cname:bridge",
             f"a=ice-ufrag:{local.username}",
             f"a=ice-pwd:{local.password}",
             f"a=fingerprint:sha-256 {local.fingerprint}",

@@ -229,6 +229,8 @@ class BrowserLeg:
         self.hub = hub
         self.voice = voice
         self.codec: sdp.Codec
+        self.ssrc = secrets.randbits(32)
+        """Of the voice that we send, as the newest answer says."""
         self.received = 0
         """Valid voice packets so far."""
         self.refused = 0
@@ -266,6 +268,8 @@ class BrowserLeg:
 
     def reanswer(self, offer: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
         """Our description for the transport that stands, perhaps with another codec."""
+        if self._version and codec != self.codec:
+            self.ssrc = secrets.randbits(32)  # codecs with different clocks don't share one (RFC 7160, 4.1)
         self._offer, self.codec, self._version = offer, codec, self._version + 1
         prints = self._dtls.getLocalParameters().fingerprints
         local = page_sdp.LocalTransport(
@@ -273,6 +277,7 @@ class BrowserLeg:
             username=self._connection.local_username,
             password=self._connection.local_password,
             fingerprint=next(item.value for item in prints if item.algorithm == "sha-256"),
+            ssrc=self.ssrc,
         )
         return page_sdp.write_page_answer(offer, codec, ptime, local, self._version)
 

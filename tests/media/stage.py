@@ -140,7 +140,8 @@ class Page:
     def __init__(self) -> None:
         self.heard: asyncio.Queue[bytes] = asyncio.Queue()
         self.sequence, self.timestamp = 65_530, 2**32 - 320
-        self.payload_type = -1
+        self.payload_type = self.ssrc = -1
+        """What the newest answer says of the voice that comes."""
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._pc.addTransceiver("audio", direction="sendrecv")
         self._transport = self._pc.getTransceivers()[0].sender.transport
@@ -156,6 +157,7 @@ class Page:
 
     async def accept(self, answer: str) -> None:
         self.payload_type = int(next(x for x in answer.splitlines() if x.startswith("m=audio")).split()[3])
+        self.ssrc = int(next(x for x in answer.splitlines() if x.startswith("a=ssrc:")).split(" ")[0][7:])
         connected = asyncio.Event()
 
         def changed() -> None:

@@ -17,7 +17,9 @@ from bridge.media.sdp import CLOCK_RATES, MAX_BYTES, Codec, Direction, SdpError,
 from .offers import ASTERISK, CHROMIUM, FINGERPRINT, FIREFOX, ODD_PBX
 
 US = "10.9.9.9", 21_000
-OUR_LEG = LocalTransport(address=("192.0.2.1", 30_000), username="u" * 16, password="p" * 32, fingerprint=FINGERPRINT)
+OUR_LEG = LocalTransport(
+    address=("192.0.2.1", 30_000), username="u" * 16, password="p" * 32, fingerprint=FINGERPRINT, ssrc=4711
+)
 
 
 def changed(text: str, pattern: str, replacement: str) -> bytes:
@@ -65,6 +67,7 @@ def test_the_page_is_answered_with_one_codec_our_transport_and_the_packet_time_t
     for line in ("a=rtpmap:111 opus/48000/2", "a=ptime:40", "a=setup:active", "a=rtcp-mux", "a=mid:0", "a=sendrecv"):
         assert line in lines
     assert "a=candidate:1 1 udp 2130706431 192.0.2.1 30000 typ host" in lines
+    assert "a=ssrc:4711 cname:bridge" in lines
     assert not [line for line in lines if "extmap" in line or ".local" in line]
 
 
