@@ -74,6 +74,7 @@ PURE = [
     "sip/sundry.py",
     "sip/deadlines.py",
     "sip/matching.py",
+    "sip/flow.py",
     "sip/login.py",
     "sip/caller.py",
     "sip/callee.py",

@@ -24,7 +24,7 @@ from ..sip.agent import Gone, Invited, Report, UserAgent
 from ..sip.callee import Inbound
 from ..sip.caller import Outbound
 from ..sip.dialog import Identity
-from ..sip.matching import Address
+from ..sip.flow import Flow
 from ..sip.message import Request, Response, session_description
 from ..sip.output import Accepted, Output, Reoffered
 from ..sip.transport import Transport
@@ -88,7 +88,9 @@ class DemoPbx:
             for kind in SILENCE:
                 melody(kind, FRAME)  # so that no call waits for it
             host, port = transport.address
-            me = Identity(host=host, port=port, token=secrets.token_hex, fraction=secrets.SystemRandom().random)
+            me = Identity(
+                place=lambda to: (host, port), token=secrets.token_hex, fraction=secrets.SystemRandom().random
+            )
             self._transport, self._agent = transport, UserAgent(me=me, owner=self)
             await transport.open(self._agent)
             async with asyncio.TaskGroup() as self._tasks:
@@ -102,7 +104,7 @@ class DemoPbx:
             self._calls.clear()
 
     @property
-    def address(self) -> Address | None:
+    def address(self) -> tuple[str, int] | None:
         """Where it listens while it runs."""
         return self._transport.address if self._transport else None
 
@@ -124,7 +126,7 @@ class DemoPbx:
         me = self._agent.me
         usage = Outbound(
             target=binding.contact,
-            caller=NameAddr(caller_name, Uri("sip", caller or "anonymous", "", me.host, me.port)),
+            caller=NameAddr(caller_name, Uri("sip", caller or "anonymous", "", *me.place(binding.source))),
             sdp=voice.offer(),
             me=me,
             timers=self._agent.timers,
@@ -248,13 +250,13 @@ class DemoPbx:
 
     # ---- the registrar, and what the user agent asks
 
-    def admits(self, source: Address) -> bool:
+    def admits(self, source: Flow) -> bool:
         return True
 
-    def is_ours(self, uri: Uri, source: Address) -> bool:
+    def is_ours(self, uri: Uri, source: Flow) -> bool:
         return True
 
-    def outside(self, request: Request, source: Address, now: float) -> Response | None:
+    def outside(self, request: Request, source: Flow, now: float) -> Response | None:
         return self._registrar.answer(request, source, now) if request.method == "REGISTER" else None
 
 

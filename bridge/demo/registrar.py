@@ -10,7 +10,7 @@ from hmac import compare_digest
 
 from ..sip.address import NameAddr, Uri
 from ..sip.digest import Challenge, authorise
-from ..sip.matching import Address
+from ..sip.flow import Flow
 from ..sip.message import Request, Response, respond
 
 REALM = "demo"
@@ -24,7 +24,7 @@ class Binding:
     """Where an account is reached, and until when."""
 
     contact: Uri
-    source: Address
+    source: Flow
     until: float
 
 
@@ -44,7 +44,7 @@ class Registrar:
         binding = self._bindings.get(user)
         return binding if binding and binding.until > now else None
 
-    def answer(self, request: Request, source: Address, now: float) -> Response:
+    def answer(self, request: Request, source: Flow, now: float) -> Response:
         """The answer to a REGISTER; SipError if its addresses can't be read."""
         user = NameAddr.parse(request.headers.get("To") or "").uri.user
         if not self._is_authorised(request, user):

@@ -8,7 +8,6 @@ import secrets
 from collections import deque
 from itertools import count
 
-from ..sip.matching import Address
 from .melody import SILENCE, melody
 
 FRAME_SECONDS = 0.02
@@ -33,7 +32,7 @@ class Voice(asyncio.DatagramProtocol):
         self._host = ""
         self._udp: asyncio.DatagramTransport | None = None
         self._kind = 0
-        self._peer: Address | None = None
+        self._peer: tuple[str, int] | None = None
         self._is_held = False
         """Nobody over there wants to hear us."""
         self._echo: deque[bytes] = deque(maxlen=ECHO_FRAMES + 5)

@@ -16,7 +16,8 @@ from .callee import Inbound
 from .caller import Outbound
 from .deadlines import Deadlines
 from .dialog import PRODUCT, Identity
-from .matching import Address, Key, client_key, return_address, server_key, stamp
+from .flow import Flow, return_flow
+from .matching import Key, client_key, server_key, stamp
 from .message import FaultyRequestError, Request, Response, SipError, is_keepalive, parse, respond
 from .output import Abandon, Answer, Ask, Fact, Output, Transmit
 from .sundry import METHODS, sundry
@@ -35,7 +36,7 @@ class Invited(Fact):
     """A call came in; it was answered with 100."""
 
     invite: Request
-    source: Address
+    source: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,13 @@ class Report:
 class Owner(Protocol):
     """What the user agent can't know by itself."""
 
-    def admits(self, source: Address) -> bool:
+    def admits(self, source: Flow) -> bool:
         """Whether this address belongs to a peer of ours; strangers get silence."""
 
-    def is_ours(self, uri: Uri, source: Address) -> bool:
+    def is_ours(self, uri: Uri, source: Flow) -> bool:
         """Whether a Request-URI names us."""
 
-    def outside(self, request: Request, source: Address, now: float) -> Response | None:
+    def outside(self, request: Request, source: Flow, now: float) -> Response | None:
         """The answer to a request that belongs to no call; None for the usual one."""
 
 
@@ -107,7 +108,7 @@ class UserAgent:
 
     # ---- in
 
-    def receive(self, data: bytes, source: Address, now: float) -> None:
+    def receive(self, data: bytes, source: Flow, now: float) -> None:
         """Take one datagram; whatever is wrong with it is answered or counted."""
         if is_keepalive(data):
             return
@@ -197,7 +198,7 @@ class UserAgent:
 
     # ---- requests
 
-    def _receive_request(self, request: Request, source: Address, now: float) -> None:
+    def _receive_request(self, request: Request, source: Flow, now: float) -> None:
         usage = self._usage_of(request)
         if usage is None and not self._owner.admits(source):
             self.counts["stranger"] += 1
@@ -214,14 +215,14 @@ class UserAgent:
         if verdict.status < 0:
             self.counts["faulty request"] += 1
         elif verdict.status:
-            self._refuse(request, verdict.status, verdict.phrase, verdict.headers)
+            self._refuse(request, source, verdict.status, verdict.phrase, verdict.headers)
         elif len(self._transactions) >= self._most_transactions and request.method not in {"ACK", "BYE", "CANCEL"}:
             self.counts["overload"] += 1
-            self._refuse(request, 503, "", [RETRY_AFTER])
+            self._refuse(request, source, 503, "", [RETRY_AFTER])
         else:
             self._handle(self._transactions.receive_request(request, source, now), now)
 
-    def _arrived(self, key: Key, request: Request, source: Address, now: float) -> None:
+    def _arrived(self, key: Key, request: Request, source: Flow, now: float) -> None:
         usage = self._usage_of(request)
         if request.method == "CANCEL":
             self._cancel(key, request, now)
@@ -238,7 +239,7 @@ class UserAgent:
             response = response or sundry(request, in_dialog=False, tag=self.me.tag())
             self._handle(self._transactions.answer(key, response, now), now)
 
-    def _invite(self, key: Key, request: Request, source: Address, now: float) -> None:
+    def _invite(self, key: Key, request: Request, source: Flow, now: float) -> None:
         origin = request.call_id, request.from_tag, request.cseq[0]
         if origin in self._pending:
             self._answer(key, request, 482, now)
@@ -323,21 +324,23 @@ class UserAgent:
         response = respond(request, status, phrase, to_tag=self.me.tag(), headers=headers)
         self._handle(self._transactions.answer(key, response, now), now)
 
-    def _refuse(self, request: Request, status: int, phrase: str, headers: Iterable[tuple[str, str]]) -> None:
+    def _refuse(
+        self, request: Request, source: Flow, status: int, phrase: str, headers: Iterable[tuple[str, str]]
+    ) -> None:
         """Without a transaction: a repeated request earns the same answer again (RFC 3261 8.2.7)."""
         if request.method == "ACK" or not _is_answerable(request):
             self.counts["faulty request"] += 1
             return
         headers = [("Server", PRODUCT), *headers]
         response = respond(request, status, phrase, to_tag=self.me.tag(), headers=headers)
-        self._out.append(Send(response.encode(), return_address(request.via)))
+        self._out.append(Send(response.encode(), return_flow(request.via, source)))
 
-    def _refuse_faulty(self, fault: FaultyRequestError, source: Address) -> None:
+    def _refuse_faulty(self, fault: FaultyRequestError, source: Flow) -> None:
         if not self._owner.admits(source):
             self.counts["stranger"] += 1
             return
         try:
-            self._refuse(stamp(fault.request, source), fault.status or 400, str(fault), [])
+            self._refuse(stamp(fault.request, source), source, fault.status or 400, str(fault), [])
         except SipError:
             self.counts["unreadable"] += 1
 

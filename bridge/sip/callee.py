@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .dialog import PRODUCT, SDP, Dialog, Identity
-from .matching import Address, Key
+from .flow import Flow
+from .matching import Key
 from .message import Request, respond
 from .output import Answer, Cancelled, HungUp, Output
 from .reason import Q850, SIP, causes
@@ -19,8 +20,10 @@ RING_AGAIN_SECONDS = 60.0
 class Inbound(Usage):
     """The called side. SipError if the INVITE can't make a dialog."""
 
-    def __init__(self, key: Key, invite: Request, *, me: Identity, timers: Timers, user: str, peer: Address) -> None:
-        super().__init__(call_id=invite.call_id, me=me, timers=timers, user=user, login=None, made_call_id=False)
+    def __init__(self, key: Key, invite: Request, *, me: Identity, timers: Timers, user: str, peer: Flow) -> None:
+        super().__init__(
+            call_id=invite.call_id, me=me, timers=timers, user=user, peer=peer, login=None, made_call_id=False
+        )
         self.dialog = Dialog.of_server(invite, tag=self.tag, contact=self._contact, peer=peer)
         self._key = key
         self._invite = invite

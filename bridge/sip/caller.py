@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from .address import NameAddr, Uri
 from .dialog import ALLOW, PRODUCT, SDP, Dialog, Identity
+from .flow import Flow
 from .login import Login
-from .matching import Address, cancel_of
+from .matching import cancel_of
 from .message import Headers, Request, Response, seconds_in, session_description
 from .output import Abandon, Accepted, Ask, HungUp, Output, Progressed, Rang, Refused, Transmit, Unreachable
 from .reason import Q850, causes
@@ -36,13 +37,13 @@ class Outbound(Usage):
         sdp: bytes,
         me: Identity,
         timers: Timers,
-        peer: Address,
-        spares: Sequence[Address] = (),
+        peer: Flow,
+        spares: Sequence[Flow] = (),
         login: Login | None = None,
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:
         super().__init__(
-            call_id=me.call_id(), me=me, timers=timers, user=caller.uri.user, login=login, made_call_id=True
+            call_id=me.call_id(), me=me, timers=timers, user=caller.uri.user, peer=peer, login=login, made_call_id=True
         )
         self._target = target
         self._caller = caller.with_tag(self.tag)
@@ -52,7 +53,7 @@ class Outbound(Usage):
         self._headers = tuple(headers)
         self._cseq = 0
         self._invite = self._next_invite()
-        self._former: list[tuple[Request, Address]] = []
+        self._former: list[tuple[Request, Flow]] = []
         """What was sent to addresses that were silent: they may wake up yet."""
         self._may_cancel = False
         """A provisional response came."""
@@ -179,7 +180,7 @@ class Outbound(Usage):
             return [ack, *self._bye(88), Refused(488, "answered without a description", 0, self._provisional)]
         return [ack, Accepted(sdp)]
 
-    def _refuse_answer(self, invite: Request, response: Response, peer: Address) -> list[Output]:
+    def _refuse_answer(self, invite: Request, response: Response, peer: Flow) -> list[Output]:
         """ACK and BYE for an answer that came second."""
         dialog = self._new_dialog(invite, response, peer)
         ack = self._acks[response.to_tag] = Transmit(*dialog.acknowledge(invite, self._me))
@@ -206,7 +207,9 @@ class Outbound(Usage):
     def _try_next(self, now: float) -> list[Output]:
         """The same request on a new branch (RFC 3263 4.3)."""
         self._peer = self._spares.pop(0)
-        headers = self._invite.headers.replace_first("Via", str(self._me.via()))
+        self._contact = self._me.contact(self._caller.uri.user, self._peer)
+        headers = self._invite.headers.replace_first("Via", str(self._me.via(self._peer)))
+        headers = headers.set("Contact", str(self._contact))
         self._invite = Request("INVITE", self._invite.uri, headers, self._invite.body)
         self._may_cancel = False
         return self._ask(now)
@@ -228,7 +231,7 @@ class Outbound(Usage):
             self._due[Timer.SPARE] = now + SPARE_SECONDS
         return [Ask(self._invite, self._peer)]
 
-    def _new_dialog(self, invite: Request, response: Response, peer: Address) -> Dialog:
+    def _new_dialog(self, invite: Request, response: Response, peer: Flow) -> Dialog:
         dialog = Dialog.of_client(invite, response, contact=self._contact, peer=peer)
         dialog.local_cseq = self._cseq
         return dialog
@@ -236,7 +239,7 @@ class Outbound(Usage):
     def _next_invite(self) -> Request:
         self._cseq += 1
         pairs = [
-            ("Via", str(self._me.via())),
+            ("Via", str(self._me.via(self._peer))),
             ("Max-Forwards", "70"),
             ("From", str(self._caller)),
             ("To", f"<{self._target}>"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 
 from .address import NameAddr, Uri, Via
-from .matching import COOKIE, Address
+from .flow import Flow, Protocol, bracketed, next_hop
+from .matching import COOKIE
 from .message import Headers, Request, Response, SipError
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY"
@@ -20,21 +20,25 @@ TARGET_REFRESHERS = frozenset({"INVITE", "UPDATE", "NOTIFY", "REFER"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What we call ourselves on one socket, and where our random names come from."""
+    """What we call ourselves, and where our random names come from."""
 
-    host: str
-    port: int
+    place: Callable[[Flow], tuple[str, int | None]]
+    """Our host and port as the peer at the other end of a flow sees them; no port is the default one."""
     token: Callable[[int], str]
     """That many random bytes in hexadecimal, from a secure generator."""
     fraction: Callable[[], float]
     """A random number, 0 <= x < 1, for jitter."""
 
-    def via(self) -> Via:
+    def via(self, to: Flow) -> Via:
         """A new branch; with rport, so that NAT does not matter (RFC 3581)."""
-        return Via("UDP", self.host, self.port, (("branch", COOKIE + self.token(12)), ("rport", None)))
+        host, port = self.place(to)
+        return Via(to.protocol.value, bracketed(host), port, (("branch", COOKIE + self.token(12)), ("rport", None)))
 
-    def contact(self, user: str) -> NameAddr:
-        return NameAddr("", Uri("sip", user, "", self.host, self.port))
+    def contact(self, user: str, to: Flow) -> NameAddr:
+        """Where the peer at the other end of a flow reaches us, over the same transport."""
+        host, port = self.place(to)
+        transport = () if to.protocol is Protocol.UDP else (("transport", to.protocol.parameter),)
+        return NameAddr("", Uri("sip", user, "", bracketed(host), port, transport))
 
     def tag(self) -> str:
         return self.token(8)
@@ -57,13 +61,13 @@ class Dialog:
     """Their Contact: where requests go."""
     routes: tuple[str, ...]
     """As received: proxies want their parameters back letter by letter."""
-    peer: Address
+    peer: Flow
     """Where the dialog was made from, for a next hop that is not a numeric address."""
     local_cseq: int
     remote_cseq: int | None
 
     @classmethod
-    def of_server(cls, invite: Request, *, tag: str, contact: NameAddr, peer: Address) -> Dialog:
+    def of_server(cls, invite: Request, *, tag: str, contact: NameAddr, peer: Flow) -> Dialog:
         """The callee's; SipError without a usable Contact."""
         return cls(
             call_id=invite.call_id,
@@ -78,7 +82,7 @@ class Dialog:
         )
 
     @classmethod
-    def of_client(cls, invite: Request, response: Response, *, contact: NameAddr, peer: Address) -> Dialog:
+    def of_client(cls, invite: Request, response: Response, *, contact: NameAddr, peer: Flow) -> Dialog:
         """The caller's, early or confirmed; what can't be read of the way back leaves the way the INVITE went."""
         dialog = cls(
             call_id=invite.call_id,
@@ -98,14 +102,14 @@ class Dialog:
 
     def request(
         self, method: str, me: Identity, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
-    ) -> tuple[Request, Address]:
+    ) -> tuple[Request, Flow]:
         """The next request and where it goes."""
         self.local_cseq += 1
         return self._request(method, self.local_cseq, me, headers, body)
 
     def acknowledge(
         self, invite: Request, me: Identity, headers: Iterable[tuple[str, str]] = ()
-    ) -> tuple[Request, Address]:
+    ) -> tuple[Request, Flow]:
         """The ACK to a 2xx: the CSeq number and the credentials of its INVITE (RFC 3261 13.2.2.4)."""
         credentials = [pair for pair in invite.headers if pair[0] in {"Authorization", "Proxy-Authorization"}]
         return self._request("ACK", invite.cseq[0], me, [*credentials, *headers], b"")
@@ -127,10 +131,11 @@ class Dialog:
 
     def _request(
         self, method: str, number: int, me: Identity, headers: Iterable[tuple[str, str]], body: bytes
-    ) -> tuple[Request, Address]:
+    ) -> tuple[Request, Flow]:
         uri, routes = self._way()
+        to = next_hop(NameAddr.parse(self.routes[0]).uri if self.routes else self.target, self.peer)
         pairs = [
-            ("Via", str(me.via())),
+            ("Via", str(me.via(to))),
             *(("Route", route) for route in routes),
             ("Max-Forwards", "70"),
             ("From", str(self.local)),
@@ -140,7 +145,7 @@ class Dialog:
             ("User-Agent", PRODUCT),
             *headers,
         ]
-        return Request(method, str(uri), Headers(pairs), body), self._next_hop()
+        return Request(method, str(uri), Headers(pairs), body), to
 
     def _way(self) -> tuple[Uri, tuple[str, ...]]:
         """Request-URI and Route; a first route without `lr` is a strict router's (RFC 3261 12.2.1.1)."""
@@ -150,13 +155,6 @@ class Dialog:
         if first.param("lr") is not None:
             return self.target, self.routes
         return replace(first, headers=""), (*self.routes[1:], f"<{self.target}>")
-
-    def _next_hop(self) -> Address:
-        hop = NameAddr.parse(self.routes[0]).uri if self.routes else self.target
-        try:
-            return str(IPv4Address(hop.host)), hop.port or 5060
-        except ValueError:
-            return self.peer
 
 
 def _routes(message: Request | Response) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which transaction a message belongs to, where its response goes, and what shares its branch (pure).
+"""Which transaction a message belongs to, where it came from, and what shares its branch (pure).
 
 RFC 3261 sections 9.1, 17.1.1.3, 17.1.3, 17.2.3 and 18.2.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from .address import Via
+from .flow import Flow
 from .message import Headers, Request, Response
 
-Address: TypeAlias = tuple[str, int]
-"""A numeric host and a port."""
 Key: TypeAlias = tuple[str, ...]
 """Names a transaction: our role, the branch, and what tells equal branches apart."""
 
@@ -34,20 +32,14 @@ def server_key(request: Request) -> Key:
     return "server", via.branch, sent_by, method, request.uri, request.from_tag, request.call_id, number
 
 
-def return_address(via: Via) -> Address:
-    """Where a response goes (RFC 3261 18.2.2, RFC 3581), given a Via that was stamped."""
-    port = via.param("rport")
-    return via.param("received") or via.host, int(port) if port and port.isdigit() else via.port or 5060
-
-
-def stamp(request: Request, source: Address) -> Request:
+def stamp(request: Request, source: Flow) -> Request:
     """With the source address in the top Via, so that the answer finds its way (RFC 3261 18.2.1, RFC 3581)."""
     via = request.via
     stamped = via
-    if via.host != source[0] or via.param("rport") is not None:
-        stamped = stamped.with_param("received", source[0])
+    if via.host.strip("[]") != source.host or via.param("rport") is not None:
+        stamped = stamped.with_param("received", source.host)
     if via.param("rport") is not None:
-        stamped = stamped.with_param("rport", str(source[1]))
+        stamped = stamped.with_param("rport", str(source.port))
     if stamped == via:
         return request
     return Request(request.method, request.uri, request.headers.replace_first("Via", str(stamped)), request.body)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .matching import Address, Key
+from .flow import Flow
+from .matching import Key
 from .message import Request, Response
 
 # ---- what is to be done
@@ -24,7 +25,7 @@ class Ask:
     """Begin a client transaction; its outcome comes back to whoever asked."""
 
     request: Request
-    to: Address
+    to: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Transmit:
     """Send this request outside transactions: an ACK."""
 
     request: Request
-    to: Address
+    to: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Refused(Fact):
 class Unreachable(Fact):
     """This address should be spared for so many seconds (RFC 3263 4.3)."""
 
-    address: Address
+    address: Flow
     seconds: int
 
 

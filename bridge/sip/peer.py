@@ -15,8 +15,8 @@ from ..errors import ConfigError
 from .address import Uri
 from .agent import UserAgent
 from .dialog import Identity
+from .flow import Flow
 from .login import Login
-from .matching import Address
 from .registration import Registration, State
 from .resolve import resolve
 from .transport import Transport
@@ -50,11 +50,11 @@ class Peer:
     def __init__(self, trunk: config.Trunk, accounts: Mapping[str, Account]) -> None:
         self.trunk = trunk
         self.accounts = accounts
-        self.addresses: tuple[Address, ...] = ()
+        self.addresses: tuple[Flow, ...] = ()
         """Empty until its name is resolved."""
         self.registrations: dict[str, Registration] = {}
         """By SIP user."""
-        self._avoided: dict[Address, float] = {}
+        self._avoided: dict[Flow, float] = {}
         self._started = False
 
     # ---- calls
@@ -78,7 +78,11 @@ class Peer:
                 raise
             return None
 
-    async def ways(self, account: str, now: float) -> tuple[Address, ...]:
+    def is_at(self, host: str) -> bool:
+        """Whether the PBX sends from this address."""
+        return any(known.host == host for known in self.addresses)
+
+    async def ways(self, account: str, now: float) -> tuple[Flow, ...]:
         """The addresses to call, best first: where the account is registered, the others, those that were silent."""
         if not self.addresses:
             try:
@@ -90,7 +94,7 @@ class Peer:
         home = registration.peer if registration else None
         return tuple(sorted(self.addresses, key=lambda way: (self._avoided.get(way, 0) > now, way != home)))
 
-    def avoid(self, address: Address, until: float) -> None:
+    def avoid(self, address: Flow, until: float) -> None:
         """Call other addresses first."""
         if address in self.addresses:
             self._avoided = {known: when for known, when in self._avoided.items() if known in self.addresses}
@@ -143,7 +147,7 @@ class Peer:
             expires=self.trunk.expires,
             login=self._login(user),
             me=me,
-            peer=self.addresses[0] if self.addresses else self.trunk.address,
+            peer=self.addresses[0] if self.addresses else Flow(*self.trunk.address),
         )
 
     def _login(self, account: str) -> Login:
@@ -153,7 +157,7 @@ class Peer:
     def _is_failing(self) -> bool:
         return any(registration.state is State.FAILING for registration in self.registrations.values())
 
-    def _move(self, addresses: tuple[Address, ...]) -> None:
+    def _move(self, addresses: tuple[Flow, ...]) -> None:
         """Register at the next address if the one in use fails; without an answer the old ones stay."""
         self.addresses = addresses or self.addresses
         for registration in self.registrations.values() if self.addresses else ():

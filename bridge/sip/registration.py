@@ -13,8 +13,8 @@ from enum import Enum
 
 from .address import NameAddr, Uri
 from .dialog import ALLOW, PRODUCT, Identity
+from .flow import Flow
 from .login import Login
-from .matching import Address
 from .message import Headers, Request, Response, SipError, seconds_in
 from .output import Ask, Fact, Output
 
@@ -50,9 +50,7 @@ class Became(Fact):
 class Registration:
     """`peer` is where REGISTER goes; it may be changed at any time."""
 
-    def __init__(
-        self, *, account: Uri, registrar: Uri, expires: int, login: Login, me: Identity, peer: Address
-    ) -> None:
+    def __init__(self, *, account: Uri, registrar: Uri, expires: int, login: Login, me: Identity, peer: Flow) -> None:
         self.peer = peer
         self.account = account
         self.state = State.IDLE
@@ -62,7 +60,7 @@ class Registration:
         self.deadline: float | None = None
         """When to wake it; set before the start, it starts then."""
         self._registrar = registrar
-        self._contact = me.contact(account.user)
+        self._contact = me.contact(account.user, peer)
         self._expires = expires
         self._login = login
         self._me = me
@@ -126,8 +124,9 @@ class Registration:
 
     def _request(self) -> Request:
         self._cseq += 1
+        self._contact = self._me.contact(self.account.user, self.peer)
         pairs = [
-            ("Via", str(self._me.via())),
+            ("Via", str(self._me.via(self.peer))),
             ("Max-Forwards", "70"),
             ("From", str(NameAddr("", self.account).with_tag(self._tag))),
             ("To", str(NameAddr("", self.account))),

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .dialog import ALLOW, SDP, Dialog, Identity
+from .flow import Flow
 from .login import Login
-from .matching import Address, cancel_of
+from .matching import cancel_of
 from .message import Request, Response, session_description
 from .output import Abandon, Ask, Output, Reanswered, ReofferRefused, Transmit
 from .transaction import Timers
@@ -26,7 +27,7 @@ MOST_ACKS = 4
 class _Asking:
     sdp: bytes
     request: Request
-    to: Address
+    to: Flow
     cancelled: bool = False
 
 
@@ -124,5 +125,5 @@ class Reinvite:
         self._wanted = self._wanted or asking.sdp
         return []
 
-    def _request(self, dialog: Dialog, sdp: bytes) -> tuple[Request, Address]:
+    def _request(self, dialog: Dialog, sdp: bytes) -> tuple[Request, Flow]:
         return dialog.request("INVITE", self._me, [("Contact", str(dialog.contact)), ("Allow", ALLOW), SDP], sdp)

@@ -8,12 +8,12 @@ from ipaddress import IPv4Address
 
 import structlog
 
-from .matching import Address
+from .flow import Flow
 
 log = structlog.get_logger()
 
 
-async def resolve(host: str, port: int) -> tuple[Address, ...]:
+async def resolve(host: str, port: int) -> tuple[Flow, ...]:
     """The IPv4 addresses of a host; none if the resolver does not know."""
     if known := numeric(host, port):
         return known
@@ -22,12 +22,12 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
     except (OSError, UnicodeError) as error:
         log.warning("sip_server_unresolved", host=host, why=str(error))
         return ()
-    return tuple(dict.fromkeys((str(entry[4][0]), port) for entry in found))
+    return tuple(dict.fromkeys(Flow(str(entry[4][0]), port) for entry in found))
 
 
-def numeric(host: str, port: int) -> tuple[Address, ...]:
+def numeric(host: str, port: int) -> tuple[Flow, ...]:
     """The address if the host is one already."""
     try:
-        return ((str(IPv4Address(host)), port),)
+        return (Flow(str(IPv4Address(host)), port),)
     except ValueError:
         return ()

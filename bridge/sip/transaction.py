@@ -1,4 +1,4 @@
-"""Transactions over UDP: RFC 3261 section 17, as corrected by RFC 6026 (Accepted) and RFC 4320 (pure).
+"""Transactions: RFC 3261 section 17, as corrected by RFC 6026 (Accepted) and RFC 4320 (pure).
 
     INVITE client   CALLING ─1xx→ PROCEEDING    ─2xx→ ACCEPTED    ─3xx..6xx→ COMPLETED (ACK)    ─B→ unanswered
     INVITE server   PROCEEDING ─2xx→ ACCEPTED (ACK goes up)    ─3xx..6xx→ COMPLETED ─ACK→ CONFIRMED    ─H→ gone
@@ -6,6 +6,7 @@
     other server    TRYING ─1xx→ PROCEEDING ─final→ COMPLETED
 
 Each machine has two timers: one resends, one ends the state. Time is an argument, in seconds; a timer is a deadline.
+On a stream nothing is sent again and nothing has to be absorbed: timers A, E and G never run, D, I, J and K are zero.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from enum import Enum
 from typing import TypeAlias
 
 from .deadlines import Deadlines
-from .matching import Address, Key, ack_of_refusal, client_key, return_address, server_key
+from .flow import Flow, return_flow
+from .matching import Key, ack_of_refusal, client_key, server_key
 from .message import Request, Response
 
 
@@ -51,7 +53,7 @@ class Send:
     """Send this datagram; should that fail, the client transaction named `key` is over."""
 
     data: bytes
-    to: Address
+    to: Flow
     key: Key | None = None
 
 
@@ -61,7 +63,7 @@ class Arrived:
 
     key: Key
     request: Request
-    source: Address
+    source: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class _Machine:
 
     __slots__ = ("_end_at", "_interval", "_last", "_resend_at", "_timers", "_to", "key", "state")
 
-    def __init__(self, key: Key, state: State, to: Address, timers: Timers) -> None:
+    def __init__(self, key: Key, state: State, to: Flow, timers: Timers) -> None:
         self.key = key
         self.state = state
         self._to = to
@@ -133,7 +135,12 @@ class _Machine:
         return self._resend()
 
     def _enter(self, state: State, *, end_at: float | None = None, resend_at: float | None = None) -> None:
-        self.state, self._end_at, self._resend_at = state, end_at, resend_at
+        self.state, self._end_at = state, end_at
+        self._resend_at = None if self._to.protocol.is_reliable else resend_at
+
+    def _unless_reliable(self, seconds: float) -> float:
+        """How long repeats of what a peer sent have to be absorbed."""
+        return 0.0 if self._to.protocol.is_reliable else seconds
 
     def _end(self) -> list[Output]:
         self._enter(State.TERMINATED)
@@ -153,7 +160,7 @@ class _Machine:
 class _Client(_Machine):
     __slots__ = ("_request",)
 
-    def __init__(self, key: Key, state: State, request: Request, to: Address, timers: Timers) -> None:
+    def __init__(self, key: Key, state: State, request: Request, to: Flow, timers: Timers) -> None:
         super().__init__(key, state, to, timers)
         self._request = request
 
@@ -191,7 +198,7 @@ class InviteClient(_Client):
 
     __slots__ = ()
 
-    def __init__(self, key: Key, request: Request, to: Address, timers: Timers) -> None:
+    def __init__(self, key: Key, request: Request, to: Flow, timers: Timers) -> None:
         super().__init__(key, State.CALLING, request, to, timers)
 
     def received(self, response: Response, now: float) -> list[Output]:
@@ -205,7 +212,7 @@ class InviteClient(_Client):
                 self._enter(State.ACCEPTED, end_at=now + self._timers.timeout)
             return [self._deliver(response)] if self.state is State.ACCEPTED else []
         if undecided:
-            self._enter(State.COMPLETED, end_at=now + max(32.0, self._timers.timeout))
+            self._enter(State.COMPLETED, end_at=now + self._unless_reliable(max(32.0, self._timers.timeout)))
             return [*self._transmit(ack_of_refusal(self._request, response)), self._deliver(response)]
         return self._resend() if self.state is State.COMPLETED else []
 
@@ -218,7 +225,7 @@ class OtherClient(_Client):
 
     __slots__ = ()
 
-    def __init__(self, key: Key, request: Request, to: Address, timers: Timers) -> None:
+    def __init__(self, key: Key, request: Request, to: Flow, timers: Timers) -> None:
         super().__init__(key, State.TRYING, request, to, timers)
 
     def received(self, response: Response, now: float) -> list[Output]:
@@ -228,7 +235,7 @@ class OtherClient(_Client):
             self._interval = self._timers.t2
             self.state = State.PROCEEDING
         else:
-            self._enter(State.COMPLETED, end_at=now + self._timers.t4)
+            self._enter(State.COMPLETED, end_at=now + self._unless_reliable(self._timers.t4))
         return [self._deliver(response)]
 
 
@@ -247,7 +254,7 @@ class InviteServer(_Server):
 
     __slots__ = ()
 
-    def __init__(self, key: Key, to: Address, timers: Timers) -> None:
+    def __init__(self, key: Key, to: Flow, timers: Timers) -> None:
         super().__init__(key, State.PROCEEDING, to, timers)
 
     def repeated(self, request: Request, now: float) -> list[Output]:
@@ -271,7 +278,7 @@ class InviteServer(_Server):
         if self.state is State.ACCEPTED:
             return [Acknowledged(request)]
         if self.state is State.COMPLETED:
-            self._enter(State.CONFIRMED, end_at=now + self._timers.t4)
+            self._enter(State.CONFIRMED, end_at=now + self._unless_reliable(self._timers.t4))
         return []
 
 
@@ -280,7 +287,7 @@ class OtherServer(_Server):
 
     __slots__ = ()
 
-    def __init__(self, key: Key, to: Address, timers: Timers) -> None:
+    def __init__(self, key: Key, to: Flow, timers: Timers) -> None:
         super().__init__(key, State.TRYING, to, timers)
 
     def repeated(self, request: Request, now: float) -> list[Output]:
@@ -292,7 +299,7 @@ class OtherServer(_Server):
         if response.status < 200:
             self.state = State.PROCEEDING
         else:
-            self._enter(State.COMPLETED, end_at=now + self._timers.timeout)
+            self._enter(State.COMPLETED, end_at=now + self._unless_reliable(self._timers.timeout))
         return self._transmit(response)
 
 
@@ -300,7 +307,7 @@ class OtherServer(_Server):
 
 
 class Transactions:
-    """The transactions of one socket. Requests must have been stamped with where they came from."""
+    """The transactions of one user agent. Requests must have been stamped with where they came from."""
 
     def __init__(self, timers: Timers | None = None) -> None:
         self.timers = timers or Timers()
@@ -317,7 +324,7 @@ class Transactions:
     def knows(self, key: Key) -> bool:
         return key in self._machines
 
-    def ask(self, request: Request, to: Address, now: float) -> list[Output]:
+    def ask(self, request: Request, to: Flow, now: float) -> list[Output]:
         """Begin a client transaction; its Via is the request's."""
         key = client_key(request)
         kind = InviteClient if request.method == "INVITE" else OtherClient
@@ -330,7 +337,7 @@ class Transactions:
         machine = self._machines.get(key)
         return self._settle(machine, machine.answer(response, now)) if isinstance(machine, _Server) else []
 
-    def receive_request(self, request: Request, source: Address, now: float) -> list[Output]:
+    def receive_request(self, request: Request, source: Flow, now: float) -> list[Output]:
         key = server_key(request)
         machine = self._machines.get(key)
         if isinstance(machine, _Server):
@@ -338,7 +345,7 @@ class Transactions:
         if request.method == "ACK":
             return [Acknowledged(request)]
         server = InviteServer if request.method == "INVITE" else OtherServer
-        self._machines[key] = server(key, return_address(request.via), self.timers)
+        self._machines[key] = server(key, return_flow(request.via, source), self.timers)
         return [Arrived(key, request, source)]
 
     def receive_response(self, response: Response, now: float) -> list[Output] | None:

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from .agent import Report, UserAgent
-from .matching import Address
+from .flow import Flow
 from .transaction import Send
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class Transport(asyncio.DatagramProtocol):
         """Messages dropped by an exception that nobody expected."""
 
     @property
-    def address(self) -> Address:
+    def address(self) -> tuple[str, int]:
         host, port = self._socket.getsockname()
         return host, port
 
@@ -78,13 +78,13 @@ class Transport(asyncio.DatagramProtocol):
             await self._lost.wait()
         self._socket.close()
 
-    def send(self, data: bytes, to: Address) -> bool:
+    def send(self, data: bytes, to: Flow) -> bool:
         """Send a datagram; False if the network refused it. An unreachable peer is noticed by its silence."""
         if self._udp is None or self._udp.is_closing():
             return True
         self._failed = False
         try:
-            self._udp.sendto(data, to)
+            self._udp.sendto(data, (to.host, to.port))
         except (OSError, ValueError) as error:
             self.error_received(error)
         return not self._failed
@@ -107,7 +107,7 @@ class Transport(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         if self._agent is not None:
-            self._guarded(self._agent.receive, data, (addr[0], addr[1]), self.now())
+            self._guarded(self._agent.receive, data, Flow(addr[0], addr[1]), self.now())
             self.flush()
 
     def error_received(self, exc: Exception) -> None:
@@ -146,9 +146,9 @@ class Transport(asyncio.DatagramProtocol):
             self.flush()
 
 
-def local_address(peer: Address) -> str:
-    """The address of this machine that packets to `peer` leave from; nothing is sent."""
+def local_address(host: str) -> str:
+    """The address of this machine that packets to `host` leave from; nothing is sent."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-        probe.connect(peer)
-        host: str = probe.getsockname()[0]
-        return host
+        probe.connect((host, 9))
+        own: str = probe.getsockname()[0]
+        return own

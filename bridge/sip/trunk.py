@@ -23,7 +23,7 @@ from .agent import Gone, Invited, Report, UserAgent
 from .callee import Inbound
 from .caller import Outbound
 from .dialog import Identity
-from .matching import Address
+from .flow import Flow
 from .message import Request, Response, caller_of, session_description
 from .output import Fact, Output, Unreachable
 from .peer import Account, Peer
@@ -87,7 +87,7 @@ class Trunks:
         )
 
     @property
-    def address(self) -> Address | None:
+    def address(self) -> tuple[str, int] | None:
         """Where the socket is bound while the room runs."""
         return self._transport.address if self._transport else None
 
@@ -146,14 +146,14 @@ class Trunks:
 
     # ---- what the user agent asks
 
-    def admits(self, source: Address) -> bool:
-        return any(source[0] == host for peer in self._peers for host, _ in peer.addresses)
+    def admits(self, source: Flow) -> bool:
+        return any(peer.is_at(source.host) for peer in self._peers)
 
-    def is_ours(self, uri: Uri, source: Address) -> bool:
+    def is_ours(self, uri: Uri, source: Flow) -> bool:
         """Our accounts at that PBX, and our bare address, which trunk monitors ask for OPTIONS."""
         return not uri.user or self._peer_of(source, unquote(uri.user)) is not None
 
-    def outside(self, request: Request, source: Address, now: float) -> Response | None:
+    def outside(self, request: Request, source: Flow, now: float) -> Response | None:
         return None
 
     # ---- what happened
@@ -175,7 +175,7 @@ class Trunks:
         elif isinstance(fact, Gone):
             del self._calls[call], self._ids[usage]
         elif isinstance(fact, Unreachable):
-            log.warning("sip_address_avoided", address=fact.address, seconds=fact.seconds)
+            log.warning("sip_address_avoided", address=str(fact.address), seconds=fact.seconds)
             for peer in self._peers:
                 peer.avoid(fact.address, Transport.now() + fact.seconds)
         elif (event := told(call, fact)) is not None:
@@ -205,9 +205,9 @@ class Trunks:
                 )
             )  # fmt: skip
 
-    def _peer_of(self, source: Address, account: str) -> Peer | None:
+    def _peer_of(self, source: Flow, account: str) -> Peer | None:
         """The PBX at that address that has the account; several may share a host, told apart by port."""
-        there = [peer for peer in self._peers if account in peer.accounts and source[0] in dict(peer.addresses)]
+        there = [peer for peer in self._peers if account in peer.accounts and peer.is_at(source.host)]
         return next((peer for peer in there if source in peer.addresses), there[0] if there else None)
 
     # ---- calls that go out
@@ -231,7 +231,7 @@ class Trunks:
         self._agent.call(usage, Transport.now())
         self._transport.flush()
 
-    def _outbound(self, command: DialPbx, peer: Peer, ways: Sequence[Address], agent: UserAgent) -> Outbound:
+    def _outbound(self, command: DialPbx, peer: Peer, ways: Sequence[Flow], agent: UserAgent) -> Outbound:
         return Outbound(
             target=peer.uri(command.number),
             caller=NameAddr("", peer.identity(command.account)),
@@ -255,13 +255,13 @@ class Trunks:
         host = self._sip.advertised or host
         if host == "0.0.0.0":  # noqa: S104 - compared, not bound
             host = self._own_address()
-        return Identity(host=host, port=port, token=secrets.token_hex, fraction=_random.random)
+        return Identity(place=lambda to: (host, port), token=secrets.token_hex, fraction=_random.random)
 
     def _own_address(self) -> str:
         """The address that the first PBX known by number sees us at."""
-        hosts = [host for peer in self._peers for host, _ in numeric(*peer.trunk.address)]
+        hosts = [known.host for peer in self._peers for known in numeric(*peer.trunk.address)]
         try:
-            return local_address((hosts[0] if hosts else "192.0.2.1", 9))
+            return local_address(hosts[0] if hosts else "192.0.2.1")
         except OSError:
             raise ConfigError("sip: host is every address and none leads to the PBX: set advertised") from None
 

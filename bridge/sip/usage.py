@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .dialog import ALLOW, PRODUCT, SDP, TARGET_REFRESHERS, Dialog, Identity
+from .flow import Flow
 from .login import Login
 from .matching import Key
 from .message import Request, Response, respond, session_description
@@ -60,7 +61,15 @@ class Usage:
     """One session with one peer. `tag` is our tag of its dialogs, the same for all of its life."""
 
     def __init__(
-        self, *, call_id: str, me: Identity, timers: Timers, user: str, login: Login | None, made_call_id: bool
+        self,
+        *,
+        call_id: str,
+        me: Identity,
+        timers: Timers,
+        user: str,
+        peer: Flow,
+        login: Login | None,
+        made_call_id: bool,
     ) -> None:
         self.call_id = call_id
         self.tag = me.tag()
@@ -70,7 +79,7 @@ class Usage:
         """Proves who we are where the peer asks for it; may be given later."""
         self._me = me
         self._timers = timers
-        self._contact = me.contact(user)
+        self._contact = me.contact(user, peer)
         self._due: dict[Timer, float] = {}
         self._repeat: _Repeat | None = None
         self._reoffer: _Reoffer | None = None

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from bridge.sip.agent import Report
 from bridge.sip.callee import Inbound
+from bridge.sip.flow import Flow
 from bridge.sip.login import Login
-from bridge.sip.matching import Address
 from bridge.sip.message import Request, Response, parse
 from bridge.sip.output import Fact, Output
 from bridge.sip.transaction import Send
@@ -19,10 +19,10 @@ from .parties import ALICE, ANSWER, BOB, OFFER, Party, reply, request
 class Desk:
     """One user agent and its only call; the test plays the peer."""
 
-    def __init__(self, party: Party, peer: tuple[str, int]) -> None:
+    def __init__(self, party: Party, peer: Flow) -> None:
         self.agent, self._peer = party.agent, peer
         self.told: list[Fact] = []
-        self.places: list[Address] = []
+        self.places: list[Flow] = []
         """Where each message went."""
         self.now = 0.0
         self._branches: Iterator[int] = iter(range(10_000))
@@ -91,7 +91,7 @@ class Called(Desk):
 class Calling(Desk):
     """Alice's desk while she calls Bob."""
 
-    def __init__(self, login: Login | None = None, spares: tuple[Address, ...] = ()) -> None:
+    def __init__(self, login: Login | None = None, spares: tuple[Flow, ...] = ()) -> None:
         party = Party(ALICE)
         super().__init__(party, BOB)
         self.usage = party.calling(BOB, login, spares)

@@ -12,8 +12,8 @@ from bridge.sip.address import NameAddr, Uri
 from bridge.sip.agent import Report, UserAgent
 from bridge.sip.caller import Outbound
 from bridge.sip.dialog import Identity
+from bridge.sip.flow import Flow
 from bridge.sip.login import Login
-from bridge.sip.matching import Address
 from bridge.sip.message import Headers, Request, Response, parse, respond
 from bridge.sip.output import Cancelled, Fact, HungUp, Output, Refused
 from bridge.sip.transaction import Send
@@ -21,15 +21,17 @@ from bridge.sip.usage import Usage
 
 OFFER = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 ANSWER = OFFER.replace(b"4000", b"5000")
-ALICE: Address = ("192.0.2.1", 5060)
-BOB: Address = ("192.0.2.2", 5060)
-CAROL: Address = ("192.0.2.3", 5060)
+ALICE = Flow("192.0.2.1", 5060)
+BOB = Flow("192.0.2.2", 5060)
+CAROL = Flow("192.0.2.3", 5060)
 
 
-def identity(address: Address, seed: int = 1) -> Identity:
+def identity(address: Flow, seed: int = 1) -> Identity:
     random = Random(f"{seed}{address}")
     return Identity(
-        host=address[0], port=address[1], token=lambda size: random.randbytes(size).hex(), fraction=random.random
+        place=lambda to: (address.host, address.port),
+        token=lambda size: random.randbytes(size).hex(),
+        fraction=random.random,
     )
 
 
@@ -70,7 +72,7 @@ def sent(agent: UserAgent) -> list[Request | Response]:
 class Party:
     """One user agent, and what it was told about its calls."""
 
-    address: Address
+    address: Flow
     agent: UserAgent = field(init=False)
     told: dict[Usage, list[Fact]] = field(default_factory=dict)
     react: Callable[[Usage, Fact], None] = lambda usage, fact: None
@@ -79,19 +81,19 @@ class Party:
     def __post_init__(self) -> None:
         self.agent = UserAgent(me=identity(self.address, self.seed), owner=self)
 
-    def admits(self, source: Address) -> bool:
+    def admits(self, source: Flow) -> bool:
         return True
 
-    def is_ours(self, uri: Uri, source: Address) -> bool:
+    def is_ours(self, uri: Uri, source: Flow) -> bool:
         return True
 
-    def outside(self, request: Request, source: Address, now: float) -> Response | None:
+    def outside(self, request: Request, source: Flow, now: float) -> Response | None:
         return None
 
-    def calling(self, target: Address, login: Login | None = None, spares: tuple[Address, ...] = ()) -> Outbound:
+    def calling(self, target: Flow, login: Login | None = None, spares: tuple[Flow, ...] = ()) -> Outbound:
         return Outbound(
-            target=Uri("sip", "bob", "", *target),
-            caller=NameAddr("Alice", Uri("sip", "alice", "", *self.address)),
+            target=Uri("sip", "bob", "", target.host, target.port),
+            caller=NameAddr("Alice", Uri("sip", "alice", "", self.address.host, self.address.port)),
             sdp=OFFER,
             me=self.agent.me,
             timers=self.agent.timers,
@@ -153,14 +155,14 @@ class World:
                     party.told.setdefault(item.user, []).append(item.fact)
                     party.react(item.user, item.fact)
 
-    def _carry(self, item: Send, source: Address) -> None:
+    def _carry(self, item: Send, source: Flow) -> None:
         to = next((party for party in self.parties if party.address == item.to), None)
         assert to is not None, f"sent to a stranger: {item.to}"
         self._lose_or_deliver(item, source, to)
         if self._forked and to is self.bob and _begins(item):
             self._lose_or_deliver(item, source, self.carol)
 
-    def _lose_or_deliver(self, item: Send, source: Address, to: Party) -> None:
+    def _lose_or_deliver(self, item: Send, source: Flow, to: Party) -> None:
         for _ in range(2 if self._random.random() < self._doubled else 1):
             if self._random.random() >= self._loss:
                 when = self.now + self._random.uniform(0.005, self._slowest)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.sip.agent import Gone
+from bridge.sip.flow import Flow
 from bridge.sip.login import Login
-from bridge.sip.matching import Address
 from bridge.sip.message import Request, Response
 from bridge.sip.output import Accepted, HungUp, Progressed, Rang, Refused, Unreachable
 from bridge.sip.usage import Stage
@@ -14,7 +14,7 @@ from bridge.sip.usage import Stage
 from .desks import Calling, one, statuses
 from .parties import ANSWER, BOB, OFFER, reply
 
-SPARE: Address = ("192.0.2.3", 5060)
+SPARE = Flow("192.0.2.3", 5060)
 EARLY = ANSWER.replace(b"5000", b"6000")
 MOVED = ANSWER.replace(b"5000", b"7000")
 

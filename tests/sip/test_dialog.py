@@ -6,6 +6,7 @@ import pytest
 
 from bridge.sip.address import NameAddr, Uri
 from bridge.sip.dialog import Dialog
+from bridge.sip.flow import Flow
 from bridge.sip.message import SipError
 
 from .parties import ALICE, BOB, identity, reply, request
@@ -17,13 +18,13 @@ CONTACT = (("Contact", "<sip:alice@192.0.2.1:5062>"),)
 
 def callee(*headers: tuple[str, str]) -> Dialog:
     invite = request(headers=headers or CONTACT, cseq=10)
-    return Dialog.of_server(invite, tag="bob", contact=ME.contact("bob"), peer=ALICE)
+    return Dialog.of_server(invite, tag="bob", contact=ME.contact("bob", ALICE), peer=ALICE)
 
 
 def caller(*headers: tuple[str, str]) -> Dialog:
     invite = request(cseq=10)
     return Dialog.of_client(
-        invite, reply(invite, 200, headers=headers), contact=identity(ALICE).contact("alice"), peer=BOB
+        invite, reply(invite, 200, headers=headers), contact=identity(ALICE).contact("alice", BOB), peer=BOB
     )
 
 
@@ -31,14 +32,14 @@ def test_callee_takes_the_route_set_in_order_and_the_target_from_contact() -> No
     asked, to = callee(*CONTACT, *PROXIES).request("BYE", ME)
     assert asked.uri == "sip:alice@192.0.2.1:5062"
     assert asked.headers.all("Route") == ("<sip:192.0.2.50;lr;ftag=x>", "<sip:192.0.2.51:5070;lr>")
-    assert to == ("192.0.2.50", 5060)
+    assert to == Flow("192.0.2.50", 5060)
     assert (asked.from_tag, asked.to_tag, asked.call_id) == ("bob", "alice", "call")
 
 
 def test_caller_reverses_the_route_set() -> None:
     asked, to = caller(*PROXIES).request("BYE", identity(ALICE))
     assert asked.headers.all("Route") == ("<sip:192.0.2.51:5070;lr>", "<sip:192.0.2.50;lr;ftag=x>")
-    assert to == ("192.0.2.51", 5070)
+    assert to == Flow("192.0.2.51", 5070)
     assert asked.uri == "sip:bob@192.0.2.2:5060"
 
 
@@ -46,7 +47,7 @@ def test_a_strict_router_gets_the_request_uri_and_the_target_goes_last() -> None
     asked, to = callee(*CONTACT, ("Record-Route", "<sip:192.0.2.50>, <sip:192.0.2.51;lr>")).request("BYE", ME)
     assert asked.uri == "sip:192.0.2.50"
     assert asked.headers.all("Route") == ("<sip:192.0.2.51;lr>", "<sip:alice@192.0.2.1:5062>")
-    assert to == ("192.0.2.50", 5060)
+    assert to == Flow("192.0.2.50", 5060)
 
 
 def test_a_next_hop_that_is_a_name_means_where_the_dialog_came_from() -> None:
@@ -74,7 +75,7 @@ def test_target_refresh_changes_the_target_only() -> None:
     dialog.refresh(request(headers=(("Contact", "<sip:new@192.0.2.77>"), ("Record-Route", "<sip:192.0.2.99;lr>"))))
     asked, to = dialog.request("BYE", ME)
     assert asked.uri == "sip:new@192.0.2.77"
-    assert to == ("192.0.2.50", 5060)
+    assert to == Flow("192.0.2.50", 5060)
 
 
 def test_a_broken_contact_spoils_an_invite_but_no_later_refresh() -> None:

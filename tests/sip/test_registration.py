@@ -8,12 +8,13 @@ import pytest
 
 from bridge.sip.address import Uri
 from bridge.sip.dialog import Identity
+from bridge.sip.flow import Flow
 from bridge.sip.login import Login
 from bridge.sip.message import Request, respond
 from bridge.sip.output import Ask, Output
 from bridge.sip.registration import Became, Registration, State
 
-PBX = ("192.0.2.10", 5060)
+PBX = Flow("192.0.2.10", 5060)
 CHALLENGE = ("WWW-Authenticate", 'Digest realm="pbx", nonce="{}", algorithm=MD5, qop="auth"')
 OURS = "<sip:1001@192.0.2.2:5060>"
 
@@ -21,7 +22,9 @@ OURS = "<sip:1001@192.0.2.2:5060>"
 def account(fraction: float = 0.0, expires: int = 300) -> Registration:
     numbers = iter(range(1, 10_000))
     me = Identity(
-        host="192.0.2.2", port=5060, token=lambda size: f"{next(numbers):0{2 * size}x}", fraction=lambda: fraction
+        place=lambda to: ("192.0.2.2", 5060),
+        token=lambda size: f"{next(numbers):0{2 * size}x}",
+        fraction=lambda: fraction,
     )
     uri = Uri("sip", "1001", "", "pbx.example", None)
     registrar = Uri("sip", "", "", "pbx.example", None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.sip.deadlines import Deadlines
-from bridge.sip.matching import cancel_of, client_key, return_address, server_key, stamp
+from bridge.sip.flow import Flow, Protocol, return_flow
+from bridge.sip.matching import cancel_of, client_key, server_key, stamp
 from bridge.sip.message import Request, parse, respond
 from bridge.sip.transaction import (
     Acknowledged,
@@ -19,6 +20,9 @@ from bridge.sip.transaction import (
 )
 
 from .parties import ALICE, BOB, reply, request
+
+NATTED = Flow("203.0.113.7", 40000)
+STREAM = Flow("192.0.2.2", 5060, Protocol.TCP, connection=7)
 
 
 def resends(transactions: Transactions, until: float) -> tuple[list[float], list[Output]]:
@@ -235,14 +239,14 @@ class TestMatching:
         assert transactions.receive_response(reply(cancel_of(invite), 200), 0.1) is None
 
     def test_rfc_3581_responses_go_to_where_the_request_came_from(self) -> None:
-        natted = stamp(request(), ("203.0.113.7", 40000))
-        assert return_address(natted.via) == ("203.0.113.7", 40000)
+        natted = stamp(request(), NATTED)
+        assert return_flow(natted.via, NATTED) == NATTED
         assert natted.via.param("received") == "203.0.113.7"
 
     def test_without_rport_the_port_of_via_counts(self) -> None:
         plain = request()
         plain = Request("BYE", plain.uri, plain.headers.set("Via", "SIP/2.0/UDP 10.0.0.1:5070;branch=z9hG4bKone"))
-        assert return_address(stamp(plain, ("203.0.113.7", 40000)).via) == ("203.0.113.7", 5070)
+        assert return_flow(stamp(plain, NATTED).via, NATTED) == Flow("203.0.113.7", 5070)
 
     def test_a_via_that_tells_the_truth_is_left_alone(self) -> None:
         plain = request()
@@ -258,3 +262,51 @@ def test_a_thousand_timers_of_which_most_are_cleared_keep_no_memory() -> None:
     assert deadlines.next == 999.0
     assert (deadlines.pop(999.0), deadlines.pop(2000.0), deadlines.pop(2000.0)) == (1, 2, None)
     assert len(deadlines._heap) < 100
+
+
+class TestStream:
+    """The timers that are zero on a stream: RFC 3261 table 4."""
+
+    def test_timers_a_and_d_do_not_run(self) -> None:
+        transactions, invite = Transactions(), request()
+        transactions.ask(invite, STREAM, 0.0)
+        assert resends(transactions, 31) == ([], [])
+        transactions.receive_response(reply(invite, 486), 31.0)
+        assert resends(transactions, 31.0) == ([], [Terminated(client_key(invite))])
+
+    def test_timer_b_runs(self) -> None:
+        transactions, invite = Transactions(), request()
+        transactions.ask(invite, STREAM, 0.0)
+        assert resends(transactions, 32)[1][0] == Unanswered(client_key(invite), invite, 408)
+
+    def test_timers_e_and_k_do_not_run(self) -> None:
+        transactions, bye = Transactions(), request("BYE")
+        transactions.ask(bye, STREAM, 0.0)
+        assert resends(transactions, 31) == ([], [])
+        transactions.receive_response(reply(bye, 200), 31.0)
+        resends(transactions, 31.0)
+        assert len(transactions) == 0
+
+    def test_timers_g_and_i_do_not_run_and_h_does(self) -> None:
+        transactions, invite = Transactions(), request()
+        (arrived,) = transactions.receive_request(invite, STREAM, 0.0)
+        assert isinstance(arrived, Arrived)
+        (sent,) = transactions.answer(arrived.key, respond(invite, 486, to_tag="bob"), 0.0)
+        assert isinstance(sent, Send)
+        assert sent.to == STREAM
+        assert resends(transactions, 31.9) == ([], [])
+        assert resends(transactions, 32.0) == ([], [Terminated(arrived.key)])
+        (again,) = transactions.receive_request(request(branch="z9hG4bKtwo"), STREAM, 40.0)
+        assert isinstance(again, Arrived)
+        transactions.answer(again.key, respond(invite, 486, to_tag="bob"), 40.0)
+        transactions.receive_request(ack(invite, "z9hG4bKtwo"), STREAM, 41.0)
+        resends(transactions, 41.0)
+        assert len(transactions) == 0
+
+    def test_timer_j_does_not_run(self) -> None:
+        transactions, bye = Transactions(), request("BYE")
+        (arrived,) = transactions.receive_request(bye, STREAM, 0.0)
+        assert isinstance(arrived, Arrived)
+        transactions.answer(arrived.key, respond(bye, 200), 0.0)
+        resends(transactions, 0.0)
+        assert len(transactions) == 0

@@ -20,7 +20,7 @@ from bridge.calls.events import (
 )
 from bridge.errors import OursError, TheirsError
 from bridge.sip import caller, peer, trunk
-from bridge.sip.matching import Address
+from bridge.sip.flow import Flow
 from bridge.sip.message import Request, Response, respond
 
 from .wire import CHALLENGE, OFFER, Room, WirePbx, a_room, invited, talking, wire_pbx
@@ -272,7 +272,7 @@ async def test_without_any_password_a_trunk_by_address_still_takes_calls(
 
 
 async def test_a_pbx_whose_name_is_unknown_is_503(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unknown(host: str, port: int) -> tuple[Address, ...]:
+    async def unknown(host: str, port: int) -> tuple[Flow, ...]:
         return ()
 
     monkeypatch.setattr(peer, "resolve", unknown)
@@ -289,7 +289,7 @@ async def test_a_network_that_refuses_the_datagram_is_503(
     transport = room.trunks._transport
     assert transport is not None
 
-    def unreachable(data: bytes, to: Address) -> None:
+    def unreachable(data: bytes, to: tuple[str, int]) -> None:
         transport.error_received(OSError("Network is unreachable"))
 
     monkeypatch.setattr(transport._udp, "sendto", unreachable)
@@ -303,8 +303,8 @@ async def test_a_network_that_refuses_the_datagram_is_503(
 async def test_a_silent_address_is_left_for_the_next_and_avoided_by_later_calls(
     pbx: WirePbx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def resolve(host: str, port: int) -> tuple[Address, ...]:
-        return silent.address, pbx.address
+    async def resolve(host: str, port: int) -> tuple[Flow, ...]:
+        return Flow(*silent.address), Flow(*pbx.address)
 
     monkeypatch.setattr(caller, "SPARE_SECONDS", 0.02)
     monkeypatch.setattr(peer, "resolve", resolve)

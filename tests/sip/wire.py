@@ -11,7 +11,6 @@ from typing import Any
 from bridge import config
 from bridge.calls.commands import AnswerPbx, PbxCommand
 from bridge.calls.events import CallId, Event, PbxConfirmed, PbxInvited
-from bridge.sip.matching import Address
 from bridge.sip.message import Headers, Message, Request, Response, parse, respond
 from bridge.sip.trunk import Trunks
 
@@ -23,21 +22,21 @@ class WirePbx(asyncio.DatagramProtocol):
     """A socket of the PBX's, and what came in."""
 
     def __init__(self) -> None:
-        self.inbox: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue()
+        self.inbox: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
         self.kept_alive = asyncio.Event()
         self.udp: Any = None
-        self.room: Address = ("", 0)
+        self.room: tuple[str, int] = ("", 0)
         self._branches = count()
 
-    def datagram_received(self, data: bytes, addr: Address) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if data.strip():
             self.inbox.put_nowait((data, addr))
         else:
             self.kept_alive.set()
 
     @property
-    def address(self) -> Address:
-        address: Address = self.udp.get_extra_info("sockname")
+    def address(self) -> tuple[str, int]:
+        address: tuple[str, int] = self.udp.get_extra_info("sockname")
         return address
 
     async def receive(self) -> Message:
@@ -108,7 +107,12 @@ class Room:
     """The room under test and what it posted."""
 
     def __init__(
-        self, server: Address, *, register: bool = False, accounts: tuple[str, ...] = ("1001",), host: str = "127.0.0.1"
+        self,
+        server: tuple[str, int],
+        *,
+        register: bool = False,
+        accounts: tuple[str, ...] = ("1001",),
+        host: str = "127.0.0.1",
     ) -> None:
         self.posted: asyncio.Queue[Event] = asyncio.Queue()
         numbers = count(1)
