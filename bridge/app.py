@@ -203,7 +203,11 @@ def directory(settings: Settings) -> Directory:
             for line in settings.line
         },
         trunks={
-            trunk.name: TrunkPolicy(decline_status=trunk.decline_status, codecs=trunk.codecs)
+            trunk.name: TrunkPolicy(
+                decline_status=trunk.decline_status,
+                codecs=trunk.codecs,
+                media=do.MediaPolicy(latch=do.Latch(trunk.latch)),
+            )
             for trunk in settings.trunk
         },
         ring_seconds=settings.calls.ring_seconds,

@@ -106,6 +106,9 @@ class Trunk(_Section):
     """What the PBX hears when an operator declines; 603 stops its other branches too."""
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = ("PCMU", "PCMA", "G722", "opus")
 
+    latch: Literal["never", "port", "address"] = "port"
+    """Whom the PBX's voice may come from beside the address of its SDP: nobody, another port of that host, any host (NAT)."""
+
     @property
     def address(self) -> tuple[str, int]:
         host, _, port = self.server.partition(":")

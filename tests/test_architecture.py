@@ -80,6 +80,12 @@ PURE = [
     "sip/callee.py",
     "sip/agent.py",
     "media/sdp.py",
+    "media/rtcp.py",
+    "media/reception.py",
+    "media/reports.py",
+    "media/source.py",
+    "media/comfort.py",
+    "media/relay.py",
     "operators/presence.py",
     "operators/protocol.py",
 ]

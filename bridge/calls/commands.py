@@ -16,6 +16,24 @@ class Direction(Enum):
     OUTBOUND = "outbound"
 
 
+class Latch(Enum):
+    """Whom a PBX's voice may come from, beside the address that its description gives."""
+
+    NEVER = "never"
+    """Nobody: its media addresses are fixed."""
+    PORT = "port"
+    """Another port of the same host."""
+    ADDRESS = "address"
+    """Any host: the PBX, or its callers, stand behind NAT."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPolicy:
+    """How the voice towards a PBX is carried, by its trunk."""
+
+    latch: Latch = Latch.PORT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallView:
     """A call as the operators' pages may see it: always the whole of it, never a difference."""
@@ -164,6 +182,7 @@ class ConnectBrowser(MediaCommand):
     pbx_offer: bytes
     codecs: tuple[str, ...]
     """Names of the codecs that this PBX's trunk allows."""
+    policy: MediaPolicy = MediaPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

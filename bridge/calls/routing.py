@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .commands import MediaPolicy
 from .events import Operator
 
 
@@ -16,6 +17,7 @@ class TrunkPolicy:
     """486 lets the PBX try its next branch, 603 stops them all."""
     codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "opus")
     """What may be spoken with it; an inbound call takes the first one of the PBX's own order."""
+    media: MediaPolicy = field(default_factory=MediaPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ def offered(call: Call, event: on.MediaOffered, world: World) -> Step:
         sdp=event.sdp,
         pbx_offer=call.pbx_offer,
         codecs=call.policy.codecs,
+        policy=call.policy.media,
     )
     return replace(call, media_open=True), [connect]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import random
 import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from ..calls.commands import AcceptPbxAnswer, ConnectBrowser, HoldMedia, ReofferMedia, SendDigits
+from ..calls.commands import AcceptPbxAnswer, ConnectBrowser, HoldMedia, MediaPolicy, ReofferMedia, SendDigits
 from ..calls.events import (
     BrowserAnswered,
     BrowserLost,
@@ -70,6 +71,7 @@ class Conversation:
         self._session = PbxSession(secrets.randbits(62))
         self._allowed: tuple[str, ...] = ()
         """Names of codecs."""
+        self._policy = MediaPolicy()
         self._asked: tuple[TabId, str] | None = None
         """Which page was asked for a new offer, and for which codec."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,7 +96,7 @@ class Conversation:
         page = page_sdp.parse_page_offer(command.sdp)
         session = self._session
         session.invited(command.pbx_offer)
-        self._allowed = command.codecs
+        self._allowed, self._policy = command.codecs, command.policy
         codec = sdp.choose(session.wanted(command.codecs), page.audio)
         if self._wanted == command.tab:
             self._open_pbx()
@@ -182,6 +184,7 @@ class Conversation:
         for tab in list(self.legs):
             self._drop(tab)
         if self._pbx is not None:
+            self._pbx.report(self._equipment.clock(), goodbye=True)
             self._pbx.close()
             self._pbx = self._relay = None
         while self._tasks:
@@ -220,7 +223,7 @@ class Conversation:
         else:
             session.answer(name, address)
         relay = self._relay = Relay(self._pbx, self._stream(leg.codec, secrets.randbits(32)), name)
-        self._pbx.voice = relay.from_pbx
+        self._pbx.voice, self._pbx.sent = relay.from_pbx, relay.up
         if session.codec is not None:
             self._follow(self._pbx, relay)
 
@@ -228,7 +231,8 @@ class Conversation:
         """A new stream to the page, under the SSRC that its answer told."""
         assert self._relay is not None
         self._relay.up.pause()
-        self._relay.attach(leg, self._stream(leg.codec, leg.ssrc))
+        leg.sent = down = self._stream(leg.codec, leg.ssrc)
+        self._relay.attach(leg, down)
         leg.voice = self._relay.from_browser
 
     def _stream(self, codec: sdp.Codec, ssrc: int) -> Stream:
@@ -246,7 +250,7 @@ class Conversation:
         session, codec = self._session, self._session.codec
         assert codec is not None
         assert session.theirs is not None
-        pbx.follow(session.theirs.address, session.payload_type)
+        pbx.follow(session.theirs.address, session.control, session.payload_type, codec.clock_rate, self._policy.latch)
         relay.tune(codec.name, codec.payload_type, codec.clock_rate, session.event_type)
         self._open_ways()
         self._expect_pbx(pbx)
@@ -304,6 +308,7 @@ class Conversation:
         if self._pbx is None or self._relay is None:
             return False
         self._look_at_pbx(self._pbx, now)
+        self._report(now)
         if self.joined is None:
             self._look_at_wanted(now)
             return self._relay.sending
@@ -313,6 +318,13 @@ class Conversation:
             self._drop(tab)
             self._lose(tab, f"no voice for {passed:.1f} s")
         return self._relay.sending and (passed >= self._equipment.patience.quiet or not self._relay.talking)
+
+    def _report(self, now: float) -> None:
+        """Send the reports that are due."""
+        for leg in (self._pbx, self.legs.get(self.joined) if self.joined else None):
+            pause = self._equipment.patience.report * random.uniform(0.5, 1.5)  # noqa: S311  # only spreads the load
+            if leg is not None and leg.reports.is_due(now, pause):
+                leg.report(now)
 
     def _look_at_wanted(self, now: float) -> None:
         """A page that is to take the call over may connect and yet never speak."""

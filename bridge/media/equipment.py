@@ -26,6 +26,8 @@ class Patience:
     """Without RTP from the PBX while nobody holds."""
     quiet: float = 0.2
     """Without voice from the joined page until the PBX is sent silence instead."""
+    report: float = 5.0
+    """Between two RTCP reports on a leg, half to one and a half of it by chance (RFC 3550, 6.3.1)."""
     look: float = 0.1
     """Between two looks at all calls."""
 

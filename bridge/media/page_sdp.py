@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from . import sdp
 
+CNAME = "bridge"
+"""What our stream to a page is called, in the answer and in RTCP (RFC 5576, 6.1)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageOffer:
@@ -106,7 +109,7 @@ def write_page_answer(offer: PageOffer, codec: sdp.Codec, ptime: int, local: Loc
             "a=rtcp-mux",
             f"a=rtpmap:{codec.payload_type} {codec.encoding}",
             f"a=ptime:{ptime}",
-            f"a=ssrc:{local.ssrc} cname:bridge",
+            f"a=ssrc:{local.ssrc} cname:{CNAME}",
             f"a=ice-ufrag:{local.username}",
             f"a=ice-pwd:{local.password}",
             f"a=fingerprint:sha-256 {local.fingerprint}",

@@ -28,6 +28,25 @@ class PbxDescription:
         return None if self.audio.address == sdp.NOWHERE else (self.audio.address, self.audio.port)
 
     @property
+    def muxed(self) -> bool:
+        """It sends RTCP with the voice, or wishes to (RFC 5761)."""
+        return "rtcp-mux" in dict(self.audio.attributes)
+
+    def control(self, *, mux: bool) -> sdp.Address | None:
+        """Where it wants RTCP: with the voice, else as `a=rtcp` says (RFC 3605), else at the next port."""
+        if self.address is None:
+            return None
+        if mux:
+            return self.address
+        host, port = self.address
+        wish = self.audio.first("rtcp").split()
+        if wish and (given := sdp.bounded(wish[0], 65_535)):
+            if len(wish) == 4 and wish[1:3] == ["IN", "IP4"] and _is_unicast(wish[3]):
+                return wish[3], given
+            return host, given
+        return (host, port + 1) if port < 65_535 else None
+
+    @property
     def codecs(self) -> tuple[sdp.Codec, ...]:
         return self.audio.codecs
 
@@ -88,11 +107,19 @@ def parse_pbx_answer(raw: bytes, index: int) -> PbxDescription:
 
 def _check_unicast(text: str) -> None:
     try:
-        address = ipaddress.IPv4Address(text)
+        ipaddress.IPv4Address(text)
     except ValueError:
         raise sdp.SdpError("the PBX's c= line must give an IPv4 address") from None
-    if address.is_multicast or address == ipaddress.IPv4Address("255.255.255.255"):
+    if not _is_unicast(text):
         raise sdp.SdpError("the PBX wants its voice at an address that isn't one host's")
+
+
+def _is_unicast(text: str) -> bool:
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return not address.is_multicast and address != ipaddress.IPv4Address("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +133,8 @@ class OurVoice:
     proto: str = PLAIN
     ptime: int = USUAL_PTIME
     """Milliseconds."""
+    mux: bool = False
+    """RTCP comes with the voice."""
 
     def codec(self, name: str) -> sdp.Codec | None:
         return next((codec for codec in self.codecs if codec.name == name), None)
@@ -138,4 +167,6 @@ def _audio(voice: OurVoice, port: int) -> list[str]:
     lines += [f"a=rtpmap:{codec.payload_type} {codec.encoding}" for codec in voice.codecs]
     for number, clock_rate in voice.events:
         lines += [f"a=rtpmap:{number} telephone-event/{clock_rate}", f"a=fmtp:{number} 0-15"]
+    if voice.mux:
+        lines.append("a=rtcp-mux")
     return [*lines, f"a=ptime:{voice.ptime}", f"a={voice.direction.value}"]

@@ -70,6 +70,13 @@ class PbxSession:
         return codec.payload_type if codec else -1
 
     @property
+    def control(self) -> sdp.Address | None:
+        """Where the PBX wants RTCP."""
+        if self.theirs is None or self._voice is None:
+            return None
+        return self.theirs.control(mux=self._voice.mux and self.theirs.muxed)
+
+    @property
     def event_type(self) -> int | None:
         """What the PBX wants telephone-events under, at the clock rate of the codec."""
         return self.theirs.event_type(self.codec.clock_rate) if self.theirs and self.codec else None
@@ -104,6 +111,7 @@ class PbxSession:
             ),
             proto=self.theirs.audio.proto,
             ptime=self.ptime,
+            mux=self.theirs.muxed,
         )
         return self._say(voice, address)
 

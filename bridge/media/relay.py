@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Final, Protocol
 
+from .comfort import QUIET
 from .digits import DigitsError, EventFrame, Keypad
 
 RTP: Final = struct.Struct("!BBHII")
@@ -22,9 +23,6 @@ MAX_MISORDER: Final = 100
 """RFC 3550, A.1: a larger step is a source that started anew."""
 LONGEST_PAUSE: Final = 60
 """Seconds that a source's timestamp may leap without being taken for a new start."""
-
-SILENCE: Final = {"PCMU": b"\xff" * 160, "PCMA": b"\xd5" * 160, "G722": b"\xff" * 160, "opus": b"\xf8\xff\xfe"}
-"""20 ms of nothing. G.722's decodes to amplitude 2 of 32768; opus's is the silence flag of a 20 ms CELT frame."""
 
 
 class Outlet(Protocol):
@@ -67,6 +65,8 @@ class Stream:
         "_timestamp_shift",
         "_view",
         "frame",
+        "octets",
+        "packets",
         "payload_type",
         "sequence",
         "ssrc",
@@ -79,6 +79,8 @@ class Stream:
         self._view = view
         self.ssrc, self.sequence, self.timestamp = ssrc, sequence, timestamp
         """`sequence` and `timestamp` of the newest packet sent."""
+        self.packets = self.octets = 0
+        """Sent so far; octets of payload."""
         self.tune(payload_type, clock_rate)
         self._source = -1
         self._sequence_in = self._timestamp_in = self._sequence_shift = self._timestamp_shift = 0
@@ -112,6 +114,8 @@ class Stream:
                 return 0  # repeated, or older than the first of its source: its number is taken
         else:
             marker = self._follow(ssrc, sequence, timestamp, now)
+        self.packets += 1
+        self.octets += length - HEADER
         RTP.pack_into(
             view,
             0,
@@ -146,6 +150,11 @@ class Stream:
         """Frames of 20 ms since the newest timestamp, to the nearest."""
         return round((now - self._at) * FRAMES_PER_SECOND) if self._at >= 0 else 1
 
+    def time_at(self, now: float) -> int:
+        """The stream's timestamp of a moment, for RTCP."""
+        passed = now - self._at if self._at >= 0 else 0.0
+        return (self.timestamp + round(passed * FRAMES_PER_SECOND * self.frame)) & 0xFFFFFFFF
+
     def pause(self) -> None:
         """Take what comes next as a new start: the time in between was not sent."""
         self._source = -1
@@ -168,6 +177,8 @@ class Stream:
         return self._put(0x80 | payload_type, frame.payload)
 
     def _put(self, second: int, payload: bytes) -> int:
+        self.packets += 1
+        self.octets += len(payload)
         RTP.pack_into(self._view, 0, 0x80, second, self.sequence, self.timestamp, self.ssrc)
         self._view[HEADER : HEADER + len(payload)] = payload
         return HEADER + len(payload)
@@ -182,7 +193,8 @@ class Relay:
 
     __slots__ = (
         "_pbx",
-        "_silence",
+        "_quiet",
+        "_turn",
         "browser",
         "down",
         "event_type",
@@ -197,7 +209,8 @@ class Relay:
 
     def __init__(self, pbx: Outlet, up: Stream, codec: str) -> None:
         self._pbx = pbx
-        self._silence = SILENCE[codec]
+        self._quiet = QUIET[codec]
+        self._turn = 0
         self.up = up
         self.down: Stream | None = None
         self.browser: Outlet | None = None
@@ -223,7 +236,7 @@ class Relay:
     def tune(self, codec: str, payload_type: int, clock_rate: int, event_type: int | None) -> None:
         """Speak this codec to the PBX. Keys that wait are given up if it changes their clock."""
         frame = self.up.frame
-        self._silence, self.event_type = SILENCE[codec], event_type
+        self._quiet, self.event_type = QUIET[codec], event_type
         self.up.tune(payload_type, clock_rate)
         if event_type is None or self.up.frame != frame:
             self.keypad = None
@@ -271,7 +284,7 @@ class Relay:
             return
         keypad, up = self.keypad, self.up
         if keypad is None:
-            length = up.silence(self._silence, now)
+            length = up.silence(self._next_quiet(), now)
         elif up.frames_passed(now) < max(1, keypad.position):
             return
         else:
@@ -285,4 +298,8 @@ class Relay:
         if keypad.idle:
             self.keypad = None
             self._decide()
-        return self.up.event(self.event_type, frame, now) if frame else self.up.silence(self._silence, now)
+        return self.up.event(self.event_type, frame, now) if frame else self.up.silence(self._next_quiet(), now)
+
+    def _next_quiet(self) -> bytes:
+        self._turn = (self._turn + 1) % len(self._quiet)
+        return self._quiet[self._turn]

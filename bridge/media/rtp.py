@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import socket
+import time
 from collections.abc import Callable
-from typing import Final
 
+from ..calls.commands import Latch
 from ..errors import OursError
-from .hub import Address
 from .poller import Poller
-from .relay import HEADER, LONGEST_DATAGRAM
-
-LATCH_PACKETS: Final = 4
-"""Valid packets in a row from another port of the PBX's address before we believe in it."""
+from .relay import HEADER, LONGEST_DATAGRAM, RTP
+from .reports import Reports, Sent
+from .sdp import Address
+from .source import Source
 
 
 class PortsExhaustedError(OursError):
@@ -54,11 +55,7 @@ class PortPairs:
 
 
 class PbxLeg:
-    """The PBX's voice. It is taken only from the address that the PBX's SDP gives.
-
-    If only the port differs, the first source there that delivers a few valid packets is believed, once (symmetric RTP).
-    RTCP's port is held and not read: the kernel drops what does not fit.
-    """
+    """The PBX's voice and its RTCP. `Source` says whose packets count."""
 
     def __init__(
         self, ports: PortPairs, buffer: bytearray, poller: Poller, *, voice: Callable[[int, float], None]
@@ -69,41 +66,68 @@ class PbxLeg:
         self._poller = poller
         self.voice = voice
         """Gets every packet of the negotiated codec, in the buffer."""
-        self._announced: Address | None = None
-        self._source: Address | None = None
-        self._suspect: Address | None = None
-        self._suspected = 0
+        self.source = Source()
+        self.reports = Reports(
+            cname=secrets.token_hex(8),
+            ssrc=secrets.randbits(32),
+            clock_rate=8000,
+            wall=time.time() - time.monotonic(),
+        )
+        self.sent: Sent | None = None
+        """What we send it, for the reports."""
+        self._control: Address | None = None
         self._payload_type = -1
-        self.remote: Address | None = None
-        """Where voice goes."""
-        self.received = 0
-        """Packets that were believed, telephone-events and comfort noise among them."""
         self.strange = 0
+        """Packets that were not believed, or not sent."""
         poller.add(self._rtp, self._read)
+        poller.add(self._rtcp, self._read_control)
 
     @property
     def address(self) -> Address:
         host, port = self._rtp.getsockname()
         return host, port
 
+    @property
+    def received(self) -> int:
+        """Packets that were believed, telephone-events and comfort noise among them."""
+        return self.reports.reception.packets
+
     def close(self) -> None:
         self._poller.remove(self._rtp)
+        self._poller.remove(self._rtcp)
         self._rtp.close()
         self._rtcp.close()
 
-    def follow(self, announced: Address | None, payload_type: int) -> None:
+    def follow(
+        self, announced: Address | None, control: Address | None, payload_type: int, clock_rate: int, latch: Latch
+    ) -> None:
         """What the PBX's newest SDP says, None for no (new) address; whoever sends must prove itself again."""
-        if announced is not None and announced != self._announced:
-            self._announced = self.remote = announced
-        self._source = self._suspect = None
+        self.source.latch = latch
+        self.source.follow(announced)
+        self._control = control
         self._payload_type = payload_type
+        self.reports.tune(clock_rate)
 
     def send(self, length: int) -> None:
-        if self.remote is None:
+        remote = self.source.remote
+        if remote is None:
             return
         try:
-            self._rtp.sendto(self._view[:length], self.remote)
+            self._rtp.sendto(self._view[:length], remote)
         except OSError:  # full buffer or unreachable: media is not repeated
+            self.strange += 1
+
+    def report(self, now: float, *, goodbye: bool = False) -> None:
+        """Send RTCP: to its own port beside the voice, or with the voice where both agreed to that (RFC 5761)."""
+        source, control = self.source, self._control
+        if source.remote is None or control is None:
+            return
+        muxed = control == source.announced
+        if source.remote != source.announced:  # behind NAT: what was announced is not what can be reached
+            control = source.remote if muxed else (source.remote[0], source.remote[1] + 1)
+        try:
+            (self._rtp if muxed else self._rtcp).sendto(self.reports.write(self.sent, now, goodbye=goodbye), control)
+        except (OSError, OverflowError):
             self.strange += 1
 
     def _read(self, now: float) -> int:
@@ -112,28 +136,31 @@ class PbxLeg:
             length, address = self._rtp.recvfrom_into(self._inlet)
         except OSError:  # nothing there, or an ICMP error that belongs to what we sent
             return 0
-        buffer = self._buffer
-        valid = length > HEADER and buffer[0] & 0xC0 == 0x80
-        if not valid or (address != self._source and not self._believes(address)):
-            self.strange += 1
+        first, second, sequence, timestamp, ssrc = RTP.unpack_from(self._buffer)
+        if length <= HEADER or first & 0xC0 != 0x80 or 191 < second < 224:
+            self._take_control(length, address, now)
             return 1
-        self.received += 1
-        if buffer[1] & 0x7F == self._payload_type:
+        voice = second & 0x7F == self._payload_type
+        if address != self.source.fixed and not self.source.believes(address, ssrc, sequence, voice=voice):
+            self.strange += 1
+        elif voice:
+            self.reports.reception.take(sequence, timestamp, ssrc, length - HEADER, now)
             self.voice(length, now)
+        else:
+            self.reports.reception.pass_over(sequence, ssrc, length - HEADER)
         return 1
 
-    def _believes(self, address: Address) -> bool:
-        if self._source is not None or self._announced is None or address[0] != self._announced[0]:
-            return False
-        if self._buffer[1] & 0x7F != self._payload_type:
-            return address == self._announced
-        if address != self._announced and not self._proven(address):
-            return False
-        self._source = self.remote = address
-        return True
+    def _read_control(self, now: float) -> int:
+        try:
+            length, address = self._rtcp.recvfrom_into(self._inlet)
+        except OSError:
+            return 0
+        self._take_control(length, address, now)
+        return 1
 
-    def _proven(self, address: Address) -> bool:
-        if address != self._suspect:
-            self._suspect, self._suspected = address, 0
-        self._suspected += 1
-        return self._suspected >= LATCH_PACKETS
+    def _take_control(self, length: int, address: Address, now: float) -> None:
+        """Read a report; one that does not name our stream says nothing to us."""
+        if length < 8 or not self.source.may_report(address[0]) or not 191 < self._buffer[1] < 224:
+            self.strange += 1
+        elif self.sent is not None:
+            self.reports.read(bytes(self._view[:length]), self.sent.ssrc, now)

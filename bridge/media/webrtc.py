@@ -10,6 +10,7 @@ import asyncio
 import datetime
 import random
 import secrets
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -31,6 +32,8 @@ from pylibsrtp._binding import ffi, lib
 
 from . import page_sdp, sdp
 from .hub import Address, Hub
+from .relay import HEADER, RTP
+from .reports import Reports, Sent
 
 log = structlog.get_logger()
 
@@ -231,8 +234,14 @@ class BrowserLeg:
         self.codec: sdp.Codec
         self.ssrc = secrets.randbits(32)
         """Of the voice that we send, as the newest answer says."""
-        self.received = 0
-        """Valid voice packets so far."""
+        self.reports = Reports(
+            cname=page_sdp.CNAME,
+            ssrc=self.ssrc,
+            clock_rate=8000,
+            wall=time.time() - time.monotonic(),
+        )
+        self.sent: Sent | None = None
+        """What we send it, for the reports."""
         self.refused = 0
         """Packets from the page's address that SRTP did not accept."""
         self._ended: Callable[[str], None] | None = ended
@@ -247,6 +256,11 @@ class BrowserLeg:
         self._ice = RTCIceTransport(self._gatherer)
         self._dtls = RTCDtlsTransport(self._ice, [certificate])
         self._dtls.on("statechange", self._dtls_changed)
+
+    @property
+    def received(self) -> int:
+        """Valid RTP packets so far."""
+        return self.reports.reception.packets
 
     @property
     def connected(self) -> bool:
@@ -271,6 +285,7 @@ class BrowserLeg:
         if self._version and codec != self.codec:
             self.ssrc = secrets.randbits(32)  # codecs with different clocks don't share one (RFC 7160, 4.1)
         self._offer, self.codec, self._version = offer, codec, self._version + 1
+        self.reports.tune(codec.clock_rate)
         prints = self._dtls.getLocalParameters().fingerprints
         local = page_sdp.LocalTransport(
             address=self.hub.address,
@@ -318,6 +333,7 @@ class BrowserLeg:
     async def close(self) -> None:
         """Say goodbye and leave the hub; closing twice is harmless."""
         self._ended = None
+        self.report(asyncio.get_running_loop().time(), goodbye=True)
         self._incoming = self._outgoing = None
         self._dtls.remove_all_listeners()
         try:
@@ -338,14 +354,26 @@ class BrowserLeg:
 
     def media_received(self, length: int, now: float) -> None:
         incoming, buffer = self._incoming, self._buffer
-        if incoming is None or 191 < buffer[1] < 224:  # RTCP (RFC 5761, 4)
+        if incoming is None:
             return
         self._length[0] = length
+        if 191 < buffer[1] < 224:  # RTCP (RFC 5761, 4)
+            self._report_received(incoming, now)
+            return
         if lib.srtp_unprotect(incoming._srtp[0], self._packet, self._length):
             self.refused += 1
-        elif buffer[1] & 0x7F == self.codec.payload_type:
-            self.received += 1
-            self.voice(self._length[0], now)
+            return
+        length = self._length[0]
+        _, second, sequence, timestamp, ssrc = RTP.unpack_from(buffer)
+        if second & 0x7F == self.codec.payload_type:
+            self.reports.reception.take(sequence, timestamp, ssrc, length - HEADER, now)
+            self.voice(length, now)
+
+    def _report_received(self, incoming: Session, now: float) -> None:
+        if lib.srtp_unprotect_rtcp(incoming._srtp[0], self._packet, self._length):
+            self.refused += 1
+        elif self.sent is not None:
+            self.reports.read(bytes(self._buffer[: self._length[0]]), self.sent.ssrc, now)
 
     def send(self, length: int) -> None:
         """Encrypt the RTP packet in the buffer and send it to the page."""
@@ -354,4 +382,15 @@ class BrowserLeg:
             return
         self._length[0] = length
         if not lib.srtp_protect(outgoing._srtp[0], self._packet, self._length):
+            self.hub.send_buffer(self._length[0], remote)
+
+    def report(self, now: float, *, goodbye: bool = False) -> None:
+        """Send RTCP to the page; overwrites the buffer."""
+        outgoing, remote = self._outgoing, self._connection.remote
+        if outgoing is None or remote is None:
+            return
+        data = self.reports.write(self.sent, now, goodbye=goodbye)
+        self._buffer[: len(data)] = data
+        self._length[0] = len(data)
+        if not lib.srtp_protect_rtcp(outgoing._srtp[0], self._packet, self._length):
             self.hub.send_buffer(self._length[0], remote)

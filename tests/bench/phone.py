@@ -17,7 +17,8 @@ from .pbx import HOST
 TONE_HZ = 1004
 FRAME = 160
 FRAME_SECONDS = 0.02
-_SILENT = b"\xff\x7f"
+_SILENT = b"\xff\x7f\xfe\x7e\xfd\x7d"
+"""The bridge's comfort noise among them."""
 _PLACE = re.compile(rb"^c=IN IP4 ([0-9.]+)", re.MULTILINE)
 _AUDIO = re.compile(rb"^m=audio (\d+) ", re.MULTILINE)
 

@@ -98,6 +98,7 @@ class Pbx(asyncio.DatagramProtocol):
         self.heard: asyncio.Queue[bytes] = asyncio.Queue()
         self.transport: asyncio.DatagramTransport
         self.bridge: tuple[str, int] = ("127.0.0.1", 0)
+        self.said = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.DatagramTransport, transport)
@@ -116,10 +117,10 @@ class Pbx(asyncio.DatagramProtocol):
     async def next(self) -> Packet:
         return Packet.read(await asyncio.wait_for(self.heard.get(), SOON))
 
-    async def next_with(self, payload: bytes) -> Packet:
-        """The next packet with this payload, whatever silence comes before it."""
+    async def next_with(self, *payloads: bytes) -> Packet:
+        """The next packet with one of these payloads, whatever silence comes before it."""
         async with asyncio.timeout(SOON):
-            while (packet := await self.next()).payload != payload:
+            while (packet := await self.next()).payload not in payloads:
                 pass
         return packet
 
@@ -139,6 +140,8 @@ class Page:
 
     def __init__(self) -> None:
         self.heard: asyncio.Queue[bytes] = asyncio.Queue()
+        self.reports: asyncio.Queue[bytes] = asyncio.Queue()
+        """RTCP, decrypted."""
         self.sequence, self.timestamp = 65_530, 2**32 - 320
         self.payload_type = self.ssrc = -1
         """What the newest answer says of the voice that comes."""
@@ -146,6 +149,10 @@ class Page:
         self._pc.addTransceiver("audio", direction="sendrecv")
         self._transport = self._pc.getTransceivers()[0].sender.transport
         self._transport._handle_rtp_data = self._keep  # type: ignore[method-assign]  # before it would be decoded
+        self._transport._handle_rtcp_data = self._keep_report  # type: ignore[method-assign]
+
+    async def _keep_report(self, data: bytes) -> None:
+        self.reports.put_nowait(data)
 
     async def _keep(self, data: bytes, arrival_time_ms: int) -> None:
         self.heard.put_nowait(data)

@@ -9,8 +9,9 @@ from itertools import groupby, pairwise
 
 import pytest
 
+from bridge.media.comfort import QUIET
 from bridge.media.digits import EVENTS, MAX_WAITING, DigitsError
-from bridge.media.relay import BUFFER_BYTES, SILENCE, Relay, Stream
+from bridge.media.relay import BUFFER_BYTES, Relay, Stream
 
 from .stage import Packet, rtp
 
@@ -35,7 +36,7 @@ class Line:
         self.pbx, self.page = Outlet(self.buffer), Outlet(self.buffer)
         self.step, self.now, self.count = clock_rate // 50, 100.0, 65_400
         codec = "opus" if clock_rate == 48_000 else "PCMU"
-        self.silence = SILENCE[codec]
+        self.silence = QUIET[codec]
         self.relay = Relay(self.pbx, self._stream(0, clock_rate), codec)
         self.relay.tune(codec, 0, clock_rate, event_type)
         self.relay.attach(self.page, self._stream(111, clock_rate))
@@ -178,7 +179,7 @@ def test_keys_are_heard_on_hold_and_while_the_operator_changes_pages() -> None:
     line.relay.press("34")
     line.run(25, page=False)
     assert StrictReader(160).keys(line.pbx.sent) == "1234"
-    assert {packet.payload for packet in line.pbx.sent if packet.payload_type == 0} == {VOICE, line.silence}
+    assert {packet.payload for packet in line.pbx.sent if packet.payload_type == 0} <= {VOICE, *line.silence}
 
 
 def test_keys_pressed_while_one_sounds_wait_for_their_turn() -> None:
@@ -282,4 +283,5 @@ def test_while_the_page_speaks_another_codec_neither_hears_the_other_and_the_pbx
     line.open(tuned=False)
     line.run(5)
     assert line.page.sent == []
-    assert [packet.payload for packet in line.pbx.sent] == [line.silence] * 5
+    assert len(line.pbx.sent) == 5
+    assert {packet.payload for packet in line.pbx.sent} <= set(line.silence)

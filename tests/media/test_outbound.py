@@ -11,9 +11,9 @@ import pytest
 from bridge.calls.commands import AcceptPbxAnswer, ConnectBrowser, HoldMedia, JoinMedia, SendDigits
 from bridge.calls.events import BrowserLost, CodecChanged, MediaReady, PbxFellSilent, TabId
 from bridge.errors import TheirsError
+from bridge.media.comfort import QUIET
 from bridge.media.digits import DigitsError
 from bridge.media.equipment import Patience
-from bridge.media.relay import SILENCE
 from bridge.media.sdp import SdpError
 
 from .offers import CHROMIUM
@@ -175,7 +175,7 @@ async def test_a_pbx_that_chooses_another_codec_is_heard_once_the_page_has_offer
         here.pbx.send(rtp(8, 1, 160, b"wrong codec for the page"))
         await page.say(b"wrong codec for the PBX", 960)
         before = await here.pbx.next()
-        assert (before.payload, before.payload_type) == (SILENCE["PCMA"], 8)
+        assert (before.payload in QUIET["PCMA"], before.payload_type) == (True, 8)
         answer = await here.reconnect(page)
         assert "a=rtpmap:8 PCMA/8000" in lines_of(answer)
         await here.voice.perform(JoinMedia(call=CALL, tab=TAB))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.media.relay import BUFFER_BYTES, SILENCE, Relay, Stream, make_plain
+from bridge.media.comfort import QUIET
+from bridge.media.relay import BUFFER_BYTES, Relay, Stream, make_plain
 
 from .stage import Packet, rtp
 
@@ -36,7 +37,7 @@ class Wire:
         return Packet.read(bytes(self.buffer[:length])) if length else None
 
     def silence(self, now: float) -> Packet | None:
-        length = self.stream.silence(SILENCE["PCMA"], now)
+        length = self.stream.silence(QUIET["PCMA"][0], now)
         return Packet.read(bytes(self.buffer[:length])) if length else None
 
 
@@ -103,7 +104,7 @@ def test_silence_fills_a_gap_in_real_time_and_voice_goes_on_behind_it() -> None:
         wire.put(rtp(0, 2, 320, VOICE), now=1.14),
     )
     assert steps(packets) == [(1, 800), (1, 160), (1, 160)]
-    assert packets[1].payload == b"\xd5" * 160
+    assert packets[1].payload == QUIET["PCMA"][0]
 
 
 def test_silence_is_not_sent_before_it_is_due() -> None:
@@ -156,6 +157,16 @@ def test_the_newest_number_and_time_never_go_back(seed: int) -> None:
         newest = wire.stream.sequence, wire.stream.timestamp
 
 
+@pytest.mark.parametrize(("codec", "loudest"), [("PCMU", {0x7D, 0xFD}), ("PCMA", {0x54, 0xD4})])
+def test_comfort_noise_is_uneven_and_hardly_audible(codec: str, loudest: set[int]) -> None:
+    """In G.711 the codes next to zero are those with most bits set, or set every other way round."""
+    frames = QUIET[codec]
+    zero = 0xFF if codec == "PCMU" else 0xD5
+    assert len(set(frames)) == len(frames) == 50
+    assert {len(frame) for frame in frames} == {160}
+    assert max((code ^ zero) & 0x7F for frame in frames for code in frame) == max((c ^ zero) & 0x7F for c in loudest)
+
+
 class Outlet:
     def __init__(self, buffer: bytearray) -> None:
         self.buffer, self.sent = buffer, list[bytes]()
@@ -175,3 +186,49 @@ def test_while_the_pbx_holds_nothing_is_sent_and_afterwards_no_gap_in_numbers() 
         relay.from_browser(len(raw), number * 0.02)
         relay.frame(number * 0.02)
     assert steps([Packet.read(raw) for raw in pbx.sent]) == [(1, 480)]
+
+
+CODECS = {"PCMU": (0, 8000), "PCMA": (8, 8000), "G722": (9, 8000), "opus": (107, 48_000)}
+DOINGS = st.lists(
+    st.one_of(
+        st.tuples(st.just("page"), st.sampled_from([0.0, 0.02, 0.3, 4.0]), st.integers(1, 3)),
+        st.tuples(st.just("tune"), st.just(0.02), st.sampled_from(sorted(CODECS))),
+        st.tuples(st.just("hold"), st.just(0.02), st.booleans()),
+        st.tuples(st.just("quiet"), st.just(0.02), st.integers(1, 20)),
+        st.tuples(st.just("keys"), st.just(0.02), st.sampled_from(["5", "12#"])),
+    ),
+    max_size=60,
+)
+
+
+@given(DOINGS)
+def test_the_pbx_hears_one_stream_through_hold_keys_rejoin_take_over_and_change_of_codec(
+    doings: list[tuple[str, float, object]],
+) -> None:
+    """One SSRC, each number once and none left out, and time that never stands still or goes back between its packets."""
+    wire = Wire()
+    pbx, now, page, number = Outlet(wire.buffer), 100.0, 1, 0
+    relay = Relay(pbx, wire.stream, "PCMA")
+    relay.tune("PCMA", 8, 8000, 101)
+    for kind, pause, wish in doings:
+        now += pause
+        if kind == "page":
+            page, number = wish if isinstance(wish, int) else 0, number + 1
+            raw = rtp(relay.up.payload_type, number, number * relay.up.frame, VOICE, page)
+            wire.buffer[: len(raw)] = raw
+            relay.from_browser(len(raw), now)
+        elif kind == "tune":
+            relay.tune(str(wish), *CODECS[str(wish)], 101)
+        elif kind == "hold":
+            relay.open(sending=True, held=bool(wish), tuned=True)
+        elif kind == "keys":
+            relay.press(str(wish))
+        else:
+            for _ in range(wish if isinstance(wish, int) else 0):
+                now += 0.02
+                relay.frame(now)
+    packets = [Packet.read(raw) for raw in pbx.sent]
+    assert {packet.ssrc for packet in packets} <= {wire.stream.ssrc}
+    voice = [packet for packet in packets if packet.payload_type != 101]
+    assert all(0 < step < 100 for step, _ in steps(packets))
+    assert all(0 < leap < 2**31 for _, leap in steps(voice))

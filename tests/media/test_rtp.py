@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bridge.calls.commands import Latch
 from bridge.media.poller import Poller
 from bridge.media.relay import BUFFER_BYTES
-from bridge.media.rtp import LATCH_PACKETS, PbxLeg, PortPairs, PortsExhaustedError
+from bridge.media.rtp import PbxLeg, PortPairs, PortsExhaustedError
+from bridge.media.source import LATCH_PACKETS
 
 from .stage import SOON, Pbx, pbx_socket, rtp
 
@@ -42,8 +44,13 @@ async def leg(heard: Heard) -> AsyncIterator[PbxLeg]:
     poller.close()
 
 
+def follow(leg: PbxLeg, announced: tuple[str, int], latch: Latch = Latch.PORT) -> None:
+    leg.follow(announced, (announced[0], announced[1] + 1), VALID, 8000, latch)
+
+
 def say(pbx: Pbx, leg: PbxLeg, payload: bytes, payload_type: int = VALID) -> None:
-    pbx.transport.sendto(rtp(payload_type, 1, 1, payload), leg.address)
+    pbx.said += 1
+    pbx.transport.sendto(rtp(payload_type, pbx.said, 160 * pbx.said, payload), leg.address)
 
 
 async def test_rtp_has_an_even_port_and_holds_the_next(leg: PbxLeg) -> None:
@@ -53,12 +60,12 @@ async def test_rtp_has_an_even_port_and_holds_the_next(leg: PbxLeg) -> None:
 
 async def test_only_the_announced_address_is_heard(leg: PbxLeg, heard: Heard) -> None:
     async with pbx_socket() as pbx, pbx_socket("127.0.0.2") as stranger:
-        leg.follow(("127.0.0.1", pbx.port), VALID)
+        follow(leg, ("127.0.0.1", pbx.port))
         for _ in range(2 * LATCH_PACKETS):
             say(stranger, leg, b"stranger")
         say(pbx, leg, b"pbx")
         assert await heard.next() == b"pbx"
-        assert leg.remote == ("127.0.0.1", pbx.port)
+        assert leg.source.remote == ("127.0.0.1", pbx.port)
         assert leg.strange == 2 * LATCH_PACKETS
 
 
@@ -66,11 +73,11 @@ async def test_another_port_of_the_announced_host_is_believed_after_some_valid_p
     leg: PbxLeg, heard: Heard
 ) -> None:
     async with pbx_socket() as pbx, pbx_socket() as rival:
-        leg.follow(("127.0.0.1", 9), VALID)
+        follow(leg, ("127.0.0.1", 9))
         for number in range(LATCH_PACKETS + 1):
             say(pbx, leg, b"%d" % number)
         assert await heard.next() == b"%d" % (LATCH_PACKETS - 1)
-        assert leg.remote == ("127.0.0.1", pbx.port)
+        assert leg.source.remote == ("127.0.0.1", pbx.port)
         for _ in range(2 * LATCH_PACKETS):
             say(rival, leg, b"rival")
         say(pbx, leg, b"still me")
@@ -79,7 +86,7 @@ async def test_another_port_of_the_announced_host_is_believed_after_some_valid_p
 
 async def test_another_port_with_the_wrong_payload_type_is_never_believed(leg: PbxLeg, heard: Heard) -> None:
     async with pbx_socket() as pbx, pbx_socket() as other:
-        leg.follow(("127.0.0.1", pbx.port), VALID)
+        follow(leg, ("127.0.0.1", pbx.port))
         for _ in range(2 * LATCH_PACKETS):
             say(other, leg, b"other", payload_type=18)
         say(pbx, leg, b"pbx")
@@ -88,10 +95,10 @@ async def test_another_port_with_the_wrong_payload_type_is_never_believed(leg: P
 
 async def test_a_new_announcement_moves_the_voice(leg: PbxLeg, heard: Heard) -> None:
     async with pbx_socket() as old, pbx_socket() as new:
-        leg.follow(("127.0.0.1", old.port), VALID)
+        follow(leg, ("127.0.0.1", old.port))
         say(old, leg, b"old")
         assert await heard.next() == b"old"
-        leg.follow(("127.0.0.1", new.port), VALID)
+        follow(leg, ("127.0.0.1", new.port))
         say(new, leg, b"new")
         assert await heard.next() == b"new"
         say(old, leg, b"old again")
@@ -101,7 +108,7 @@ async def test_a_new_announcement_moves_the_voice(leg: PbxLeg, heard: Heard) -> 
 
 async def test_telephone_events_count_as_life_and_are_not_voice(leg: PbxLeg, heard: Heard) -> None:
     async with pbx_socket() as pbx:
-        leg.follow(("127.0.0.1", pbx.port), VALID)
+        follow(leg, ("127.0.0.1", pbx.port))
         say(pbx, leg, b"\x05\x0a\x00\xa0", payload_type=101)
         say(pbx, leg, b"voice")
         assert await heard.next() == b"voice"
@@ -110,7 +117,7 @@ async def test_telephone_events_count_as_life_and_are_not_voice(leg: PbxLeg, hea
 
 async def test_junk_is_counted_and_harms_nothing(leg: PbxLeg, heard: Heard) -> None:
     async with pbx_socket() as pbx:
-        leg.follow(("127.0.0.1", pbx.port), VALID)
+        follow(leg, ("127.0.0.1", pbx.port))
         for junk in (b"", b"x", b"\0" * 40, b"\x80" * 12, b"\xff" * 1500):
             pbx.transport.sendto(junk, leg.address)
         say(pbx, leg, b"voice")
