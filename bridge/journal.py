@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from logging import LogRecord
 from logging.handlers import RotatingFileHandler
@@ -153,6 +153,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, events.Operator):
         return str(value)
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, bytes):
