@@ -51,6 +51,7 @@ _SOURCES = {
         "CodecChanged",
         "BrowserLost",
         "PbxFellSilent",
+        "QualityChanged",
     },
     "browser": {
         "MediaOffered",

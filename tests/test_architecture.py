@@ -83,6 +83,7 @@ PURE = [
     "media/rtcp.py",
     "media/reception.py",
     "media/reports.py",
+    "media/quality.py",
     "media/source.py",
     "media/comfort.py",
     "media/relay.py",

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .commands import CallView, Command, Direction
-from .events import CallId, Operator, TabId
+from .events import CallId, Operator, Quality, TabId
 from .outcome import Ending
 from .routing import Directory, TrunkPolicy
 
@@ -75,6 +75,7 @@ class Call:
     muted: bool = False
     pbx_holds: bool = False
     notice: str = ""
+    quality: Quality | None = None
     card: str = ""
     resume: State = State.TALKING
     """Where REJOINING goes back to."""
@@ -112,6 +113,7 @@ class Call:
             ended=self.ended,
             ending=self.ending.value if self.ending else "",
             notice=self.notice,
+            quality=self.quality,
         )
 
 

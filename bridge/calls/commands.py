@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from .events import CallId, Operator, TabId
+from .events import CallId, Operator, Quality, TabId
 
 
 class Direction(Enum):
@@ -65,6 +65,8 @@ class CallView:
     """`Ending.value` once the state is ended, else ""."""
     notice: str
     """Why the last attempt to answer failed: a `VoiceFailed.why`, or ""."""
+    quality: Quality | None = None
+    """How it sounds; None before the first verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

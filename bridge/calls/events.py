@@ -6,6 +6,7 @@ SDP travels through here unread. Times are not part of a fact: `step` gets the t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import NewType
 
 CallId = NewType("CallId", str)
@@ -176,6 +177,36 @@ class BrowserLost(Event):
 
     tab: TabId
     why: str
+
+
+class Trouble(Enum):
+    """What is worst about a voice: which leg, and what it does."""
+
+    NONE = ""
+    OPERATOR_LOSS = "operator-loss"
+    OPERATOR_JITTER = "operator-jitter"
+    OPERATOR_DELAY = "operator-delay"
+    PBX_LOSS = "pbx-loss"
+    PBX_JITTER = "pbx-jitter"
+    PBX_DELAY = "pbx-delay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How a call sounds: mean opinion scores, 1 (nothing to understand) to 4.5 (as good as a telephone gets)."""
+
+    heard: float
+    """What the operator hears."""
+    said: float
+    """What the other side hears of the operator."""
+    trouble: Trouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityChanged(Event):
+    """The voice of the last seconds sounds noticeably different from before; the first verdict counts, too."""
+
+    quality: Quality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,7 @@ _BEFORE_THE_ANSWER: dict[type[Event], _Handler] = {
 _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.OperatorHungUp: talking.hung_up,
     on.PbxFellSilent: talking.pbx_silent,
+    on.QualityChanged: talking.sounded,
     on.OperatorMuted: voice.muted,
     on.OperatorHeld: talking.hold_wished,
     on.OperatorPressed: talking.pressed,

@@ -68,6 +68,10 @@ def hold_refused(call: Call, event: Event, world: World) -> Step:
     return replace(call, hold_wish=None), [do.HoldMedia(call=call.id, held=call.held)]
 
 
+def sounded(call: Call, event: on.QualityChanged, world: World) -> Step:
+    return replace(call, quality=event.quality), []
+
+
 def pressed(call: Call, event: on.OperatorPressed, world: World) -> Step:
     if event.operator != call.answered_by:
         return call, []

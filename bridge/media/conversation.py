@@ -23,12 +23,14 @@ from ..calls.events import (
     MediaReanswered,
     MediaReoffered,
     PbxFellSilent,
+    QualityChanged,
     TabId,
 )
 from . import page_sdp, sdp
 from .digits import DigitsError
 from .equipment import Equipment
 from .pbx_session import PbxSession
+from .quality import Ear
 from .relay import Relay, Stream
 from .rtp import PbxLeg
 from .webrtc import BrowserLeg
@@ -78,6 +80,7 @@ class Conversation:
         self._browser_silence = _Silence(count=0, since=0)
         self._pbx_silence = _Silence(count=0, since=0)
         self._pbx_reported = False
+        self._ear = Ear()
 
     @property
     def idle(self) -> bool:
@@ -209,6 +212,7 @@ class Conversation:
         if self._relay is None:
             self._start_relay(leg)
         self.joined = tab
+        self._ear.rest()
         self._attach(leg)
         self._browser_silence = _Silence(count=leg.received, since=self._equipment.clock())
         self._equipment.post(MediaReady(call=self.call, tab=tab, sdp=self._session.text))
@@ -309,6 +313,7 @@ class Conversation:
             return False
         self._look_at_pbx(self._pbx, now)
         self._report(now)
+        self._listen(self._relay, self._pbx, now)
         if self.joined is None:
             self._look_at_wanted(now)
             return self._relay.sending
@@ -325,6 +330,14 @@ class Conversation:
             pause = self._equipment.patience.report * random.uniform(0.5, 1.5)  # noqa: S311  # only spreads the load
             if leg is not None and leg.reports.is_due(now, pause):
                 leg.report(now)
+
+    def _listen(self, relay: Relay, pbx: PbxLeg, now: float) -> None:
+        """Judge how it sounds, while both speak and hear."""
+        codec = self._session.codec
+        if self.joined is None or codec is None or not (relay.talking and relay.hearing):
+            self._ear.rest()
+        elif quality := self._ear.listen(self.legs[self.joined].reports, pbx.reports, codec.name, now):
+            self._equipment.post(QualityChanged(call=self.call, quality=quality))
 
     def _look_at_wanted(self, now: float) -> None:
         """A page that is to take the call over may connect and yet never speak."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..calls import events
 from ..calls.commands import CallView
 from ..calls.events import Operator, TabId
-from .protocol import Call, CallState, Capture, Ended, PageKind, VoiceFailure
+from .protocol import Call, CallState, Capture, Ended, PageKind, Quality, Trouble, VoiceFailure
 
 ABSENCE_SECONDS = 5.0
 """How long a page that went away is waited for: a navigation takes a fraction of a second, a slow portal a few."""
@@ -245,4 +246,11 @@ def picture(view: CallView, tab: Tab, roster: Roster, sounding: TabId | None, no
         talk_seconds=None if view.answered is None else max(0.0, (view.ended or now) - view.answered),
         ended=ending,
         notice=VoiceFailure(view.notice) if view.notice else "",
+        quality=_quality(view.quality),
     )
+
+
+def _quality(quality: events.Quality | None) -> Quality | None:
+    if quality is None:
+        return None
+    return Quality(heard=quality.heard, said=quality.said, trouble=Trouble(quality.trouble.value))

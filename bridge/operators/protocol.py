@@ -197,6 +197,28 @@ class Ended(StrEnum):
     NONE = ""
 
 
+class Trouble(StrEnum):
+    """Which leg makes the voice bad, and how."""
+
+    OPERATOR_LOSS = "operator-loss"
+    OPERATOR_JITTER = "operator-jitter"
+    OPERATOR_DELAY = "operator-delay"
+    PBX_LOSS = "pbx-loss"
+    PBX_JITTER = "pbx-jitter"
+    PBX_DELAY = "pbx-delay"
+    NONE = ""
+
+
+class Quality(Message):
+    """How a call sounds: mean opinion scores, 1 to 4.5."""
+
+    heard: float
+    """What the operator hears."""
+    said: float
+    """What the other side hears of the operator."""
+    trouble: Trouble
+
+
 class Call(Message):
     """One call as this page sees it."""
 
@@ -229,6 +251,8 @@ class Call(Message):
     ended: Ended
     notice: VoiceFailure | Literal[""]
     """Why the last attempt to answer failed."""
+    quality: Quality | None
+    """None before the first verdict."""
 
 
 class State(Message):

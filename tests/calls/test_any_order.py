@@ -29,6 +29,11 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.OperatorDeclined, call=st.just(ID), operator=operators),
     st.builds(on.OperatorHungUp, call=st.just(ID), operator=operators),
     st.builds(on.OperatorMuted, call=st.just(ID), operator=operators, muted=st.booleans()),
+    st.builds(
+        on.QualityChanged,
+        call=st.just(ID),
+        quality=st.builds(on.Quality, heard=st.just(4.4), said=st.just(2.0), trouble=st.sampled_from(list(on.Trouble))),
+    ),
     st.builds(on.VoiceFailed, call=st.just(ID), operator=operators, tab=tabs, why=st.just("denied")),
     st.builds(on.TabLeft, call=st.just(ID), operator=operators, tab=tabs, online=st.booleans()),
     st.builds(on.CallRegistered, call=st.just(ID), card=st.just("card")),

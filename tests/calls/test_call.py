@@ -214,3 +214,18 @@ def test_every_ending_before_the_answer_has_an_outcome() -> None:
 def test_pages_know_every_state_and_ending() -> None:
     assert {state.value for state in State} - {"new"} == {state.value for state in protocol.CallState}
     assert {ending.value for ending in Ending} | {""} == {ended.value for ended in protocol.Ended}
+
+
+def test_how_a_call_sounds_is_shown_and_stays_with_the_call_that_ended() -> None:
+    quality = on.Quality(heard=4.4, said=2.7, trouble=on.Trouble.OPERATOR_LOSS)
+    story = Story()
+    story.tell(INVITED, ANSWERED, READY)
+    assert story.of(do.ShowCall)[-1].view.quality is None
+    story.tell(on.QualityChanged(call=ID, quality=quality))
+    assert story.of(do.ShowCall)[-1].view.quality == quality
+    story.tell(on.OperatorHungUp(call=ID, operator=ANNA))
+    assert story.of(do.ShowCall)[-1].view.quality == quality
+
+
+def test_every_trouble_of_a_voice_has_its_word_for_the_page() -> None:
+    assert {trouble.value for trouble in on.Trouble} == set(protocol.Trouble)

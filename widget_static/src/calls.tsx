@@ -6,7 +6,7 @@ import type { Digit } from "./keys";
 import { Button, Caller, Details, type Dispatch, Notice, TalkTime } from "./parts";
 import type { Call } from "./protocol";
 import { clock, type Holding, type OtherCall, type Screen, whoOf } from "./screen";
-import { phoneTexts as texts } from "./texts";
+import { soundOf, phoneTexts as texts } from "./texts";
 
 type Of<Kind extends Screen["kind"]> = { screen: Extract<Screen, { kind: Kind }>; dispatch: Dispatch };
 
@@ -67,6 +67,11 @@ export function InCall({ screen, dispatch }: Of<"call">) {
         <Button kind="stop" label={texts.hangUp} does="hangUp" press={() => wish(dispatch, "hangUp", call)} />
       </div>
       {isJoined && isOpen && <TonePad press={(digit) => press(dispatch, call, digit)} />}
+      {isJoined && (
+        <p class="hint sound" role="status">
+          {call.quality && soundOf(call.quality)}
+        </p>
+      )}
       <Notice notice={notice} />
     </Caller>
   );

@@ -132,6 +132,25 @@ export type Ended =
   | "failed"
   | "";
 
+/** Which leg makes the voice bad, and how. */
+export type Trouble =
+  | "operator-loss"
+  | "operator-jitter"
+  | "operator-delay"
+  | "pbx-loss"
+  | "pbx-jitter"
+  | "pbx-delay"
+  | "";
+
+/** How a call sounds: mean opinion scores, 1 to 4.5. */
+export interface Quality {
+  /** What the operator hears. */
+  heard: number;
+  /** What the other side hears of the operator. */
+  said: number;
+  trouble: Trouble;
+}
+
 /** One call as this page sees it. */
 export interface Call {
   id: string;
@@ -164,6 +183,8 @@ export interface Call {
   ended: Ended;
   /** Why the last attempt to answer failed. */
   notice: VoiceFailure | "";
+  /** None before the first verdict. */
+  quality: Quality | null;
 }
 
 /** `state`: everything a page may know. */

@@ -1,6 +1,6 @@
 // Every sentence that a person can read, by key, so that another language is another table.
 
-import type { Call, CallState, Capture, Ended, Refusal, VoiceFailure } from "./protocol";
+import type { Call, CallState, Capture, Ended, Quality, Refusal, Trouble, VoiceFailure } from "./protocol";
 
 export interface Notice {
   what: string;
@@ -58,6 +58,22 @@ export const endings: Record<Ended, string> = {
   failed: "The call could not be connected. Try again. If it keeps failing, ask the administrator of the telephone.",
   "": "The call has ended.",
 };
+
+export const troubles: Record<Exclude<Trouble, "">, string> = {
+  "operator-loss": "Your network loses parts of the voice. A cable instead of Wi-Fi helps most.",
+  "operator-jitter": "Your network carries the voice unevenly. A cable instead of Wi-Fi helps most.",
+  "operator-delay": "Your network is slow: let the other side finish before you speak.",
+  "pbx-loss": "Parts of the voice are lost between us and the telephone system.",
+  "pbx-jitter": "The voice comes unevenly from the telephone system.",
+  "pbx-delay": "The way to the telephone system is long: let the other side finish before you speak.",
+};
+
+/** One line: how the worse direction sounds, by the steps of ITU-T G.107, annex B, and what to know about it. */
+export function soundOf(quality: Quality): string {
+  const worse = Math.min(quality.heard, quality.said);
+  const word = worse >= 4 ? "good" : worse >= 3.6 ? "fair" : worse >= 3.1 ? "poor" : "bad";
+  return quality.trouble === "" ? `Voice: ${word}` : `Voice: ${word}. ${troubles[quality.trouble]}`;
+}
 
 export const notices: Record<VoiceFailure, Notice> = {
   denied: {

@@ -25,6 +25,7 @@ export function aCall(part: Partial<Call> = {}): Call {
     talkSeconds: null,
     ended: "",
     notice: "",
+    quality: null,
     ...part,
   };
 }

@@ -33,3 +33,12 @@ test("no sentence is empty", () => {
     typeof value === "object" && value !== null ? Object.values(value).flatMap(leaves) : [value];
   for (const leaf of leaves(texts)) expect(leaf).not.toBe("");
 });
+
+test.each([
+  [4.4, 4.3, "", "Voice: good"],
+  [4.4, 3.7, "", "Voice: fair"],
+  [3.3, 4.4, "pbx-loss", `Voice: poor. ${texts.troubles["pbx-loss"]}`],
+  [2.9, 1.2, "operator-jitter", `Voice: bad. ${texts.troubles["operator-jitter"]}`],
+] as const)("scores %d and %d with %j read %j", (heard, said, trouble, sentence) => {
+  expect(texts.soundOf({ heard, said, trouble })).toBe(sentence);
+});
