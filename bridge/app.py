@@ -17,7 +17,7 @@ from aiohttp import web
 
 from .calls import commands as do
 from .calls.events import CallId, Event, Operator, OperatorDialled
-from .calls.routing import Directory, TrunkPolicy
+from .calls.routing import Directory, TrunkPolicy, account_of, number_of
 from .config import Keys, Settings, portal_id
 from .control import Control, socket_path
 from .errors import ConfigError, OursError, RefusedError
@@ -82,6 +82,7 @@ class Bridge:
             post=self._post,
             phone_width=lambda portal: widths[portal],
             new_call_id=new_call_id,
+            extension=self._extension,
         )
         self._voice = Voice(media=settings.media, post=self._post)
         self._trunks = Trunks(
@@ -91,9 +92,8 @@ class Bridge:
             post=self._post,
             new_call_id=new_call_id,
         )
-        self._switchboard = Switchboard(
-            directory=directory(settings), online=self._channel.online, journal=self._journal
-        )
+        self._directory = directory(settings)
+        self._switchboard = Switchboard(directory=self._directory, online=self._channel.online, journal=self._journal)
         self._control = Control(
             path=socket_path(settings.state_dir),
             calls=lambda: self._switchboard.calls,
@@ -167,6 +167,11 @@ class Bridge:
     def _clicked(self, operator: Operator, number: str, card: str) -> None:
         """Somebody clicked a number in the portal, which has registered the call."""
         self._post(OperatorDialled(call=new_call_id(), operator=operator, number=number, voice=None, card=card))
+
+    def _extension(self, operator: Operator, user: int) -> str:
+        """What this operator dials to reach a colleague: their account, if it is at the same PBX."""
+        account = account_of(self._directory, operator)
+        return number_of(self._directory, account[0], Operator(operator.portal, user)) if account else ""
 
     def _robot_ticket(self, portal: str, user: int) -> dict[str, str]:
         """For a headless operator on this machine: whoever can open the control socket may stand in for an operator.

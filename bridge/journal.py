@@ -42,6 +42,9 @@ _SOURCES = {
         "PbxRefused",
         "PbxReanswered",
         "PbxRefusedReoffer",
+        "PbxTransferProgressed",
+        "PbxTransferred",
+        "PbxTransferFailed",
     },
     "media": {
         "BrowserAnswered",
@@ -63,6 +66,8 @@ _SOURCES = {
         "OperatorHeld",
         "OperatorPressed",
         "OperatorTook",
+        "OperatorTransferred",
+        "OperatorConnected",
         "VoiceFailed",
         "TabLeft",
     },

@@ -71,6 +71,8 @@ PURE = [
     "sip/reason.py",
     "sip/output.py",
     "sip/usage.py",
+    "sip/errands.py",
+    "sip/refer.py",
     "sip/sundry.py",
     "sip/deadlines.py",
     "sip/matching.py",

@@ -5,16 +5,19 @@
      │ PbxInvited                                                      ▲
      ▼          OperatorAnswered           MediaReady                  │ hang-up of either side,
   RINGING ─────────────────────► JOINING ─────────────► TALKING ⇄ HELD ┤ deadline, decline,
-     ▲ │                           │  ▲                    │  ▲        │ cancel, loss
-     │ │  page or microphone lost  │  │         voice lost │  │        │
-     │ └───────────────────────────┘  │                    ▼  │ MediaReady
-     └────────────────────────────────┘                 REJOINING ─────┘
+     ▲ │                           │  ▲                  │ ▲  │  ▲      │ cancel, loss
+     │ │  page or microphone lost  │  │   wished, failed │ │  │  │      │
+     │ └───────────────────────────┘  │                  ▼ │  │  │      │
+     └────────────────────────────────┘         TRANSFERRING ─┼──┼──────┤ PbxTransferred, PbxHungUp
+                                                   voice lost ▼  │ MediaReady
+                                                        REJOINING ─────┘
 
   outbound
     NEW ──OperatorDialled──► DIALLING ──PbxAnswered──► TALKING          (refused, cancelled, no voice: ENDED)
 
-DIALLING brings up the operator's voice first, then sends the INVITE. TRANSFERRING will hang below TALKING and HELD. HELD
-follows our own hold, once the PBX has confirmed it; what the PBX does is a fact beside it (`pbx_holds`). A call finishes
+DIALLING brings up the operator's voice first, then sends the INVITE. TRANSFERRING holds, asks the PBX, and hears how it goes on;
+a failure gives the call back to the operator. HELD follows our own hold, once the PBX has confirmed it; what the PBX does is a
+fact beside it (`pbx_holds`). A call finishes
 once, is answered at most once, closes the media it opened, and promises exactly one record to the CRM.
 """
 
@@ -25,13 +28,15 @@ from enum import Enum
 
 from .commands import CallView, Command, Direction
 from .events import CallId, Operator, Quality, TabId
-from .outcome import Ending
+from .outcome import Ending, TransferFailure
 from .routing import Directory, TrunkPolicy
 
 JOIN_SECONDS = 25.0
 """From the click on Answer to the first voice packet: long enough for a person to read a microphone prompt."""
 DIAL_SECONDS = 120.0
 """How long a number of ours may ring."""
+TRANSFER_SECONDS = 120.0
+"""How long the PBX may take to say what became of a transfer; the new party's telephone rings meanwhile."""
 
 
 class State(Enum):
@@ -44,6 +49,21 @@ class State(Enum):
     REJOINING = "rejoining"
     TRANSFERRING = "transferring"
     ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Passing the call on."""
+
+    to: str
+    """The number of the new party."""
+    other: CallId | None = None
+    """Attended: the call with the new party."""
+    was_held: bool
+    """It was held before, and stays so if the transfer fails."""
+    asked: bool = False
+    """The REFER is out; before that the PBX has to confirm the hold."""
+    rings: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +97,10 @@ class Call:
     notice: str = ""
     quality: Quality | None = None
     card: str = ""
+    consults: CallId | None = None
+    transfer: Transfer | None = None
+    """While the state is TRANSFERRING."""
+    transfer_failed: TransferFailure | None = None
     resume: State = State.TALKING
     """Where REJOINING goes back to."""
     started: float = 0
@@ -90,6 +114,8 @@ class Call:
 
     @property
     def held(self) -> bool:
+        if self.transfer is not None:
+            return self.transfer.asked or self.transfer.was_held
         return self.state is State.HELD or (self.state is State.REJOINING and self.resume is State.HELD)
 
     @property
@@ -114,6 +140,10 @@ class Call:
             ending=self.ending.value if self.ending else "",
             notice=self.notice,
             quality=self.quality,
+            consults=self.consults,
+            transfer_to=self.transfer.to if self.transfer else "",
+            transfer_rings=self.transfer is not None and self.transfer.rings,
+            transfer_failed=self.transfer_failed.value if self.transfer_failed else "",
         )
 
 

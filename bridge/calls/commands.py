@@ -67,6 +67,14 @@ class CallView:
     """Why the last attempt to answer failed: a `VoiceFailed.why`, or ""."""
     quality: Quality | None = None
     """How it sounds; None before the first verdict."""
+    consults: CallId | None
+    """The call about which this one asks."""
+    transfer_to: str
+    """While it is `transferring`: the number of the new party."""
+    transfer_rings: bool
+    """The new party's telephone rings."""
+    transfer_failed: str
+    """Why the last transfer came to nothing: a `TransferFailure.value`, or ""."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +174,20 @@ class ReofferPbx(PbxCommand):
     """re-INVITE with a new offer of ours; glare (491) is waited out and tried again."""
 
     sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferPbx(PbxCommand):
+    """REFER: the PBX shall call this number and put it through to the other party."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectPbx(PbxCommand):
+    """REFER with Replaces: the PBX shall put the far ends of this call and of `other` together (RFC 3891)."""
+
+    other: CallId
 
 
 # ---- the voice

@@ -38,7 +38,9 @@ def end(
             ended=world.now,
         )
     )
-    ended = replace(call, state=State.ENDED, ending=ending, ended=world.now, media_open=False, deadline=None)
+    ended = replace(
+        call, state=State.ENDED, ending=ending, ended=world.now, media_open=False, deadline=None, transfer=None
+    )
     return ended, commands
 
 

@@ -126,6 +126,30 @@ class PbxRefusedReoffer(Event):
     status: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxTransferProgressed(Event):
+    """The PBX works at a transfer of ours: it took the wish (100), or reports how the new party is called (RFC 3515, 2.4.5)."""
+
+    status: int
+    """SIP, 1xx; 180 and 183: it rings there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxTransferred(Event):
+    """The other party talks to somebody else now. Of an attended transfer both calls hear it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxTransferFailed(Event):
+    """The transfer came to nothing; the session is as it was."""
+
+    status: int
+    """SIP; 0 when the PBX never said what became of it."""
+    phrase: str
+    refused: bool
+    """The PBX did not even try: it refused the REFER itself."""
+
+
 # ---- the voice
 
 
@@ -248,6 +272,8 @@ class OperatorDialled(Event):
     """The tab that will hold the microphone; None leaves it to the lead."""
     card: str = ""
     """Bitrix24's CALL_ID where the portal registered the call itself (click-to-call)."""
+    consults: CallId | None = None
+    """The held call about which this one asks: `OperatorConnected` brings its two far ends together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +298,26 @@ class OperatorTook(Event):
 
     operator: Operator
     voice: TabId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorTransferred(Event):
+    """The operator passes the call on without a word to the new party (blind): to a number, or to a colleague."""
+
+    operator: Operator
+    number: str
+    """Digits, `*`, `#`, a leading `+`; "" where `to` says it."""
+    to: Operator | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorConnected(Event):
+    """The operator brings the far ends of two calls of theirs together and leaves (attended); `call` is the one that is held."""
+
+    operator: Operator
+    other: CallId
+    number: str
+    """Whom `other` is with, for the display."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ def dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
         voice=event.voice,
         media_open=event.voice is not None,
         card=event.card,
+        consults=event.consults,
         started=world.now,
         deadline=world.now + JOIN_SECONDS,
     )

@@ -27,6 +27,23 @@ class Ending(Enum):
     REJECTED = "rejected"
     FORBIDDEN = "forbidden"
     FAILED = "failed"
+    TRANSFERRED = "transferred"
+
+
+class TransferFailure(Enum):
+    """Why a transfer came to nothing."""
+
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    UNKNOWN_NUMBER = "unknown-number"
+    UNAVAILABLE = "unavailable"
+    REJECTED = "rejected"
+    FORBIDDEN = "forbidden"
+    UNSUPPORTED = "unsupported"
+    """The PBX does not transfer calls for us at all."""
+    UNTOLD = "untold"
+    """The PBX never said what became of it."""
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +121,18 @@ def refusal(status: int, phrase: str, cause: int, *, provisional: bool) -> tuple
     known = status in _STATUSES or status >= 500 or status in {408, 415, 488, 606} or cause in _CAUSES
     code = _OWN_CODES.get(status) or (OUTBOUND[ending] if known else "OTHER")
     return ending, Outcome(None, code, f"{status} {phrase}".strip())
+
+
+_TRANSFER_FAILURES = {failure.value: failure for failure in TransferFailure}
+
+
+def transfer_failure(status: int, *, refused: bool) -> TransferFailure:
+    """What the end of a transfer means: the status of the new party's call, or that of the REFER itself if `refused`."""
+    if status == 0:
+        return TransferFailure.UNTOLD
+    if refused and status in {405, 420, 501, 603}:
+        return TransferFailure.UNSUPPORTED
+    if status == 487:
+        return TransferFailure.NO_ANSWER
+    ending, _ = refusal(status, "", 0, provisional=True)
+    return _TRANSFER_FAILURES.get(ending.value, TransferFailure.FAILED)

@@ -63,3 +63,8 @@ def route(directory: Directory, trunk: str, account: str, line: str) -> Route | 
 def account_of(directory: Directory, operator: Operator) -> tuple[str, str] | None:
     """The trunk and the account an operator calls from: the first one of the configuration."""
     return next((account for account, owner in directory.accounts.items() if owner == operator), None)
+
+
+def number_of(directory: Directory, trunk: str, operator: Operator) -> str:
+    """What one dials at this PBX to reach an operator; "" if they have no account there."""
+    return next((user for (name, user), owner in directory.accounts.items() if (name, owner) == (trunk, operator)), "")

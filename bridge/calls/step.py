@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from . import commands as do
-from . import ending, inbound, outbound, talking, voice
+from . import ending, inbound, outbound, talking, transfer, voice
 from . import events as on
 from .call import Call, State, Step, World
 from .events import Event
-from .outcome import Ending
+from .outcome import Ending, TransferFailure
 
 
 def step(call: Call, event: Event, world: World) -> Step:
@@ -37,6 +37,10 @@ def _failed(call: Call, event: on.CommandFailed, world: World) -> Step:
     """A neighbour could not do what it was told; what matters is whether the call can go on without it."""
     if event.command == "ReofferMedia":
         return call, [do.RefusePbxReoffer(call=call.id, status=488, phrase="Not Acceptable Here")]
+    if call.state is State.TRANSFERRING and event.command in {"TransferPbx", "ConnectPbx"}:
+        return transfer.give_back(call, TransferFailure.FAILED, world)
+    if call.state is State.TRANSFERRING and event.command in {"HoldMedia", "ReofferPbx"}:
+        return transfer.hold_impossible(call)
     if event.command == "HoldMedia":
         return replace(call, hold_wish=None), []
     if event.command == "ReofferPbx":
@@ -74,12 +78,15 @@ _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.MediaReoffered: talking.hold_offered,
     on.PbxReanswered: talking.hold_confirmed,
     on.PbxRefusedReoffer: talking.hold_refused,
+    on.PbxTransferred: transfer.done,
 }
 _WITH_VOICE: dict[type[Event], _Handler] = {
     **_AFTER_THE_ANSWER,
     on.TabLeft: voice.voice_lost,
     on.BrowserLost: voice.voice_lost,
     on.MediaOffered: voice.reconnected,
+    on.OperatorTransferred: transfer.wished,
+    on.OperatorConnected: transfer.connect_wished,
 }
 _TABLE: dict[State, dict[type[Event], _Handler]] = {
     State.NEW: {on.PbxInvited: inbound.invited, on.OperatorDialled: outbound.dialled},
@@ -115,6 +122,23 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
     },
     State.TALKING: _WITH_VOICE,
     State.HELD: _WITH_VOICE,
+    State.TRANSFERRING: {
+        on.OperatorHungUp: talking.hung_up,
+        on.OperatorMuted: voice.muted,
+        on.OperatorTook: voice.took,
+        on.VoiceFailed: voice.voice_trouble,
+        on.MediaOffered: transfer.voice_offered,
+        on.TabLeft: transfer.voice_lost,
+        on.BrowserLost: transfer.voice_lost,
+        on.MediaReoffered: talking.hold_offered,
+        on.PbxReanswered: transfer.hold_settled,
+        on.PbxRefusedReoffer: transfer.hold_settled,
+        on.PbxTransferProgressed: transfer.progressed,
+        on.PbxTransferred: transfer.done,
+        on.PbxTransferFailed: transfer.failed,
+        on.PbxHungUp: transfer.pbx_left,
+        on.DeadlinePassed: transfer.late,
+    },
     State.REJOINING: {
         **_AFTER_THE_ANSWER,
         on.TabLeft: voice.rejoin_broken,

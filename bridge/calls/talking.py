@@ -44,7 +44,7 @@ def hold_wished(call: Call, event: on.OperatorHeld, world: World) -> Step:
     """One wish at a time: a second click while the PBX thinks changes nothing."""
     if event.operator != call.answered_by or call.hold_wish is not None or event.held == call.held:
         return call, []
-    return replace(call, hold_wish=event.held), [do.HoldMedia(call=call.id, held=event.held)]
+    return replace(call, hold_wish=event.held, transfer_failed=None), [do.HoldMedia(call=call.id, held=event.held)]
 
 
 def hold_offered(call: Call, event: on.MediaReoffered, world: World) -> Step:

@@ -23,7 +23,7 @@ from ..calls.events import CallId, Event, Operator, TabId
 from ..tickets import SESSION_SECONDS, Seal
 from . import protocol as say
 from .admission import Admission, AdmissionError, Identify, Visitor
-from .clicks import DONE, Clicks, OnCall
+from .clicks import DONE, Clicks, Extension, OnCall
 from .floor import Floor
 from .page import Page
 from .presence import Tab
@@ -62,6 +62,7 @@ class Channel:
         post: Callable[[Event], None],
         phone_width: Callable[[str], int],
         new_call_id: Callable[[], CallId],
+        extension: Extension,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
@@ -70,7 +71,7 @@ class Channel:
         self._phone_width = phone_width
         self._clock = clock
         self._floor = Floor()
-        self._clicks = Clicks(floor=self._floor, post=post, new_call_id=new_call_id)
+        self._clicks = Clicks(floor=self._floor, post=post, new_call_id=new_call_id, extension=extension)
         self._pages: dict[str, Page] = {}
         self._by_tab: dict[TabId, Page] = {}
         self._unsent: dict[Page, None] = {}

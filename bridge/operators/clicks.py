@@ -28,19 +28,37 @@ NO_MICROPHONE = Ack(ok=False, error="No page of this browser may use the microph
 
 UP = {CallState.TALKING, CallState.HELD, CallState.REJOINING}
 
-OnCall = say.CallCommand | say.Mute | say.Hold | say.Digits | say.Offer | say.VoiceFailed
+NOBODY = Ack(ok=False, error="Say to whom: a number, or a colleague.")
+NOT_THERE = Ack(ok=False, error="This colleague has no telephone at your telephone system.")
+NO_CONSULTATION = Ack(ok=False, error="The call that this one asks about has ended.")
+
+OnCall = say.CallCommand | say.Mute | say.Hold | say.Digits | say.Offer | say.VoiceFailed | say.Transfer | say.Consult
+
+Extension = Callable[[Operator, int], str]
+"""What an operator dials to reach a user of their portal; "" if there is no way."""
 
 
 class Clicks:
-    def __init__(self, *, floor: Floor, post: Callable[[Event], None], new_call_id: Callable[[], CallId]) -> None:
+    def __init__(
+        self,
+        *,
+        floor: Floor,
+        post: Callable[[Event], None],
+        new_call_id: Callable[[], CallId],
+        extension: Extension,
+    ) -> None:
         self._floor = floor
+        self._extension = extension
         self._post = post
         self._new_call_id = new_call_id
         self._wishes = Wishes()
 
     def dial(self, tab: Tab, message: say.Dial) -> Ack:
+        return self._dial(tab, message.dial, message.number)
+
+    def _dial(self, tab: Tab, wish: str, number: str, consults: CallId | None = None) -> Ack:
         operator = tab.operator
-        if self._wishes.granted(operator, message.dial):
+        if self._wishes.granted(operator, wish):
             return DONE
         if self._connecting(operator):
             return CONNECTING
@@ -49,10 +67,10 @@ class Clicks:
         voice = self._floor.roster.tab(self._floor.roster.voice_for(tab.id))
         if voice is None or not voice.may_capture:
             return NO_MICROPHONE if voice else NO_PAGE
-        self._wishes.grant(operator, message.dial)
+        self._wishes.grant(operator, wish)
         self.hold_others(operator)
         call = self._new_call_id()
-        self._post(on.OperatorDialled(call=call, operator=operator, number=message.number, voice=voice.id))
+        self._post(on.OperatorDialled(call=call, operator=operator, number=number, voice=voice.id, consults=consults))
         return DONE
 
     def on_call(self, tab: Tab, event: str, message: OnCall, now: float) -> Ack:
@@ -72,8 +90,16 @@ class Clicks:
                 return self._hold(operator, view, held)
             case say.Digits():
                 return self._press(operator, view, message)
+            case say.Transfer():
+                return self._transfer(operator, view, message)
+            case say.Consult():
+                return self._consult(tab, view, message)
             case say.CallCommand() if event == "answer":
                 return self._answer(tab, view, now)
+            case say.CallCommand() if event == "complete":
+                return self._complete(operator, view)
+            case say.CallCommand() if event == "back":
+                return self._back(operator, view)
             case say.CallCommand() if event == "take":
                 return self._take(tab, view)
             case say.CallCommand() if event == "decline":
@@ -134,6 +160,53 @@ class Clicks:
             return NO_MICROPHONE if voice else NO_PAGE
         self._post(on.OperatorTook(call=view.id, operator=tab.operator, voice=voice.id))
         return DONE
+
+    # ---- transfers
+
+    def _transfer(self, operator: Operator, view: CallView, message: say.Transfer) -> Ack:
+        if (refusal := self._cannot_pass_on(operator, view)) is not None:
+            return refusal
+        if message.user and not self._extension(operator, message.user):
+            return NOT_THERE
+        if not message.user and not message.number:
+            return NOBODY
+        to = Operator(operator.portal, message.user) if message.user else None
+        number = "" if to else message.number
+        self._post(on.OperatorTransferred(call=view.id, operator=operator, number=number, to=to))
+        return DONE
+
+    def _consult(self, tab: Tab, view: CallView, message: say.Consult) -> Ack:
+        if (refusal := self._cannot_pass_on(tab.operator, view)) is not None:
+            return refusal
+        number = self._extension(tab.operator, message.user) if message.user else message.number
+        if not number:
+            return NOT_THERE if message.user else NOBODY
+        return self._dial(tab, message.dial, number, consults=view.id)
+
+    def _complete(self, operator: Operator, view: CallView) -> Ack:
+        first = self._floor.board.of(operator).get(view.consults) if view.consults else None
+        if first is None:
+            return NO_CONSULTATION
+        for each in (first, view):
+            if (refusal := self._cannot_pass_on(operator, each)) is not None:
+                return refusal
+        self._post(on.OperatorConnected(call=first.id, operator=operator, other=view.id, number=view.number))
+        return DONE
+
+    def _back(self, operator: Operator, view: CallView) -> Ack:
+        """Whoever was asked is left, whether they answered yet or not; the held call goes on."""
+        if view.answered_by != operator:
+            return NOT_YOURS
+        first = self._floor.board.of(operator).get(view.consults) if view.consults else None
+        self._post(on.OperatorHungUp(call=view.id, operator=operator))
+        if first is not None and self._is_up(operator, first):
+            self._post(on.OperatorHeld(call=first.id, operator=operator, held=False))
+        return DONE
+
+    def _cannot_pass_on(self, operator: Operator, view: CallView) -> Ack | None:
+        if view.answered_by != operator:
+            return NOT_YOURS
+        return None if view.state in {CallState.TALKING.value, CallState.HELD.value} else NOT_YET
 
     def _is_up(self, operator: Operator, view: CallView) -> bool:
         return view.answered_by == operator and CallState(view.state) in UP

@@ -9,7 +9,7 @@ from typing import Literal
 from ..calls import events
 from ..calls.commands import CallView
 from ..calls.events import Operator, TabId
-from .protocol import Call, CallState, Capture, Ended, PageKind, Quality, Trouble, VoiceFailure
+from .protocol import Call, CallState, Capture, Ended, PageKind, Quality, TransferFailure, Trouble, VoiceFailure
 
 ABSENCE_SECONDS = 5.0
 """How long a page that went away is waited for: a navigation takes a fraction of a second, a slow portal a few."""
@@ -247,6 +247,10 @@ def picture(view: CallView, tab: Tab, roster: Roster, sounding: TabId | None, no
         ended=ending,
         notice=VoiceFailure(view.notice) if view.notice else "",
         quality=_quality(view.quality),
+        consults=view.consults or "",
+        transfer_to=view.transfer_to,
+        transfer_rings=view.transfer_rings,
+        transfer_failed=TransferFailure(view.transfer_failed) if view.transfer_failed else "",
     )
 
 

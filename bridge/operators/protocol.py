@@ -12,11 +12,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w.:-]+$")]
 Sdp = Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
+Dialled = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^\+?[0-9*#]+$")]
 Ticket = Annotated[str, StringConstraints(max_length=8_192)]
 
 
@@ -82,7 +83,8 @@ class Refusal(StrEnum):
 
 
 class CallCommand(Message):
-    """`answer`, `decline`, `hangUp`, and `take` (the voice of a running call to this page or its browser)."""
+    """`answer`, `decline`, `hangUp`, `take` (the voice of a running call to this page or its browser); of a call that
+    consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other)."""
 
     call: Id
 
@@ -98,7 +100,25 @@ class Dial(Message):
     """`dial`: call this number. `dial` is the page's random name for the wish: repeating it makes no second call."""
 
     dial: Id
-    number: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^\+?[0-9*#]+$")]
+    number: Dialled
+
+
+class Transfer(Message):
+    """`transfer`: pass the call on without a word (blind), to a number or to a colleague. How it goes on is in `state`."""
+
+    call: Id
+    number: Dialled | Literal[""] = ""
+    user: Annotated[int, Field(ge=0)] = 0
+    """Bitrix24's id of the colleague, 0 where `number` says it."""
+
+
+class Consult(Message):
+    """`consult`: hold this call and dial a number, or a colleague, to ask about it; `dial` as in `dial`."""
+
+    call: Id
+    dial: Id
+    number: Dialled | Literal[""] = ""
+    user: Annotated[int, Field(ge=0)] = 0
 
 
 class Hold(Message):
@@ -194,6 +214,7 @@ class Ended(StrEnum):
     REJECTED = "rejected"
     FORBIDDEN = "forbidden"
     FAILED = "failed"
+    TRANSFERRED = "transferred"
     NONE = ""
 
 
@@ -217,6 +238,20 @@ class Quality(Message):
     said: float
     """What the other side hears of the operator."""
     trouble: Trouble
+
+
+class TransferFailure(StrEnum):
+    """Why a transfer came to nothing; `unsupported`: the PBX does none for us, `untold`: it never said."""
+
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    UNKNOWN_NUMBER = "unknown-number"
+    UNAVAILABLE = "unavailable"
+    REJECTED = "rejected"
+    FORBIDDEN = "forbidden"
+    UNSUPPORTED = "unsupported"
+    UNTOLD = "untold"
+    FAILED = "failed"
 
 
 class Call(Message):
@@ -253,6 +288,14 @@ class Call(Message):
     """Why the last attempt to answer failed."""
     quality: Quality | None
     """None before the first verdict."""
+    consults: str
+    """The held call that this one asks about: `complete` and `back` are for it. "" for an ordinary call."""
+    transfer_to: str
+    """While `transferring`: the new party's number."""
+    transfer_rings: bool
+    """The new party's telephone rings."""
+    transfer_failed: TransferFailure | Literal[""]
+    """Why the last transfer came to nothing; the operator has the call back."""
 
 
 class State(Message):
@@ -297,6 +340,10 @@ FROM_PAGE: dict[str, type[Message]] = {
     "mute": Mute,
     "take": CallCommand,
     "dial": Dial,
+    "transfer": Transfer,
+    "consult": Consult,
+    "complete": CallCommand,
+    "back": CallCommand,
     "hold": Hold,
     "digits": Digits,
     "voiceFailed": VoiceFailed,

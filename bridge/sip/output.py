@@ -128,4 +128,25 @@ class ReofferRefused(Fact):
     status: int
 
 
+@dataclass(frozen=True, slots=True)
+class TransferProgressed(Fact):
+    """The peer works at our REFER; a 1xx of the call to the new party, or 100."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred(Fact):
+    """The peer reached the new party."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed(Fact):
+    """It did not; `refused`: the REFER itself, status 0: nobody told."""
+
+    status: int
+    phrase: str
+    refused: bool
+
+
 Output: TypeAlias = Answer | Ask | Transmit | Abandon | Fact

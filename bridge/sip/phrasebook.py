@@ -26,6 +26,9 @@ from ..calls.events import (
     PbxRefused,
     PbxRefusedReoffer,
     PbxReoffered,
+    PbxTransferFailed,
+    PbxTransferProgressed,
+    PbxTransferred,
 )
 from .address import NameAddr
 from .callee import Inbound
@@ -43,6 +46,9 @@ from .output import (
     Refused,
     Reoffered,
     ReofferRefused,
+    TransferFailed,
+    TransferProgressed,
+    Transferred,
 )
 from .usage import Usage
 
@@ -96,6 +102,12 @@ def told(call: CallId, fact: Fact) -> Event | None:
             return PbxReanswered(call=call, sdp=sdp)
         case ReofferRefused(status):
             return PbxRefusedReoffer(call=call, status=status)
+        case TransferProgressed(status):
+            return PbxTransferProgressed(call=call, status=status)
+        case Transferred():
+            return PbxTransferred(call=call)
+        case TransferFailed(status, phrase, refused):
+            return PbxTransferFailed(call=call, status=status, phrase=phrase, refused=refused)
         case _:
             return None
 

@@ -28,6 +28,8 @@ def _answer(request: Request, in_dialog: bool) -> tuple[int, list[tuple[str, str
             return (469, [("Recv-Info", "")]) if "Info-Package" in request.headers else (200, [])
         case "NOTIFY":
             event = (request.headers.get("Event") or "").partition(";")[0].strip().lower()
+            if event == "refer":
+                return 481, []  # of a transfer that we know nothing of (RFC 6665, 4.1.3)
             return (200, []) if event in HARMLESS_EVENTS else (489, [("Allow-Events", "message-summary")])
         case "SUBSCRIBE":
             return 489, [("Allow-Events", "message-summary")]

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import structlog
 
 from .. import config
-from ..calls.commands import DialPbx, PbxCommand
-from ..calls.events import CallId, Event, PbxInvited, PbxRefused
+from ..calls.commands import ConnectPbx, DialPbx, PbxCommand, TransferPbx
+from ..calls.events import CallId, Event, PbxInvited, PbxRefused, PbxTransferFailed, PbxTransferred
 from ..errors import ConfigError, OursError, TheirsError
 from .address import NameAddr, Uri
 from .agent import Gone, Invited, Report, UserAgent
@@ -25,9 +25,10 @@ from .caller import Outbound
 from .dialog import Identity
 from .flow import Flow
 from .message import Request, Response, caller_of, session_description
-from .output import Fact, Output, Unreachable
+from .output import Fact, Output, TransferFailed, Unreachable
 from .peer import Account, Peer
 from .phrasebook import carried_out, dialled_line, told
+from .refer import attended, blind
 from .registration import Became, Registration
 from .resolve import numeric
 from .transport import Transport, local_address
@@ -73,6 +74,9 @@ class Trunks:
         self._peers = [Peer(trunk, of_trunk) for trunk, of_trunk in _by_trunk(trunks, accounts)]
         self._calls: dict[CallId, Usage] = {}
         self._ids: dict[Usage, CallId] = {}
+        self._homes: dict[Usage, Peer] = {}
+        self._consulted: dict[Usage, CallId] = {}
+        """Attended transfers on their way: the call whose far end takes our place."""
         self._transport: Transport | None = None
         self._agent: UserAgent | None = None
         self._left: asyncio.Event | None = None
@@ -126,6 +130,8 @@ class Trunks:
             self._transport = self._agent = self._left = None
             self._calls.clear()
             self._ids.clear()
+            self._homes.clear()
+            self._consulted.clear()
 
     def assign(self, accounts: Iterable[Account]) -> None:
         """These accounts from now on, and no others; calls that live go on."""
@@ -142,7 +148,22 @@ class Trunks:
             await self._dial(command)
         elif (usage := self._calls.get(command.call)) is not None:
             now = Transport.now()
-            self._act(usage, carried_out(command, usage, now), now)
+            if isinstance(command, TransferPbx | ConnectPbx):
+                self._act(usage, self._transferred(command, usage, now), now)
+            else:
+                self._act(usage, carried_out(command, usage, now), now)
+
+    def _transferred(self, command: TransferPbx | ConnectPbx, usage: Usage, now: float) -> list[Output]:
+        """Only to numbers that may be dialled, and to calls that stand."""
+        if isinstance(command, TransferPbx):
+            if not DIALLED.fullmatch(command.number):
+                raise TheirsError("a number is made of 0-9, * and #, with a + in front at most")
+            return usage.transfer(blind(self._homes[usage].uri(command.number)), now)
+        other = self._calls.get(command.other)
+        if other is None or other.dialog is None or self._homes[other] is not self._homes[usage]:
+            return [TransferFailed(404, "", refused=False)]
+        self._consulted[usage] = command.other
+        return usage.transfer(attended(other.dialog), now)
 
     # ---- what the user agent asks
 
@@ -173,13 +194,22 @@ class Trunks:
         elif (call := self._ids.get(usage)) is None:
             return  # refused before anybody heard of it
         elif isinstance(fact, Gone):
-            del self._calls[call], self._ids[usage]
+            del self._calls[call], self._ids[usage], self._homes[usage]
+            self._consulted.pop(usage, None)
         elif isinstance(fact, Unreachable):
             log.warning("sip_address_avoided", address=str(fact.address), seconds=fact.seconds)
             for peer in self._peers:
                 peer.avoid(fact.address, Transport.now() + fact.seconds)
         elif (event := told(call, fact)) is not None:
             self._post(event)
+            self._tell_consulted(usage, event)
+
+    def _tell_consulted(self, usage: Usage, event: Event) -> None:
+        """The far ends are together: the call that brought them together is over as well."""
+        if isinstance(event, PbxTransferred | PbxTransferFailed):
+            other = self._consulted.pop(usage, None)
+            if other is not None and isinstance(event, PbxTransferred):
+                self._post(PbxTransferred(call=other))
 
     def _invited(self, usage: Inbound, invited: Invited) -> None:
         invite, now = invited.invite, Transport.now()
@@ -195,7 +225,7 @@ class Trunks:
             self._act(usage, usage.refuse(488, "", now, [("Warning", warning)]), now)
         else:
             call = self._new_call_id()
-            self._calls[call], self._ids[usage] = usage, call
+            self._calls[call], self._ids[usage], self._homes[usage] = usage, call, peer
             usage.login = peer.login(account)
             caller, name = caller_of(invite)
             self._post(
@@ -227,7 +257,7 @@ class Trunks:
             self._post(PbxRefused(call=command.call, status=503, phrase=why, cause=0, provisional=False))
             return
         usage = self._outbound(command, peer, ways, self._agent)
-        self._calls[command.call], self._ids[usage] = usage, command.call
+        self._calls[command.call], self._ids[usage], self._homes[usage] = usage, command.call, peer
         self._agent.call(usage, Transport.now())
         self._transport.flush()
 

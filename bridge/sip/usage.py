@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .dialog import ALLOW, PRODUCT, SDP, TARGET_REFRESHERS, Dialog, Identity
+from .errands import Errands
 from .flow import Flow
 from .login import Login
 from .matching import Key
 from .message import Request, Response, respond, session_description
-from .output import Answer, Ask, Confirmed, HungUp, Output, Reoffered, Transmit
+from .output import Answer, Ask, Confirmed, HungUp, Output, Reoffered, TransferFailed, Transmit
+from .refer import Transfer, referred_by
 from .reinvite import Reinvite
 from .sundry import sundry
 from .transaction import Timers
@@ -84,6 +86,8 @@ class Usage:
         self._repeat: _Repeat | None = None
         self._reoffer: _Reoffer | None = None
         self._reinvite = Reinvite(me=me, timers=timers, made_call_id=made_call_id)
+        self._errands = Errands(me)
+        self._transfer: Transfer | None = None
         self._goodbye: Request | None = None
         self._cause: int | None = None
         """Hang up with this cause as soon as it is allowed."""
@@ -95,8 +99,7 @@ class Usage:
     @property
     def deadline(self) -> float | None:
         times = list(self._due.values())
-        if self._reinvite_due is not None:
-            times.append(self._reinvite_due)
+        times += [when for when in (self._reinvite_due, self._transfer_due) if when is not None]
         return min(times, default=None)
 
     # ---- what the user wants
@@ -126,6 +129,19 @@ class Usage:
         """The session stays as it was (RFC 3261 14.2)."""
         return [*self._drop_reoffer(status, phrase), *self._ask_reoffer(now)]
 
+    def transfer(self, refer_to: str, now: float) -> list[Output]:
+        """REFER: the peer shall call somebody else and put them through (RFC 3515)."""
+        if self.stage is not Stage.CONFIRMED or self.dialog is None or (self._transfer and not self._transfer.told):
+            return [TransferFailed(491, "", refused=True)]
+        headers = [
+            ("Contact", str(self._contact)),
+            ("Refer-To", refer_to),
+            ("Referred-By", referred_by(self.dialog)),
+            ("Allow", ALLOW),
+        ]
+        self._transfer = Transfer(self.dialog.local_cseq + 1, self._timers)
+        return self._errands.ask(self.dialog, self.login, "REFER", self._refer_answered, headers)
+
     # ---- what the peer sends
 
     def received(self, key: Key, request: Request, now: float) -> list[Output]:
@@ -137,6 +153,8 @@ class Usage:
             return [self._reply(key, request, 500)]
         if request.method == "BYE":
             return [self._reply(key, request, 200), *self._left(request)]
+        if request.method == "NOTIFY" and self._transfer and self._transfer.owns(request):
+            return [self._reply(key, request, 200), *self._transfer.notified(request)]
         if self.stage is Stage.LEAVING:
             return [self._reply(key, request, 481)]
         if request.method in {"INVITE", "UPDATE"}:
@@ -165,6 +183,8 @@ class Usage:
         """A response to a request of ours."""
         if request is self._goodbye and response.status >= 200:
             return self._left_answered(request, response)
+        if (outputs := self._errands.responded(self.login, request, response, now)) is not None:
+            return outputs
         if request.method != "INVITE" or self.dialog is None:
             return []
         if not self._reinvite.is_mine(request):
@@ -180,6 +200,8 @@ class Usage:
         """A request of ours found no answer, which counts as this status; a BYE ends the session all the same."""
         if request is self._goodbye:
             return self._finish()
+        if (outputs := self._errands.unanswered(request, status, now)) is not None:
+            return outputs
         if self._reinvite.is_mine(request) and self.stage is Stage.CONFIRMED:
             return self._lost("our re-INVITE was not answered")
         return []
@@ -194,9 +216,21 @@ class Usage:
             woken = self._reinvite.wake(now)
             outputs += self._lost("our re-INVITE was not answered") if woken is None else woken
             outputs += self._ask_reoffer(now)
+        if self._transfer is not None and self._transfer_due is not None and self._transfer_due <= now:
+            outputs += self._transfer.wake()
         return outputs
 
     # ---- within
+
+    @property
+    def _transfer_due(self) -> float | None:
+        return self._transfer.deadline if self._transfer and self.stage is Stage.CONFIRMED else None
+
+    def _refer_answered(self, status: int, response: Response | None, now: float) -> list[Output]:
+        """A peer that does not know the dialog any more has no session either (RFC 5057, 5.1)."""
+        if self._transfer is None or self.stage is not Stage.CONFIRMED:
+            return []
+        return self._lost("481 to our REFER") if status == 481 else self._transfer.answered(status, response, now)
 
     @property
     def _reinvite_due(self) -> float | None:
@@ -275,7 +309,7 @@ class Usage:
         return self._finish()
 
     def _finish(self) -> list[Output]:
-        outputs = [*self._drop_reoffer(487, ""), *self._reinvite.drop()]
+        outputs = [*self._drop_reoffer(487, ""), *self._reinvite.drop(), *self._errands.drop()]
         self._stop_repeating()
         self._due.clear()
         self._goodbye = None

@@ -56,6 +56,17 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.PbxRefusedReoffer, call=st.just(ID), status=st.just(488)),
     st.builds(on.MediaReoffered, call=st.just(ID), sdp=st.just(b"v=0")),
     st.builds(on.CodecChanged, call=st.just(ID), tab=tabs),
+    st.builds(on.OperatorTransferred, call=st.just(ID), operator=operators, number=st.sampled_from(["", "300"])),
+    st.builds(on.OperatorConnected, call=st.just(ID), operator=operators, other=st.just("call-2"), number=st.just("2")),
+    st.builds(on.PbxTransferProgressed, call=st.just(ID), status=st.sampled_from([100, 180])),
+    st.builds(on.PbxTransferred, call=st.just(ID)),
+    st.builds(
+        on.PbxTransferFailed,
+        call=st.just(ID),
+        status=st.sampled_from([0, 486]),
+        phrase=st.just(""),
+        refused=st.booleans(),
+    ),
     st.builds(
         on.CommandFailed,
         call=st.just(ID),
@@ -71,6 +82,8 @@ facts: st.SearchStrategy[Event] = st.one_of(
                 "AcceptPbxAnswer",
                 "DialPbx",
                 "SendDigits",
+                "TransferPbx",
+                "ConnectPbx",
             ]
         ),
         why=st.just(""),

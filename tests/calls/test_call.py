@@ -207,7 +207,7 @@ def test_a_declining_member_of_a_group_leaves_it_ringing_for_the_others() -> Non
 
 
 def test_every_ending_before_the_answer_has_an_outcome() -> None:
-    answered_only = {Ending.OPERATOR_HUNG_UP, Ending.CALLER_HUNG_UP}
+    answered_only = {Ending.OPERATOR_HUNG_UP, Ending.CALLER_HUNG_UP, Ending.TRANSFERRED}
     assert set(Ending) - answered_only == set(INBOUND) | set(OUTBOUND)
 
 

@@ -55,6 +55,10 @@ def ringing(**changes: Any) -> CallView:
         ended=None,
         ending="",
         notice="",
+        consults=None,
+        transfer_to="",
+        transfer_rings=False,
+        transfer_failed="",
     )
     return replace(view, **changes)
 
@@ -134,6 +138,7 @@ class Rig:
             post=self.events.put_nowait,
             phone_width=lambda portal: 520,
             new_call_id=lambda: CallId(f"dialled-{next(self._numbers)}"),
+            extension=lambda operator, user: {8: "1008"}.get(user, ""),
             clock=lambda: self.now,
         )
         self.url = ""

@@ -15,7 +15,7 @@ from bridge.calls import events as on
 from bridge.calls.call import Call, State, World
 from bridge.calls.commands import Command
 from bridge.calls.events import CallId, Event, Operator, TabId
-from bridge.calls.routing import Directory
+from bridge.calls.routing import Directory, number_of
 from bridge.calls.step import step
 from bridge.operators import protocol as say
 from bridge.operators.clicks import Clicks
@@ -43,7 +43,10 @@ class Office:
         self.opens: list[tuple[CallId, Operator]] = []
         self._numbers = count(1)
         self._commands: deque[Command] = deque()
-        self.clicks = Clicks(floor=self.floor, post=self.post, new_call_id=self.new_call)
+        self.clicks = Clicks(floor=self.floor, post=self.post, new_call_id=self.new_call, extension=self.extension)
+
+    def extension(self, operator: Operator, user: int) -> str:
+        return number_of(DIRECTORY, "pbx", Operator(operator.portal, user))
 
     def new_call(self) -> CallId:
         return CallId(f"call-{next(self._numbers)}")

@@ -6,7 +6,9 @@ import type { Digit } from "./keys";
 import { Button, Caller, Details, type Dispatch, Notice, TalkTime } from "./parts";
 import type { Call } from "./protocol";
 import { clock, type Holding, type OtherCall, type Screen, whoOf } from "./screen";
+import type { Wish } from "./session";
 import { soundOf, phoneTexts as texts } from "./texts";
+import { Consultation, TransferButton, TransferPanel } from "./transfer";
 
 type Of<Kind extends Screen["kind"]> = { screen: Extract<Screen, { kind: Kind }>; dispatch: Dispatch };
 
@@ -37,7 +39,12 @@ export function Dialling({ screen, dispatch }: Of<"dialling">) {
       <Notice notice={notice} />
       <div class="buttons">
         {isHeard && <KeypadButton isOpen={isOpen} toggle={() => setOpen(!isOpen)} />}
-        <Button kind="stop" label={texts.cancel} does="hangUp" press={() => wish(dispatch, "hangUp", call)} />
+        <Button
+          kind="stop"
+          label={texts.cancel}
+          does="hangUp"
+          press={() => wish(dispatch, call.consults ? "back" : "hangUp", call)}
+        />
       </div>
       {isHeard && isOpen && <TonePad press={(digit) => press(dispatch, call, digit)} />}
     </Caller>
@@ -45,13 +52,14 @@ export function Dialling({ screen, dispatch }: Of<"dialling">) {
 }
 
 export function InCall({ screen, dispatch }: Of<"call">) {
-  const { call, headline, seconds, holding, notice } = screen;
-  const [isOpen, setOpen] = useState(false);
+  const { call, headline, seconds, holding, notice, waiting } = screen;
+  const [open, setOpen] = useState<"" | "keypad" | "transfer">("");
+  const toggle = (part: "keypad" | "transfer") => setOpen(open === part ? "" : part);
   const mute = () => dispatch({ type: "muteWished", call: call.id, muted: !call.muted });
-  const isJoined = seconds !== null;
+  const isJoined = seconds !== null && call.state !== "transferring";
   return (
     <Caller headline={headline} call={call}>
-      {isJoined && <TalkTime seconds={seconds} />}
+      {seconds !== null && <TalkTime seconds={seconds} />}
       <p class="hint muted-hint" aria-live="polite">
         {[call.muted && texts.muted, call.held && call.pbxHolds && texts.pbxHolds].filter(Boolean).join(" · ")}
       </p>
@@ -60,18 +68,21 @@ export function InCall({ screen, dispatch }: Of<"call">) {
         <div class="buttons">
           <Button kind="plain" label={texts.mute} does="mute" press={mute} pressed={call.muted} />
           <HoldButton call={call} holding={holding} dispatch={dispatch} />
-          <KeypadButton isOpen={isOpen} toggle={() => setOpen(!isOpen)} />
+          <KeypadButton isOpen={open === "keypad"} toggle={() => toggle("keypad")} />
+          {!waiting && <TransferButton isOpen={open === "transfer"} toggle={() => toggle("transfer")} />}
         </div>
       )}
+      {isJoined && waiting && <Consultation call={call} waiting={waiting} dispatch={dispatch} />}
       <div class="buttons">
         <Button kind="stop" label={texts.hangUp} does="hangUp" press={() => wish(dispatch, "hangUp", call)} />
       </div>
-      {isJoined && isOpen && <TonePad press={(digit) => press(dispatch, call, digit)} />}
       {isJoined && (
         <p class="hint sound" role="status">
           {call.quality && soundOf(call.quality)}
         </p>
       )}
+      {isJoined && open === "keypad" && <TonePad press={(digit) => press(dispatch, call, digit)} />}
+      {isJoined && open === "transfer" && !waiting && <TransferPanel call={call} dispatch={dispatch} />}
       <Notice notice={notice} />
     </Caller>
   );
@@ -174,7 +185,7 @@ function Unconfirmed({ holding }: { holding: Holding }) {
   ) : null;
 }
 
-function wish(dispatch: Dispatch, name: "answer" | "decline" | "hangUp" | "take", call: Call): void {
+function wish(dispatch: Dispatch, name: Wish, call: Call): void {
   dispatch({ type: "wished", wish: name, call: call.id });
 }
 

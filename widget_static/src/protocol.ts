@@ -36,7 +36,10 @@ export type Refusal =
   | "bad-message"
   | "busy";
 
-/** `answer`, `decline`, `hangUp`, and `take` (the voice of a running call to this page or its browser). */
+/**
+ * `answer`, `decline`, `hangUp`, `take` (the voice of a running call to this page or its browser); of a call that
+ * consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other).
+ */
 export interface CallCommand {
   call: string;
 }
@@ -51,6 +54,22 @@ export interface Mute {
 export interface Dial {
   dial: string;
   number: string;
+}
+
+/** `transfer`: pass the call on without a word (blind), to a number or to a colleague. How it goes on is in `state`. */
+export interface Transfer {
+  call: string;
+  number: string | "";
+  /** Bitrix24's id of the colleague, 0 where `number` says it. */
+  user: number;
+}
+
+/** `consult`: hold this call and dial a number, or a colleague, to ask about it; `dial` as in `dial`. */
+export interface Consult {
+  call: string;
+  dial: string;
+  number: string | "";
+  user: number;
 }
 
 /** `hold`: an absolute state. Holding is shown once the PBX has confirmed it (`state` held). */
@@ -130,6 +149,7 @@ export type Ended =
   | "rejected"
   | "forbidden"
   | "failed"
+  | "transferred"
   | "";
 
 /** Which leg makes the voice bad, and how. */
@@ -150,6 +170,18 @@ export interface Quality {
   said: number;
   trouble: Trouble;
 }
+
+/** Why a transfer came to nothing; `unsupported`: the PBX does none for us, `untold`: it never said. */
+export type TransferFailure =
+  | "busy"
+  | "no-answer"
+  | "unknown-number"
+  | "unavailable"
+  | "rejected"
+  | "forbidden"
+  | "unsupported"
+  | "untold"
+  | "failed";
 
 /** One call as this page sees it. */
 export interface Call {
@@ -185,6 +217,14 @@ export interface Call {
   notice: VoiceFailure | "";
   /** None before the first verdict. */
   quality: Quality | null;
+  /** The held call that this one asks about: `complete` and `back` are for it. "" for an ordinary call. */
+  consults: string;
+  /** While `transferring`: the new party's number. */
+  transferTo: string;
+  /** The new party's telephone rings. */
+  transferRings: boolean;
+  /** Why the last transfer came to nothing; the operator has the call back. */
+  transferFailed: TransferFailure | "";
 }
 
 /** `state`: everything a page may know. */
@@ -226,6 +266,10 @@ export interface FromPage {
   mute: Mute;
   take: CallCommand;
   dial: Dial;
+  transfer: Transfer;
+  consult: Consult;
+  complete: CallCommand;
+  back: CallCommand;
   hold: Hold;
   digits: Digits;
   voiceFailed: VoiceFailed;

@@ -3,7 +3,7 @@
 import type { Call, VoiceFailure } from "./protocol";
 import type { Session } from "./session";
 import { isUp, isWaiting, spokenCalls } from "./settle";
-import { endings, type Notice, notices, obstacles, phoneTexts, refusals, speakers } from "./texts";
+import { endings, type Notice, notices, obstacles, phoneTexts, refusals, speakers, transferFailures } from "./texts";
 
 export type Screen =
   | { kind: "incoming"; call: Call; label: string; notice: Notice | null; others: readonly OtherCall[] }
@@ -15,6 +15,8 @@ export type Screen =
       seconds: number | null;
       holding: Holding;
       notice: Notice | null;
+      /** The held call that this one asks about. */
+      waiting: Call | null;
       others: readonly OtherCall[];
     }
   | { kind: "elsewhere"; call: Call; headline: string; hint: string; mayTake: boolean; others: readonly OtherCall[] }
@@ -73,7 +75,8 @@ function withCall(session: Session, call: Call, others: readonly OtherCall[], no
   if (call.talkSeconds === null && call.direction === "outbound")
     return { kind: "dialling", call, headline, notice, others };
   const [seconds, holding] = [secondsOf(session, call, now), holdingOf(session, call, now)];
-  return { kind: "call", call, headline, seconds, holding, notice, others };
+  const waiting = others.find((other) => other.call.id === call.consults)?.call ?? null;
+  return { kind: "call", call, headline, seconds, holding, notice, waiting, others };
 }
 
 function elsewhere(call: Call, others: readonly OtherCall[]): Screen {
@@ -135,7 +138,8 @@ function headlineOf(call: Call): string {
     case "rejoining":
       return phoneTexts.rejoining;
     case "transferring":
-      return phoneTexts.transferring;
+      if (call.transferRings) return phoneTexts.transferRings(call.transferTo);
+      return call.transferTo ? phoneTexts.transferringTo(call.transferTo) : phoneTexts.transferring;
     default:
       if (call.held) return phoneTexts.held;
       return call.pbxHolds ? phoneTexts.pbxHolds : phoneTexts.talking;
@@ -148,6 +152,7 @@ function headlineOf(call: Call): string {
 function noticeOf(session: Session, call: Call): Notice | null {
   const speaks = session.page === "phone" && spokenCalls(session).some((each) => each.id === call.id);
   // What this page may do tells what the hidden one may not: they share the permission and the device.
+  if (call.transferFailed !== "") return transferFailures[call.transferFailed];
   if (speaks) return speakers[call.notice || session.obstacle || "not-delegated"];
   return call.notice === "" ? null : notices[call.notice];
 }

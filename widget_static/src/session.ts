@@ -74,6 +74,9 @@ export interface Session {
   readonly complaint: string;
 }
 
+/** What can be wished of a call without saying more. */
+export type Wish = "answer" | "decline" | "hangUp" | "take" | "complete" | "back";
+
 export type Event =
   | { type: "connected"; told: Presence }
   | { type: "disconnected" }
@@ -94,11 +97,13 @@ export type Event =
   | { type: "cardInitialized"; card: string }
   | { type: "cardClicked"; click: CardClick; on: boolean; at: number }
   | { type: "cardPressed"; digit: string; press: string }
-  | { type: "wished"; wish: "answer" | "decline" | "hangUp" | "take"; call: string }
+  | { type: "wished"; wish: Wish; call: string }
   | { type: "muteWished"; call: string; muted: boolean }
   | { type: "holdWished"; call: string; held: boolean; at: number }
   | { type: "pressed"; call: string; digit: Digit; press: string }
   | { type: "dialWished"; number: string; dial: string; at: number }
+  | { type: "transferWished"; call: string; number: string }
+  | { type: "consultWished"; call: string; number: string; dial: string; at: number }
   | { type: "complained"; text: string }
   | { type: "left" };
 

@@ -1,6 +1,16 @@
 // Every sentence that a person can read, by key, so that another language is another table.
 
-import type { Call, CallState, Capture, Ended, Quality, Refusal, Trouble, VoiceFailure } from "./protocol";
+import type {
+  Call,
+  CallState,
+  Capture,
+  Ended,
+  Quality,
+  Refusal,
+  TransferFailure,
+  Trouble,
+  VoiceFailure,
+} from "./protocol";
 
 export interface Notice {
   what: string;
@@ -56,6 +66,7 @@ export const endings: Record<Ended, string> = {
   rejected: "The other side declined the call.",
   forbidden: "Your telephone system does not allow you to call this number. Ask its administrator.",
   failed: "The call could not be connected. Try again. If it keeps failing, ask the administrator of the telephone.",
+  transferred: "The call was passed on.",
   "": "The call has ended.",
 };
 
@@ -74,6 +85,34 @@ export function soundOf(quality: Quality): string {
   const word = worse >= 4 ? "good" : worse >= 3.6 ? "fair" : worse >= 3.1 ? "poor" : "bad";
   return quality.trouble === "" ? `Voice: ${word}` : `Voice: ${word}. ${troubles[quality.trouble]}`;
 }
+
+/** Why the operator has a call back that was to be passed on. */
+export const transferFailures: Record<TransferFailure, Notice> = {
+  busy: { what: "The call was not passed on: the line is busy.", todo: "Try another number, or call there first." },
+  "no-answer": { what: "The call was not passed on: nobody answered.", todo: "Try another number." },
+  "unknown-number": {
+    what: "The call was not passed on: the number does not exist.",
+    todo: "Check the number, please.",
+  },
+  unavailable: {
+    what: "The call was not passed on: the other telephone cannot be reached.",
+    todo: "Try another number.",
+  },
+  rejected: { what: "The call was not passed on: it was declined there.", todo: "Try another number." },
+  forbidden: {
+    what: "The call was not passed on: your telephone system does not allow this number.",
+    todo: "Ask its administrator.",
+  },
+  unsupported: {
+    what: "Your telephone system does not pass calls on.",
+    todo: "Ask its administrator to allow transfers (REFER), or for a code to dial on the keypad.",
+  },
+  untold: {
+    what: "Your telephone system did not say whether the call was passed on.",
+    todo: "Check that the other side is still there.",
+  },
+  failed: { what: "The call could not be passed on.", todo: "Try again, or call there first." },
+};
 
 export const notices: Record<VoiceFailure, Notice> = {
   denied: {
@@ -174,7 +213,16 @@ export const phoneTexts = {
   held: "On hold",
   pbxHolds: "The other side put you on hold",
   rejoining: "Restoring the voice…",
-  transferring: "Transferring…",
+  transferring: "Passing the call on…",
+  transferringTo: (number: string) => `Passing the call on to ${number}…`,
+  transferRings: (number: string) => `It rings at ${number || "the other telephone"}…`,
+  transfer: "Transfer",
+  transferTo: "Transfer to",
+  transferNow: "Transfer now",
+  consult: "Call first",
+  connect: "Connect them",
+  back: "Back",
+  consultation: (who: string) => `${who} is waiting on hold.`,
   elsewhere: "Answered elsewhere",
   elsewhereHint: "A colleague has answered this call.",
   onAnotherPage: "In a call on another page",

@@ -2,13 +2,19 @@
 
 import type { Face } from "./card";
 import { type Digit, digitOf } from "./keys";
-import type { Call } from "./protocol";
+import type { Call, FromPage } from "./protocol";
 import type { Card, Effect, Event, Session, Step } from "./session";
 
 /** How long a number may take to become a call until it may be dialled again, ms. */
 const DIAL_PENDS = 10_000;
 
-type Wish = Extract<Event, { type: "wished" | "muteWished" | "holdWished" | "pressed" | "dialWished" }>;
+type Wish = Extract<
+  Event,
+  {
+    type: "wished" | "muteWished" | "holdWished" | "pressed" | "dialWished" | "transferWished" | "consultWished";
+  }
+>;
+type Dialling = { name: "dial"; payload: FromPage["dial"] } | { name: "consult"; payload: FromPage["consult"] };
 type CardEvent = Extract<Event, { type: "cardClicked" }>;
 type Click = Extract<Event, { type: "cardClicked" | "cardPressed" }>;
 
@@ -24,7 +30,13 @@ export function wished(session: Session, event: Wish): Step {
     case "pressed":
       return [content, [press(event.call, event.digit, event.press)]];
     case "dialWished":
-      return dial(content, event);
+      return dial(content, event, { name: "dial", payload: { dial: event.dial, number: event.number } });
+    case "consultWished": {
+      const { call, dial: name, number } = event;
+      return dial(content, event, { name: "consult", payload: { call, dial: name, number, user: 0 } });
+    }
+    case "transferWished":
+      return [content, [transfer(event.call, event.number)]];
   }
 }
 
@@ -59,10 +71,9 @@ function hold(session: Session, call: string, held: boolean, at: number): Step {
 }
 
 /** A second click while the first one has not become a call would make a second call. */
-function dial(session: Session, { number, dial: name, at }: Extract<Wish, { type: "dialWished" }>): Step {
+function dial(session: Session, { number, at }: { number: string; at: number }, send: Dialling): Step {
   if (isDialling(session, at)) return [session, []];
-  const effect: Effect = { type: "send", name: "dial", payload: { dial: name, number } };
-  return [{ ...session, dialling: { number, at }, dialled: number }, [effect]];
+  return [{ ...session, dialling: { number, at }, dialled: number }, [{ type: "send", ...send }]];
 }
 
 // ---- small questions
@@ -70,6 +81,10 @@ function dial(session: Session, { number, dial: name, at }: Extract<Wish, { type
 /** A number was dialled and the bridge has not shown its call yet. */
 export function isDialling({ dialling }: Session, now: number): boolean {
   return dialling !== null && now - dialling.at < DIAL_PENDS;
+}
+
+function transfer(call: string, number: string): Effect {
+  return { type: "send", name: "transfer", payload: { call, number, user: 0 } };
 }
 
 function mute(call: string, muted: boolean): Effect {

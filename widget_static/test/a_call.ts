@@ -26,6 +26,10 @@ export function aCall(part: Partial<Call> = {}): Call {
     ended: "",
     notice: "",
     quality: null,
+    consults: "",
+    transferTo: "",
+    transferRings: false,
+    transferFailed: "",
     ...part,
   };
 }

@@ -1,0 +1,81 @@
+// Passing a call on: to a number at once, or after a word with whoever is there.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { dialable } from "./dial";
+import { Button, type Dispatch } from "./parts";
+import type { Call } from "./protocol";
+import { whoOf } from "./screen";
+import { phoneTexts as texts } from "./texts";
+
+export function TransferButton({ isOpen, toggle }: { isOpen: boolean; toggle: () => void }) {
+  return <Button kind="plain" label={texts.transfer} does="transfer" press={toggle} expanded={isOpen} />;
+}
+
+export function TransferPanel({ call, dispatch }: { call: Call; dispatch: Dispatch }) {
+  const [number, setNumber] = useState("");
+  const [isWrong, setWrong] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  const pass = (send: (wanted: string) => void) => {
+    const wanted = dialable(number);
+    setWrong(!wanted);
+    if (wanted) send(wanted);
+  };
+  const transfer = () => pass((wanted) => dispatch({ type: "transferWished", call: call.id, number: wanted }));
+  const consult = () =>
+    pass((wanted) => {
+      const [dial, at] = [crypto.randomUUID(), performance.now()];
+      dispatch({ type: "consultWished", call: call.id, number: wanted, dial, at });
+    });
+  return (
+    <form
+      class="dialpad transfer"
+      aria-label={texts.transfer}
+      onSubmit={(event) => {
+        event.preventDefault();
+        transfer();
+      }}
+    >
+      <div class="field">
+        <input
+          ref={field}
+          type="tel"
+          autocomplete="off"
+          maxLength={64}
+          aria-label={texts.transferTo}
+          aria-invalid={isWrong}
+          aria-describedby="no-transfer"
+          placeholder={texts.transferTo}
+          value={number}
+          onInput={(event) => {
+            setWrong(false);
+            setNumber(event.currentTarget.value);
+          }}
+        />
+      </div>
+      <p id="no-transfer" class="wrong" role="alert">
+        {isWrong ? texts.noNumber : ""}
+      </p>
+      <div class="buttons">
+        <button type="submit" class="plain" data-do="transferNow">
+          {texts.transferNow}
+        </button>
+        <Button kind="plain" label={texts.consult} does="consult" press={consult} />
+      </div>
+    </form>
+  );
+}
+
+/** The two ways out of a call that asks about another one. */
+export function Consultation({ call, waiting, dispatch }: { call: Call; waiting: Call; dispatch: Dispatch }) {
+  const wish = (name: "complete" | "back") => () => dispatch({ type: "wished", wish: name, call: call.id });
+  return (
+    <>
+      <p class="hint">{texts.consultation(whoOf(waiting))}</p>
+      <div class="buttons">
+        <Button kind="go" label={texts.connect} does="complete" press={wish("complete")} />
+        <Button kind="plain" label={texts.back} does="back" press={wish("back")} />
+      </div>
+    </>
+  );
+}
