@@ -21,6 +21,7 @@ from rich.table import Table
 from . import config, control, journal
 from .app import Bridge, journal_path, portal_rows
 from .errors import BridgeError
+from .numbers import Numbers, preview
 from .robot import Orders, Robot, ticket_from_simulator
 from .tickets import new_key
 
@@ -119,10 +120,11 @@ def calls(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("call", "state", "direction", "number", "line", "operator", "since")
+    table = Table("call", "state", "direction", "number", "name", "responsible", "line", "operator", "since")
     for row in rows:
         since = datetime.fromtimestamp(row["started"], UTC).astimezone().strftime("%H:%M:%S")
-        table.add_row(row["call"], row["state"], row["direction"], row["number"], row["line"], row["operator"], since)
+        shown = ("call", "state", "direction", "number", "name", "responsible", "line", "operator")
+        table.add_row(*(row[column] for column in shown), since)
     out.print(table if rows else "No calls.")
 
 
@@ -154,6 +156,24 @@ def portals(config_file: ConfigFile = CONFIG) -> None:
     for row in asyncio.run(portal_rows(config.load(config_file))):
         table.add_row(*row)
     out.print(table)
+
+
+@cli.command()
+def number(
+    number: Annotated[str, typer.Argument(help="As a PBX shows it, or as somebody types it.")],
+    portal: Annotated[str, typer.Option(help="The portal's url.")],
+    trunk: Annotated[str, typer.Option(help="A PBX of the configuration; its own rules win.")] = "",
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """What a number is taken for, what is dialled, what the CRM is asked."""
+    settings = config.load(config_file)
+    known = config.portal_id(portal) or portal
+    if known not in {each.id for each in settings.portal}:
+        _fail(f"no [[portal]] has the url {portal}")
+    if trunk not in {"", *(each.name for each in settings.trunk)}:
+        _fail(f"no [[trunk]] has the name {trunk}")
+    for what, outcome in preview(number, Numbers(settings).rules(known, trunk)).items():
+        out.print(f"{what:28}{outcome}", soft_wrap=True)
 
 
 @cli.command()

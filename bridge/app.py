@@ -23,12 +23,16 @@ from .control import Control, socket_path
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
 from .media.session import Voice
+from .numbers import Numbers
 from .operators.channel import Channel
+from .portal.callers import Callers
+from .portal.cards import Cards
 from .portal.doors import Doors
 from .portal.http import Http
 from .portal.identity import Identity
 from .portal.installation import Installation
 from .portal.oauth import OAuth
+from .portal.people import People
 from .portal.placement import Placement
 from .portal.rest import Rest
 from .portal.telephony import Telephony
@@ -58,6 +62,11 @@ class Bridge:
         rest = Rest(http=self._http, oauth=oauth)
         placement = Placement(settings=settings, seal=self._seal, rest=rest)
         identity = Identity(settings=settings, portals=self._store.portals, rest=rest)
+        self._people = People(
+            rest=rest, portals=[portal.id for portal in settings.portal], changed=self._people_changed
+        )
+        self._callers = Callers(rest=rest, name=self._people.name, post=self._post)
+        self._cards = Cards(rest)
         self._telephony = Telephony(store=self._store, rest=rest, post=self._post)
         installation = Installation(
             settings=settings,
@@ -65,7 +74,7 @@ class Bridge:
             rest=rest,
             oauth=oauth,
             placement=placement,
-            installed=self._telephony.reopen,
+            installed=self._installed,
         )
         self._doors = Doors(
             settings=settings,
@@ -112,6 +121,7 @@ class Bridge:
             await stack.enter_async_context(self._http.running())
             await stack.enter_async_context(self._switchboard.running(self._rooms()))
             await stack.enter_async_context(self._telephony.running())
+            await stack.enter_async_context(self._people.running())
             await stack.enter_async_context(self._voice.running())
             await stack.enter_async_context(self._doors.running())
             runner = await stack.enter_async_context(self._web())
@@ -133,6 +143,8 @@ class Bridge:
             do.MediaCommand: self._voice,
             do.OperatorsCommand: self._channel,
             do.PortalCommand: self._telephony,
+            do.CallerCommand: self._callers,
+            do.CardCommand: self._cards,
         }
 
     @asynccontextmanager
@@ -163,6 +175,13 @@ class Bridge:
 
     def _post(self, event: Event) -> None:
         self._switchboard.post(event)
+
+    def _installed(self, portal: str) -> None:
+        self._telephony.reopen(portal)
+        self._people.look_again(portal)
+
+    def _people_changed(self, portal: str) -> None:
+        """Somebody came, went, or has another extension."""
 
     def _clicked(self, operator: Operator, number: str, card: str) -> None:
         """Somebody clicked a number in the portal, which has registered the call."""
@@ -215,6 +234,13 @@ def directory(settings: Settings) -> Directory:
             )
             for trunk in settings.trunk
         },
+        numbers=Numbers(settings),
+        preferring_lines={
+            line.number: line.prefer_responsible for line in settings.line if line.prefer_responsible is not None
+        },
+        preferring_portals=frozenset(portal.id for portal in settings.portal if portal.prefer_responsible),
+        lookup_seconds=settings.calls.lookup_seconds,
+        responsible_seconds=settings.calls.responsible_seconds,
         ring_seconds=settings.calls.ring_seconds,
         rejoin_seconds=settings.calls.rejoin_seconds,
     )

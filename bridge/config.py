@@ -71,13 +71,36 @@ class Keys(_Section):
 class Calls(_Section):
     ring_seconds: Annotated[float, Field(gt=0, le=300)] = 30
     rejoin_seconds: Annotated[float, Field(gt=0, le=300)] = 30
+    lookup_seconds: Annotated[float, Field(gt=0, le=10)] = 1
+    """How long a call that rings the responsible first waits for the CRM."""
+    responsible_seconds: Annotated[float, Field(gt=0, le=300)] = 10
+    """How long the responsible rings alone, out of `ring_seconds`."""
 
 
-class Portal(_Section):
+class _Numbers(_Section):
+    """How telephone numbers are written; a trunk's own settings win over those of the operator's portal."""
+
+    region: Annotated[str | None, Field(pattern="^[A-Z]{2}$")] = None
+    """ISO 3166: where a number without country code belongs."""
+    internal_digits: Annotated[int | None, Field(ge=0, le=9)] = None
+    """Numbers with so many digits at most are extensions of the PBX: never changed, never looked up."""
+    outside_prefix: Annotated[str | None, Field(pattern=r"^[0-9*#]{0,5}$")] = None
+    """What the PBX wants before an outside number; taken off where it shows one with it."""
+    dial_format: Literal["typed", "e164", "digits", "national"] | None = None
+    """How the PBX wants outside numbers: as they were typed, `+4930…`, `4930…`, or `030…` and abroad `0044…`."""
+    caller_strip: Annotated[str | None, Field(pattern=r"^\+?[0-9*#]{0,8}$")] = None
+    """Taken off outside callers' numbers as the PBX shows them …"""
+    caller_add: Annotated[str | None, Field(pattern=r"^\+?[0-9]{0,8}$")] = None
+    """… and this put before them: "+" where it shows the country code without it."""
+
+
+class Portal(_Numbers):
     url: str
     client_id: str
     client_secret_env: str
-    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "RU"
+    region: Annotated[str | None, Field(pattern="^[A-Z]{2}$")] = "RU"
+    prefer_responsible: bool = False
+    """A client's call rings whoever looks after them first."""
     phone_width: Annotated[int, Field(ge=300, le=2000)] = 520
 
     @property
@@ -95,7 +118,7 @@ class Portal(_Section):
         return self
 
 
-class Trunk(_Section):
+class Trunk(_Numbers):
     name: str
     server: str
     """`host` or `host:port` of the PBX."""
@@ -129,6 +152,8 @@ class Line(_Section):
     """The url of one of the portals."""
     operators: Annotated[tuple[int, ...], Field(min_length=1)]
     """Bitrix24 user ids."""
+    prefer_responsible: bool | None = None
+    """As of the portal, if not said."""
 
 
 class OperatorAccount(_Section):

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from .calls.call import Call
-from .calls.events import Event, OperatorHungUp
+from .calls.events import Client, Event, OperatorHungUp
 from .errors import BridgeError, ConfigError, NetworkError
 
 log = structlog.get_logger()
@@ -100,7 +100,7 @@ class Control:
         wanted = request["call"]
         found = [call for call in self._calls() if wanted in ("all", call.id)]
         for call in found:
-            self._post(OperatorHungUp(call=call.id, operator=call.answered_by or call.operators[0]))
+            self._post(OperatorHungUp(call=call.id, operator=call.owner))
         return {"hung_up": [call.id for call in found]}
 
     def _give_ticket(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -113,13 +113,21 @@ def _row(call: Call) -> dict[str, Any]:
         "state": call.state.value,
         "direction": call.direction.value,
         "number": call.number,
+        "name": call.view.name,
+        "responsible": _responsible(call.client),
         "line": call.line,
-        "operator": str(call.answered_by or (call.operators[0] if call.operators else "")),
+        "operator": str(call.owner),
         "started": call.started,
         "answered": call.answered,
         "card": call.card,
         "voice": call.voice or "",
     }
+
+
+def _responsible(client: Client | None) -> str:
+    if client is None or client.responsible is None:
+        return ""
+    return client.responsible_name or str(client.responsible)
 
 
 async def ask(state_dir: Path, **request: Any) -> dict[str, Any]:

@@ -28,6 +28,8 @@ _ROOMS = {
     commands.MediaCommand: "media",
     commands.OperatorsCommand: "browser",
     commands.PortalCommand: "bitrix24",
+    commands.CallerCommand: "bitrix24",
+    commands.CardCommand: "bitrix24",
 }
 _SOURCES = {
     "pbx": {
@@ -71,7 +73,7 @@ _SOURCES = {
         "VoiceFailed",
         "TabLeft",
     },
-    "bitrix24": {"CallRegistered"},
+    "bitrix24": {"CallRegistered", "CallerFound"},
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -58,6 +58,8 @@ class Switchboard:
         self.directory = directory
         """May be replaced at any time; what was decided with the old one stays decided."""
         self._online = online
+        self._engaged: Counter[Operator] = Counter()
+        """How many calls each operator is in."""
         self._journal = journal
         self._clock = clock
         self._rooms: dict[type[Command], Room] = {}
@@ -113,8 +115,9 @@ class Switchboard:
                 return
             call = Call(id=event.call)
         now = self._clock()
+        world = World(now=now, online=self._online(), directory=self.directory, busy=self._engaged.keys())
         try:
-            after, commands = step(call, event, World(now=now, online=self._online(), directory=self.directory))
+            after, commands = step(call, event, world)
         except Exception:
             # A defect in one call must not silence the others; its neighbours' own deadlines will end it.
             log.exception("call_step_failed", call=event.call, event_name=type(event).__name__)
@@ -127,6 +130,7 @@ class Switchboard:
 
     def _keep(self, call: Call, now: float) -> None:
         before = self._calls.get(call.id)
+        self._engage(before.answered_by if before else None, None if call.state is State.ENDED else call.answered_by)
         if call.state is State.ENDED:
             self._calls.pop(call.id, None)
         else:
@@ -137,6 +141,16 @@ class Switchboard:
             if call.deadline is not None:
                 loop = asyncio.get_running_loop()
                 self._timers[call.id] = loop.call_later(max(0.0, call.deadline - now), self._ring, call.id)
+
+    def _engage(self, before: Operator | None, after: Operator | None) -> None:
+        if before == after:
+            return
+        if after is not None:
+            self._engaged[after] += 1
+        if before is not None:
+            self._engaged[before] -= 1
+            if not self._engaged[before]:
+                del self._engaged[before]
 
     def _ring(self, call: CallId) -> None:
         self._timers.pop(call, None)

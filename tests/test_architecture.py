@@ -27,10 +27,11 @@ FIGURE: dict[str, set[str]] = {
     "journal": {"calls"},
     "switchboard": {"calls", "journal"},
     "control": {"calls"},
+    "numbers": {"calls"},
     "robot": {"operators"},
-    "app": {"sip", "media", "operators", "portal", "store", "calls", "switchboard", "journal", "control"},
+    "app": {"sip", "media", "operators", "portal", "store", "calls", "switchboard", "journal", "control", "numbers"},
     "demo": {"sip", "app"},
-    "__main__": {"app", "control", "robot", "journal", "demo"},
+    "__main__": {"numbers", "app", "control", "robot", "journal", "demo"},
 }
 
 # A library lives in one room. `calls` lives from the standard library alone.
@@ -43,6 +44,7 @@ LIBRARIES: dict[str, set[str]] = {
     "alembic": {"store"},
     "typer": {"__main__"},
     "pydantic_settings": {"config"},
+    "phonenumbers": {"numbers"},
 }
 
 # The pure parts decide; they never wait, sleep or open a socket.
@@ -58,6 +60,9 @@ PURE = [
     "calls/step.py",
     "calls/outcome.py",
     "calls/routing.py",
+    "calls/numbering.py",
+    "calls/turns.py",
+    "numbers.py",
     "tickets.py",
     "sip/message.py",
     "sip/address.py",

@@ -23,11 +23,12 @@ once, is answered at most once, closes the media it opened, and promises exactly
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from enum import Enum
 
 from .commands import CallView, Command, Direction
-from .events import CallId, Operator, Quality, TabId
+from .events import CallId, Client, Operator, Quality, TabId
 from .outcome import Ending, TransferFailure
 from .routing import Directory, TrunkPolicy
 
@@ -82,6 +83,16 @@ class Call:
     policy: TrunkPolicy = field(default_factory=TrunkPolicy)
     operators: tuple[Operator, ...] = ()
     """Who hears it ring; the first one answers for it until somebody takes it."""
+    reserve: tuple[Operator, ...] = ()
+    """Whose turn to hear it is still to come."""
+    turn_until: float | None = None
+    """Unix seconds at which the turn passes on; None when there is no other turn."""
+    in_turns: bool = False
+    """It rings in turns: the card is raised when somebody's turn begins, not by the registration."""
+    client: Client | None = None
+    dial: str = ""
+    """Outbound: the number as the PBX wants it."""
+    extension: str = ""
     answered_by: Operator | None = None
     voice: TabId | None = None
     """The tab that holds or shall hold the microphone."""
@@ -113,6 +124,11 @@ class Call:
     """Unix seconds at which the call wants `DeadlinePassed`."""
 
     @property
+    def owner(self) -> Operator:
+        """Who answers for it in the CRM."""
+        return self.answered_by or (self.operators or self.reserve)[0]
+
+    @property
     def held(self) -> bool:
         if self.transfer is not None:
             return self.transfer.asked or self.transfer.was_held
@@ -125,7 +141,9 @@ class Call:
             state=self.state.value,
             direction=self.direction,
             number=self.number,
-            name=self.name,
+            name=(self.client.name if self.client else "") or self.name,
+            client=self.client,
+            extension=self.extension,
             line=self.line,
             card=self.card,
             answered_by=self.answered_by,
@@ -155,6 +173,8 @@ class World:
     """Unix seconds."""
     online: frozenset[Operator]
     directory: Directory
+    busy: Set[Operator] = frozenset()
+    """Who is in a call, this one included."""
 
 
 Step = tuple[Call, list[Command]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from .events import CallId, Operator, Quality, TabId
+from .events import CallId, Client, Operator, Quality, TabId
 
 
 class Direction(Enum):
@@ -45,6 +45,7 @@ class CallView:
     number: str
     """The other party's number, "" when withheld."""
     name: str
+    """As the CRM knows them, else as the PBX shows them."""
     line: str
     card: str
     """Bitrix24's CALL_ID, "" until it is registered."""
@@ -75,6 +76,10 @@ class CallView:
     """The new party's telephone rings."""
     transfer_failed: str
     """Why the last transfer came to nothing: a `TransferFailure.value`, or ""."""
+    client: Client | None = None
+    """Who it is in the CRM, once that was found."""
+    extension: str = ""
+    """Outbound: to be keyed in once somebody has answered, "" for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +109,18 @@ class OperatorsCommand(Command):
 
 class PortalCommand(Command):
     """For `portal/telephony`."""
+
+    __slots__ = ()
+
+
+class CallerCommand(Command):
+    """For `portal/callers`."""
+
+    __slots__ = ()
+
+
+class CardCommand(Command):
+    """For `portal/cards`."""
 
     __slots__ = ()
 
@@ -322,3 +339,19 @@ class FinishCall(PortalCommand):
     reason: str
     """FAILED_REASON, "" for an answered call."""
     ended: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUpCaller(CallerCommand):
+    """Ask the CRM who has this number; whatever comes of it is a `CallerFound`, or nothing if the CRM hangs."""
+
+    portal: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowCard(CardCommand):
+    """Raise the call card of a registered call in these operators' pages as well (telephony.externalCall.show)."""
+
+    card: str
+    operators: tuple[Operator, ...]

@@ -31,7 +31,7 @@ def end(
     commands.append(
         do.FinishCall(
             call=call.id,
-            operator=call.answered_by or call.operators[0],
+            operator=call.owner,
             status=outcome.status,
             duration=round(world.now - call.answered) if call.answered else 0,
             reason=reason or outcome.reason,

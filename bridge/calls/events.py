@@ -28,6 +28,22 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """Somebody whom the CRM knows."""
+
+    kind: str
+    """CONTACT, COMPANY, LEAD."""
+    id: int
+    name: str
+    """"" where the portal doesn't tell it."""
+    responsible: Operator | None
+    """Who looks after them: a user of the portal, not always one of our operators."""
+    responsible_name: str
+    at_work: bool
+    """The responsible's working day is running, as far as the portal knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """A fact about one call."""
 
@@ -363,6 +379,13 @@ class CallRegistered(Event):
     """Bitrix24 knows the call; `card` is its CALL_ID."""
 
     card: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerFound(Event):
+    """The CRM was asked who calls. None: nobody it knows, or it could not be asked."""
+
+    client: Client | None
 
 
 # ---- the bridge itself

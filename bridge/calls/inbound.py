@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import commands as do
-from . import ending
+from . import ending, turns
 from . import events as on
 from .call import JOIN_SECONDS, Call, State, Step, World
 from .commands import Direction
-from .events import Event
+from .events import Event, Operator
 from .outcome import Ending
-from .routing import route
+from .routing import Route, route
 
 
 def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
@@ -19,13 +19,14 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
     if way is None:
         ended = replace(call, state=State.ENDED, ended=world.now, ending=Ending.NOBODY_ONLINE)
         return ended, [do.RefusePbx(call=call.id, status=404, phrase="Not Found")]
+    caller = world.directory.numbers.caller(way.portal, event.trunk, event.caller)
     present = tuple(operator for operator in way.operators if operator in world.online)
     ringing = replace(
         call,
         state=State.RINGING,
         trunk=event.trunk,
         account=event.account,
-        number=event.caller,
+        number=caller.number,
         name=event.caller_name,
         line=event.line,
         pbx_offer=event.offer,
@@ -35,19 +36,47 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         ring_until=world.now + way.ring_seconds,
         deadline=world.now + way.ring_seconds,
     )
-    register = do.RegisterCall(
-        call=call.id,
-        operator=ringing.operators[0],
-        direction=Direction.INBOUND,
-        number=event.caller,
-        line=event.line,
-        started=world.now,
-        show=bool(present),
-    )
+    if way.prefers_responsible and caller.is_known_to_crm and _colleagues(way.portal, world):
+        return _in_turns(ringing, way, world)
+    register = _registration(ringing, show=bool(present))
     if not present:
         ended, commands = ending.end(ringing, Ending.NOBODY_ONLINE, world)
         return ended, [register, *commands]
-    return ringing, [do.RingPbx(call=call.id), register, do.RingOperators(call=call.id, operators=present)]
+    looking = [_look_up(ringing)] if caller.is_known_to_crm else []
+    return ringing, [
+        do.RingPbx(call=call.id),
+        register,
+        do.RingOperators(call=call.id, operators=present),
+        *looking,
+    ]
+
+
+def _in_turns(call: Call, way: Route, world: World) -> Step:
+    """Nobody rings until the CRM has said whose client this is, or had its time to say so."""
+    until = min(world.now + world.directory.lookup_seconds, call.ring_until)
+    waiting = replace(call, operators=(), reserve=way.operators, in_turns=True, turn_until=until, deadline=until)
+    return waiting, [do.RingPbx(call=call.id), _registration(call, show=False), _look_up(call)]
+
+
+def _colleagues(portal: str, world: World) -> bool:
+    """Somebody of this portal could take a call."""
+    return any(operator.portal == portal for operator in world.online)
+
+
+def _registration(call: Call, *, show: bool) -> do.RegisterCall:
+    return do.RegisterCall(
+        call=call.id,
+        operator=call.owner,
+        direction=Direction.INBOUND,
+        number=call.number,
+        line=call.line,
+        started=call.started,
+        show=show,
+    )
+
+
+def _look_up(call: Call) -> do.LookUpCaller:
+    return do.LookUpCaller(call=call.id, portal=call.owner.portal, number=call.number)
 
 
 def cancelled(call: Call, event: on.PbxCancelled, world: World) -> Step:
@@ -55,21 +84,20 @@ def cancelled(call: Call, event: on.PbxCancelled, world: World) -> Step:
 
 
 def declined(call: Call, event: on.OperatorDeclined | on.OperatorHungUp, world: World) -> Step:
-    others = tuple(operator for operator in call.operators if operator != event.operator)
-    if event.operator not in call.operators:
+    if event.operator not in (call.operators or call.reserve):
         return call, []
+    others = tuple(operator for operator in call.operators if operator != event.operator)
     if others and call.answered_by in {None, *others}:
-        shown = do.ShowCall(
-            call=call.id,
-            operators=(event.operator,),
-            view=replace(call, state=State.ENDED, ending=Ending.DECLINED).view,
-        )
-        return replace(call, operators=others), [shown]
+        return replace(call, operators=others), [_declined_by(call, event.operator)]
+    if call.operators and call.reserve and call.answered_by is None:
+        after, commands = turns.group(replace(call, operators=()), world, otherwise=Ending.DECLINED)
+        return after, [_declined_by(call, event.operator), *commands]
     return ending.end(call, Ending.DECLINED, world)
 
 
-def rang_out(call: Call, event: Event, world: World) -> Step:
-    return ending.end(call, Ending.NOBODY_ANSWERED, world)
+def _declined_by(call: Call, operator: Operator) -> do.ShowCall:
+    view = replace(call, state=State.ENDED, ending=Ending.DECLINED).view
+    return do.ShowCall(call=call.id, operators=(operator,), view=view)
 
 
 def answered(call: Call, event: on.OperatorAnswered, world: World) -> Step:
@@ -115,6 +143,7 @@ def join_late(call: Call, event: Event, world: World) -> Step:
 def _back_to_ringing(call: Call, notice: str, world: World) -> Step:
     if call.ring_until <= world.now:
         return ending.end(call, Ending.NOBODY_ANSWERED, world)
-    ringing = replace(call, state=State.RINGING, answered_by=None, voice=None, notice=notice, deadline=call.ring_until)
+    deadline = call.ring_until if call.turn_until is None else call.turn_until
+    ringing = replace(call, state=State.RINGING, answered_by=None, voice=None, notice=notice, deadline=deadline)
     # The legs stay: those of other pages are warm, and a dead one ends by its own deadline.
     return ringing, []

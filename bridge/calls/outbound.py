@@ -15,11 +15,15 @@ from .routing import TrunkPolicy, account_of
 
 
 def dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
+    account = account_of(world.directory, event.operator)
+    number = world.directory.numbers.dialled(event.operator.portal, account[0] if account else "", event.number)
     dialling = replace(
         call,
         state=State.DIALLING,
         direction=Direction.OUTBOUND,
-        number=event.number,
+        number=number.number,
+        dial=number.dial,
+        extension=number.extension,
         operators=(event.operator,),
         answered_by=event.operator,
         voice=event.voice,
@@ -33,13 +37,12 @@ def dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
         call=call.id,
         operator=event.operator,
         direction=Direction.OUTBOUND,
-        number=event.number,
+        number=number.number,
         line="",
         started=world.now,
         show=True,
         card=event.card,
     )
-    account = account_of(world.directory, event.operator)
     if account is None:
         ended, commands = ending.end(dialling, Ending.FAILED, world, reason="This user has no account at a PBX")
         return ended, [register, *commands]
@@ -55,7 +58,7 @@ def voice_up(call: Call, event: on.MediaReady, world: World) -> Step:
     if call.dialled:
         return replace(call, deadline=call.ring_until), []
     until = world.now + DIAL_SECONDS
-    dial = do.DialPbx(call=call.id, trunk=call.trunk, account=call.account, number=call.number, sdp=event.sdp)
+    dial = do.DialPbx(call=call.id, trunk=call.trunk, account=call.account, number=call.dial, sdp=event.sdp)
     return replace(call, dialled=True, ring_until=until, deadline=until, notice=""), [dial]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from .commands import MediaPolicy
 from .events import Operator
+from .numbering import AsTheyCome, Numbering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,15 @@ class Directory:
     lines: Mapping[str, tuple[Operator, ...]] = field(default_factory=dict)
     """Dialled number -> everybody who hears its calls ring, whichever account the PBX delivers them to."""
     trunks: Mapping[str, TrunkPolicy] = field(default_factory=dict)
+    numbers: Numbering = field(default_factory=AsTheyCome)
+    preferring_lines: Mapping[str, bool] = field(default_factory=dict)
+    """Lines with a will of their own about whether the client's responsible rings first."""
+    preferring_portals: frozenset[str] = frozenset()
+    """Portals whose other calls ring the responsible first."""
+    lookup_seconds: float = 1
+    """How long such a call waits for the CRM before the group rings."""
+    responsible_seconds: float = 10
+    """How long the responsible rings alone."""
     ring_seconds: float = 30
     rejoin_seconds: float = 30
 
@@ -39,6 +49,12 @@ class Route:
     """Who may take the call; the first one answers for it in the CRM until somebody takes it."""
     ring_seconds: float
     policy: TrunkPolicy
+    prefers_responsible: bool
+    """Whoever looks after the client rings first."""
+
+    @property
+    def portal(self) -> str:
+        return self.operators[0].portal
 
 
 def route(directory: Directory, trunk: str, account: str, line: str) -> Route | None:
@@ -57,6 +73,7 @@ def route(directory: Directory, trunk: str, account: str, line: str) -> Route | 
         else group or (operator,),
         ring_seconds=directory.ring_seconds,
         policy=policy,
+        prefers_responsible=directory.preferring_lines.get(line, operator.portal in directory.preferring_portals),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import commands as do
-from . import ending, inbound, outbound, talking, transfer, voice
+from . import ending, inbound, outbound, talking, transfer, turns, voice
 from . import events as on
 from .call import Call, State, Step, World
 from .events import Event
@@ -24,13 +24,15 @@ def step(call: Call, event: Event, world: World) -> Step:
     if handler is None:
         return call, []
     after, commands = handler(call, event, world)
-    if after.operators and (call.state is State.NEW or after.view != call.view):
+    has_news = call.state is State.NEW or after.operators != call.operators or after.view != call.view
+    if after.operators and has_news:
         commands.append(do.ShowCall(call=call.id, operators=after.operators, view=after.view))
     return after, commands
 
 
 def _registered(call: Call, event: on.CallRegistered, world: World) -> Step:
-    return replace(call, card=event.card), []
+    known = replace(call, card=event.card)
+    return known, turns.card_for(known, known.operators)
 
 
 def _failed(call: Call, event: on.CommandFailed, world: World) -> Step:
@@ -110,7 +112,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
         **_BEFORE_THE_ANSWER,
         on.OperatorAnswered: inbound.answered,
         on.VoiceFailed: inbound.answer_failed,
-        on.DeadlinePassed: inbound.rang_out,
+        on.DeadlinePassed: turns.over,
     },
     State.JOINING: {
         **_BEFORE_THE_ANSWER,
@@ -155,6 +157,7 @@ _IN_ANY_STATE: dict[type[Event], _Handler] = {
     on.PbxReoffered: talking.reoffered,
     on.MediaReanswered: talking.reanswered,
     on.CallRegistered: _registered,
+    on.CallerFound: turns.found,
     on.CommandFailed: _failed,
     on.BridgeStopped: _stopped,
 }

@@ -21,7 +21,10 @@ def wished(call: Call, event: on.OperatorTransferred, world: World) -> Step:
     """Blind: to a number, or to wherever the colleague is reached at this PBX."""
     if event.operator != call.answered_by:
         return call, []
-    number = number_of(world.directory, call.trunk, event.to) if event.to else event.number
+    if event.to:
+        number = number_of(world.directory, call.trunk, event.to)
+    else:
+        number = world.directory.numbers.dialled(event.operator.portal, call.trunk, event.number).dial
     if not number:
         return replace(call, transfer_failed=TransferFailure.UNKNOWN_NUMBER), []
     return _begin(call, Transfer(to=number, was_held=call.held), world)

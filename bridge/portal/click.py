@@ -74,9 +74,12 @@ class Clicks:
 
 
 def dialled_number(data: dict[str, str]) -> str:
-    """The international form if it has digits, else what was clicked; digits, `*`, `#` and a leading `+` are left of it."""
+    """The international form if it has digits, else what was clicked, and `#` with the extension if there is one."""
     international = optional(data, "PHONE_NUMBER_INTERNATIONAL", 255)
     given = international if re.search("[0-9]", international) else optional(data, "PHONE_NUMBER", 255)
     signs = re.sub(r"[^0-9*#+]", "", given)
     number = signs[:1] + signs[1:].replace("+", "")
+    extension = re.sub("[^0-9]", "", optional(data, "EXTENSION", 64))
+    if number and extension and "#" not in number:
+        number = f"{number}#{extension}"
     return number if number != "+" and len(number) <= LONGEST_NUMBER else ""

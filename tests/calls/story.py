@@ -34,13 +34,15 @@ class Story:
         self.now = 1000.0
         self.online = online
         self.directory = directory
+        self.busy: frozenset[Operator] = frozenset()
         self.done: list[Command] = []
 
     def tell(self, *events: Event, after: float = 0) -> list[Command]:
         commands: list[Command] = []
         self.now += after
         for event in events:
-            self.call, new = step(self.call, event, World(now=self.now, online=self.online, directory=self.directory))
+            world = World(now=self.now, online=self.online, directory=self.directory, busy=self.busy)
+            self.call, new = step(self.call, event, world)
             commands += new
         self.done += commands
         return commands

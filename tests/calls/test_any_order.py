@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.calls import commands as do
 from bridge.calls import events as on
 from bridge.calls.call import State
-from bridge.calls.events import Event, Operator
+from bridge.calls.commands import Direction
+from bridge.calls.events import Client, Event, Operator
+from bridge.calls.routing import Directory
 
-from .story import ANNA, BORIS, ID, INVITED, OTHER, TAB, Story
+from .story import ANNA, BORIS, DIRECTORY, ID, INVITED, OTHER, TAB, Story
 
 operators = st.sampled_from([ANNA, BORIS])
 tabs = st.sampled_from([TAB, OTHER])
+clients = st.none() | st.builds(
+    Client,
+    kind=st.just("CONTACT"),
+    id=st.just(12),
+    name=st.just("Jonas Weber"),
+    responsible=st.none() | operators,
+    responsible_name=st.just(""),
+    at_work=st.booleans(),
+)
 facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.PbxCancelled, call=st.just(ID), elsewhere=st.booleans()),
     st.builds(on.PbxConfirmed, call=st.just(ID)),
@@ -36,6 +49,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
     ),
     st.builds(on.VoiceFailed, call=st.just(ID), operator=operators, tab=tabs, why=st.just("denied")),
     st.builds(on.TabLeft, call=st.just(ID), operator=operators, tab=tabs, online=st.booleans()),
+    st.builds(on.CallerFound, call=st.just(ID), client=clients),
     st.builds(on.CallRegistered, call=st.just(ID), card=st.just("card")),
     st.builds(on.DeadlinePassed, call=st.just(ID)),
     st.builds(on.OperatorHeld, call=st.just(ID), operator=operators, held=st.booleans()),
@@ -91,9 +105,16 @@ facts: st.SearchStrategy[Event] = st.one_of(
 )
 
 
+IN_TURNS = replace(
+    DIRECTORY,
+    accounts={("pbx", "1001"): ANNA, ("pbx", "1002"): BORIS},
+    lines={INVITED.line: (ANNA, BORIS)},
+    preferring_portals=frozenset({"portal"}),
+)
 beginnings = st.sampled_from(
     [
         INVITED,
+        replace(INVITED, caller="+49301234567"),
         on.OperatorDialled(call=ID, operator=ANNA, number="100", voice=TAB),
         on.OperatorDialled(call=ID, operator=ANNA, number="100", voice=None, card="externalCall.1"),
         on.OperatorDialled(call=ID, operator=BORIS, number="100", voice=TAB),
@@ -103,13 +124,14 @@ beginnings = st.sampled_from(
 
 @given(
     beginning=beginnings,
-    online=st.sampled_from([frozenset[Operator](), frozenset({ANNA})]),
+    online=st.sampled_from([frozenset[Operator](), frozenset({ANNA}), frozenset({ANNA, BORIS})]),
+    directory=st.sampled_from([DIRECTORY, IN_TURNS]),
     order=st.lists(st.tuples(facts, st.floats(0, 40)), max_size=30),
 )
 def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_and_is_recorded_once(
-    beginning: Event, online: frozenset[Operator], order: list[tuple[Event, float]]
+    beginning: Event, online: frozenset[Operator], directory: Directory, order: list[tuple[Event, float]]
 ) -> None:
-    story = Story(online=online)
+    story = Story(online=online, directory=directory)
     story.tell(beginning)
     for event, seconds in order:
         if isinstance(event, on.DeadlinePassed) and story.call.deadline is None:
@@ -135,8 +157,35 @@ def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_a
     if do.ConnectBrowser in kinds or do.JoinMedia in kinds:
         last_opened = max(i for i, kind in enumerate(kinds) if kind in {do.ConnectBrowser, do.JoinMedia})
         assert do.CloseMedia in kinds[last_opened:]
-    shown = story.of(do.ShowCall)[-1].view
-    assert (shown.state, bool(shown.ending)) == ("ended", True)
+    heard_of_it = story.of(do.ShowCall)
+    if story.of(do.RingOperators) or story.call.direction is Direction.OUTBOUND:
+        assert heard_of_it
+    if heard_of_it:
+        assert (heard_of_it[-1].view.state, bool(heard_of_it[-1].view.ending)) == ("ended", True)
+    assert len(story.of(do.LookUpCaller)) <= 1
+    rung = [operator for ring in story.of(do.RingOperators) for operator in ring.operators]
+    assert len(rung) == len(set(rung)), "nobody's application is opened twice"
+
+
+@given(
+    online=st.sampled_from([frozenset({ANNA}), frozenset({BORIS}), frozenset({ANNA, BORIS})]),
+    found=clients,
+    looked_up=st.floats(0, 3),
+)
+def test_a_call_in_turns_rings_somebody_within_the_lookups_seconds(
+    online: frozenset[Operator], found: Client | None, looked_up: float
+) -> None:
+    story = Story(online=online, directory=IN_TURNS)
+    story.tell(replace(INVITED, caller="+49301234567"))
+    if looked_up >= IN_TURNS.lookup_seconds:
+        story.tell(on.DeadlinePassed(call=ID), after=IN_TURNS.lookup_seconds)
+    else:
+        story.tell(on.CallerFound(call=ID, client=found), after=looked_up)
+    assert story.of(do.RingOperators)
+    if story.call.turn_until is not None:
+        story.tell(on.DeadlinePassed(call=ID), after=IN_TURNS.responsible_seconds)
+    assert {each for ring in story.of(do.RingOperators) for each in ring.operators} == online
+    assert story.state == "ringing"
 
 
 @given(order=st.lists(facts, max_size=30))

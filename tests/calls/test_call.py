@@ -20,7 +20,13 @@ from .story import ANNA, ANSWERED, BORIS, DIRECTORY, ID, INVITED, OFFERED, OTHER
 
 def test_an_invite_rings_the_pbx_the_operator_and_the_crm_at_once() -> None:
     commands = Story().tell(INVITED)
-    assert [type(command) for command in commands] == [do.RingPbx, do.RegisterCall, do.RingOperators, do.ShowCall]
+    assert [type(command) for command in commands] == [
+        do.RingPbx,
+        do.RegisterCall,
+        do.RingOperators,
+        do.LookUpCaller,
+        do.ShowCall,
+    ]
     register = commands[1]
     assert isinstance(register, do.RegisterCall)
     assert (register.operator, register.direction, register.number, register.show) == (

@@ -83,6 +83,10 @@ class FakePortal:
     statistics: list[dict[str, Any]] = field(default_factory=list)
     placements: list[dict[str, Any]] = field(default_factory=list)
     handlers: list[dict[str, Any]] = field(default_factory=list)
+    clients: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Number to the rows of searchCrmEntities."""
+    people: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of user.get."""
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     """What the contract finds wrong with the requests."""
@@ -178,6 +182,12 @@ class FakePortal:
             case "profile":
                 user, admin = self.users[token]
                 return {"ID": user, "ADMIN": admin, "NAME": "Anna", "LAST_NAME": "Berg"} if user else []
+            case "telephony.externalcall.searchcrmentities":
+                return self.clients.get(params["PHONE_NUMBER"], [])
+            case "telephony.externalcall.show":
+                return any(known.card == params["CALL_ID"] for known in self.live)
+            case "user.get":
+                return self.people[params["start"] : params["start"] + 50]
             case "placement.get":
                 return self.placements
             case "placement.bind":

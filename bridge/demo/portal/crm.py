@@ -15,6 +15,8 @@ class Entity:
     name: str
     number: str
     note: str = ""
+    responsible: int = 1
+    """User id of whoever looks after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +30,9 @@ class Deal:
 
 CONTACTS = (
     Entity(kind="CONTACT", id=11, name="Alice Marlow", number="+442079460101", note="Marlow Coffee Roasters"),
-    Entity(kind="CONTACT", id=12, name="Jonas Weber", number="+4930123456", note="Weber Tools GmbH"),
+    Entity(kind="CONTACT", id=12, name="Jonas Weber", number="+4930123456", note="Weber Tools GmbH", responsible=2),
     Entity(kind="CONTACT", id=13, name="Ines Duarte", number="+351210000134", note="Duarte Ceramics"),
-    Entity(kind="CONTACT", id=14, name="Samuel Okoro", number="+442079460188", note="Okoro & Partners"),
+    Entity(kind="CONTACT", id=14, name="Samuel Okoro", number="+442079460188", note="Okoro & Partners", responsible=2),
     Entity(kind="COMPANY", id=21, name="Northern Paper Ltd", number="+441134960020", note="wholesale"),
 )
 DEALS = (

@@ -69,7 +69,7 @@ def profile(call: Caller) -> dict[str, Any]:
 
 def _person(user: User) -> dict[str, Any]:
     first, _, last = user.name.partition(" ")
-    fields = {"ID": str(user.id), "ACTIVE": True, "NAME": first, "LAST_NAME": last, "USER_TYPE": "employee"}
+    fields = {"ID": str(user.id), "ACTIVE": user.active, "NAME": first, "LAST_NAME": last, "USER_TYPE": "employee"}
     fields["UF_PHONE_INNER"] = user.extension
     fields["WORK_POSITION"] = "Administrator" if user.admin else "Sales"
     return {name: value for name, value in fields.items() if value != ""}
@@ -88,8 +88,19 @@ def user_get(call: Caller) -> list[dict[str, Any]]:
         found = [user for user in found if str(user.id) in {str(id_) for id_ in ids}]
     if "UF_PHONE_INNER" in wanted:
         found = [user for user in found if user.extension == str(wanted["UF_PHONE_INNER"])]
+    if "ACTIVE" in wanted:
+        found = [user for user in found if user.active == (str(wanted["ACTIVE"]).lower() in {"true", "1", "y"})]
+    if str(wanted.get("USER_TYPE", "employee")) != "employee":
+        found = []
     start = max(0, call.number("START"))
     return [_person(user) for user in found[start : start + 50]]
+
+
+def timeman_status(call: Caller) -> dict[str, Any]:
+    user = call.world.user(call.number("USER_ID")) if call.text("USER_ID") else call.user
+    if user is None:
+        raise RestError("USER_NOT_FOUND", "User not found")
+    return {"STATUS": user.workday, "ACTIVE": user.workday == "OPENED", "DURATION": "00:00:00"}
 
 
 def user_admin(call: Caller) -> bool:
@@ -254,6 +265,7 @@ METHODS: dict[str, Method] = {
     "user.current": user_current,
     "user.get": user_get,
     "user.admin": user_admin,
+    "timeman.status": timeman_status,
     "im.notify": im_notify,
     "im.notify.system.add": im_notify,
     "im.notify.personal.add": im_notify,

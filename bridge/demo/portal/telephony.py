@@ -168,7 +168,8 @@ def search_entities(call: Caller) -> list[dict[str, Any]]:
     if not number:
         raise RestError("ERROR_CORE", "PHONE_NUMBER should not be empty")
     found = call.world.customers.find(number)
-    owner = call.world.users[0]
+    owner = call.world.user(found.responsible) if found else None
+    owner = owner or call.world.users[0]
     return (
         []
         if found is None
@@ -180,7 +181,7 @@ def search_entities(call: Caller) -> list[dict[str, Any]]:
                 "NAME": found.name,
                 "ASSIGNED_BY": {
                     "ID": str(owner.id),
-                    "TIMEMAN_STATUS": "OPENED",
+                    "TIMEMAN_STATUS": owner.workday,
                     "USER_PHONE_INNER": owner.extension,
                     "WORK_PHONE": "",
                     "PERSONAL_PHONE": "",

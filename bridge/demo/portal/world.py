@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from .placements import Handlers, Placements
 from .push import Push
 from .tokens import Grant, Tokens
 
-SCOPES = ("placement", "telephony", "user_brief", "crm", "im")
+SCOPES = ("placement", "telephony", "user_brief", "crm", "im", "timeman")
 OAUTH_HOST = "oauth.localhost"
 _REQUESTS_KEPT = 5_000
 
@@ -47,6 +47,9 @@ class User:
     name: str
     admin: bool = False
     extension: str = ""
+    active: bool = True
+    workday: str = "OPENED"
+    """TIMEMAN_STATUS; NOT_INSTALLED where nobody counts hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,10 @@ class World:
 
     def user(self, id_: int) -> User | None:
         return next((user for user in self.users if user.id == id_), None)
+
+    def change(self, id_: int, **changes: Any) -> None:
+        """An employee is not what they were: another extension, the working day closed, dismissed."""
+        self.users = [replace(user, **changes) if user.id == id_ else user for user in self.users]
 
     def by_extension(self, extension: str) -> User | None:
         return next((user for user in self.users if extension and user.extension == extension), None)
