@@ -70,6 +70,7 @@ _SOURCES = {
         "OperatorTook",
         "OperatorTransferred",
         "OperatorConnected",
+        "VoiceStarted",
         "VoiceFailed",
         "TabLeft",
     },

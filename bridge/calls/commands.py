@@ -234,6 +234,8 @@ class JoinMedia(MediaCommand):
     """
 
     tab: TabId
+    speaks: bool = False
+    """The page says that its voice is on its way: a connected leg is joined without waiting for the first packet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

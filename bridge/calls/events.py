@@ -180,7 +180,7 @@ class BrowserAnswered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaReady(Event):
-    """The leg of `tab` is connected, its first voice packet arrived, and it is joined with the PBX leg.
+    """The leg of `tab` is connected, its voice has come or is on its way, and it is joined with the PBX leg.
 
     `sdp` is the bridge's description for the PBX.
     """
@@ -350,6 +350,14 @@ class OperatorHungUp(Event):
 class OperatorMuted(Event):
     operator: Operator
     muted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceStarted(Event):
+    """The page's microphone runs and its leg has it: the first packet is on its way."""
+
+    operator: Operator
+    tab: TabId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,7 @@ _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.OperatorHeld: talking.hold_wished,
     on.OperatorPressed: talking.pressed,
     on.OperatorTook: voice.took,
+    on.VoiceStarted: voice.started,
     on.VoiceFailed: voice.voice_trouble,
     on.MediaReoffered: talking.hold_offered,
     on.PbxReanswered: talking.hold_confirmed,
@@ -95,6 +96,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
     State.DIALLING: {
         on.MediaOffered: outbound.voice_offered,
         on.MediaReady: outbound.voice_up,
+        on.VoiceStarted: voice.started,
         on.VoiceFailed: outbound.voice_failed,
         on.TabLeft: outbound.voice_lost,
         on.BrowserLost: outbound.voice_lost,
@@ -117,6 +119,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
     State.JOINING: {
         **_BEFORE_THE_ANSWER,
         on.MediaReady: inbound.joined,
+        on.VoiceStarted: voice.started,
         on.VoiceFailed: inbound.join_failed,
         on.TabLeft: inbound.join_failed,
         on.BrowserLost: inbound.join_failed,

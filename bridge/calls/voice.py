@@ -31,6 +31,12 @@ def browser_answered(call: Call, event: on.BrowserAnswered, world: World) -> Ste
     return call, [do.SendMediaAnswer(call=call.id, tab=event.tab, offer=event.offer, sdp=event.sdp)]
 
 
+def started(call: Call, event: on.VoiceStarted, world: World) -> Step:
+    if event.tab != call.voice:
+        return call, []
+    return call, [do.JoinMedia(call=call.id, tab=event.tab, speaks=True)]
+
+
 def codec_changed(call: Call, event: on.CodecChanged, world: World) -> Step:
     return call, [do.AskReoffer(call=call.id, tab=event.tab)]
 

@@ -135,8 +135,13 @@ class Conversation:
         self._spawn(leg.connect(equipment.patience.connect))
         return answer
 
-    def join(self, tab: TabId) -> None:
-        """Join the leg of `tab` as soon as it speaks; if there is none yet, the one that comes."""
+    def join(self, tab: TabId, *, speaks: bool = False) -> None:
+        """Join the leg of `tab` as soon as it speaks; if there is none yet, the one that comes.
+
+        `speaks`: the page says that its voice is on its way.
+        """
+        if speaks and tab == self.joined:
+            return
         self._wanted, self._owed_since = tab, self._equipment.clock()
         leg = self.legs.get(tab)
         if leg is None:
@@ -144,7 +149,7 @@ class Conversation:
         self._open_pbx()
         if tab == self.joined:
             self._equipment.post(MediaReady(call=self.call, tab=tab, sdp=self._session.text))
-        elif leg.received:
+        elif leg.received or (speaks and leg.connected):
             self._join(tab, leg)
 
     def reoffer(self, command: ReofferMedia) -> None:

@@ -122,7 +122,7 @@ class Voice:
         conversation = self._conversation(command.call)
         try:
             if isinstance(command, JoinMedia):
-                conversation.join(command.tab)
+                conversation.join(command.tab, speaks=command.speaks)
             elif self.legs >= MAX_LEGS:
                 raise BridgeFullError(f"the bridge has {MAX_LEGS} browser legs already")
             else:

@@ -32,7 +32,17 @@ NOBODY = Ack(ok=False, error="Say to whom: a number, or a colleague.")
 NOT_THERE = Ack(ok=False, error="This colleague has no telephone at your telephone system.")
 NO_CONSULTATION = Ack(ok=False, error="The call that this one asks about has ended.")
 
-OnCall = say.CallCommand | say.Mute | say.Hold | say.Digits | say.Offer | say.VoiceFailed | say.Transfer | say.Consult
+OnCall = (
+    say.CallCommand
+    | say.Speaking
+    | say.Mute
+    | say.Hold
+    | say.Digits
+    | say.Offer
+    | say.VoiceFailed
+    | say.Transfer
+    | say.Consult
+)
 
 Extension = Callable[[Operator, int], str]
 """What an operator dials to reach a user of their portal; "" if there is no way."""
@@ -82,6 +92,8 @@ class Clicks:
         match message:
             case say.Offer(offer=name, sdp=sdp):
                 self._post(on.MediaOffered(call=call, operator=operator, tab=tab.id, offer=name, sdp=sdp))
+            case say.Speaking():
+                self._post(on.VoiceStarted(call=call, operator=operator, tab=tab.id))
             case say.VoiceFailed(why=why):
                 self._post(on.VoiceFailed(call=call, operator=operator, tab=tab.id, why=why.value))
             case say.Mute(muted=muted):

@@ -144,6 +144,12 @@ class Offer(Message):
     sdp: Sdp
 
 
+class Speaking(Message):
+    """`speaking`: the microphone runs and this page's leg for the call sends it; the first packet is on its way."""
+
+    call: Id
+
+
 class VoiceFailure(StrEnum):
     DENIED = "denied"
     NOT_DELEGATED = "not-delegated"
@@ -334,6 +340,7 @@ class MediaAnswer(Message):
 FROM_PAGE: dict[str, type[Message]] = {
     "presence": Presence,
     "offer": Offer,
+    "speaking": Speaking,
     "answer": CallCommand,
     "decline": CallCommand,
     "hangUp": CallCommand,

@@ -1,7 +1,7 @@
 """answer.ms and answer_cold.ms: from the click on Answer to the voice both ways, in Chromium.
 
-The later of two moments counts: the caller's tone is heard in the page, and the operator's first packet that is not silent
-has reached the PBX. The PBX speaks from the moment it has the bridge's 200. The click is the time of the browser's own
+The later of two moments counts: the caller's tone is heard in the page, and the operator's first packet with voice in it has
+reached the PBX. The PBX speaks from the moment it has the bridge's 200. The click is the time of the browser's own
 event. Warm: the page connected with the bridge while it rang. Cold: the page is kept from offering before the click, so
 offer, ICE, DTLS and microphone all come after it. The microphone is a file, the network is loopback: real ones add theirs.
 """

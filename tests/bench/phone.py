@@ -17,7 +17,8 @@ from .pbx import HOST
 TONE_HZ = 1004
 FRAME = 160
 FRAME_SECONDS = 0.02
-_SILENT = b"\xff\x7f\xfe\x7e\xfd\x7d"
+_VOICED = bytes(code for code in range(256) if (~code & 0x7F) >= 0x20)
+"""PCMU codes of amplitudes above 132 of 32,635: louder than any comfort noise."""
 """The bridge's comfort noise among them."""
 _PLACE = re.compile(rb"^c=IN IP4 ([0-9.]+)", re.MULTILINE)
 _AUDIO = re.compile(rb"^m=audio (\d+) ", re.MULTILINE)
@@ -29,6 +30,7 @@ class Packet(NamedTuple):
     starts: bool
     """The marker bit: the first one of a talker."""
     loud: bool
+    """There is voice in it."""
 
 
 class Phone(asyncio.DatagramProtocol):
@@ -67,8 +69,8 @@ class Phone(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         payload = data[12:]
-        silent = sum(payload.count(code) for code in _SILENT)
-        self.heard.append(Packet(time.time(), bool(data[1] & 0x80), silent * 2 < len(payload)))
+        loud = len(payload.translate(None, delete=_VOICED)) < len(payload)
+        self.heard.append(Packet(time.time(), bool(data[1] & 0x80), loud))
 
     def first_loud(self, since: float) -> float | None:
         """When the operator was first heard after that time."""

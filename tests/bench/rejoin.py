@@ -3,7 +3,7 @@
 Rejoin: the portal page is left by `location.href`, as a link does; the clock starts at `pagehide` of the old worker. Takeover:
 the speaking tab is closed, another open tab of the same person takes over; the clock starts when closing is commanded, or at
 `pagehide` if the tab had the time to say it. It stops at the later of two moments: the caller is heard in the new page, and the
-first packet of the new page that is not silent has reached the PBX (the bridge marks the beginning of a talker).
+first packet of the new page with voice in it has reached the PBX (the bridge marks the beginning of a talker).
 """
 
 from __future__ import annotations

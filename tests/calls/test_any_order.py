@@ -47,6 +47,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
         call=st.just(ID),
         quality=st.builds(on.Quality, heard=st.just(4.4), said=st.just(2.0), trouble=st.sampled_from(list(on.Trouble))),
     ),
+    st.builds(on.VoiceStarted, call=st.just(ID), operator=operators, tab=tabs),
     st.builds(on.VoiceFailed, call=st.just(ID), operator=operators, tab=tabs, why=st.just("denied")),
     st.builds(on.TabLeft, call=st.just(ID), operator=operators, tab=tabs, online=st.booleans()),
     st.builds(on.CallerFound, call=st.just(ID), client=clients),

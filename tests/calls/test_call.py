@@ -18,6 +18,14 @@ from bridge.operators import protocol
 from .story import ANNA, ANSWERED, BORIS, DIRECTORY, ID, INVITED, OFFERED, OTHER, READY, TAB, Story
 
 
+def test_a_page_whose_voice_is_on_its_way_is_joined_without_waiting_for_its_first_packet() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, ANSWERED)
+    assert story.tell(on.VoiceStarted(call=ID, operator=ANNA, tab=OTHER)) == []
+    started = story.tell(on.VoiceStarted(call=ID, operator=ANNA, tab=TAB))
+    assert started == [do.JoinMedia(call=ID, tab=TAB, speaks=True)]
+
+
 def test_an_invite_rings_the_pbx_the_operator_and_the_crm_at_once() -> None:
     commands = Story().tell(INVITED)
     assert [type(command) for command in commands] == [

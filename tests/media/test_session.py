@@ -27,7 +27,7 @@ from bridge.media.sdp import SdpError
 from bridge.media.session import Voice
 
 from .offers import CHROMIUM
-from .stage import CALL, CODECS, ENCODINGS, PBX_TYPES, TAB, Mailbox, Stage, pbx_offer, pbx_socket, rtp, stage
+from .stage import CALL, CODECS, ENCODINGS, PBX_TYPES, TAB, Mailbox, Stage, pbx_offer, pbx_socket, port_of, rtp, stage
 
 OTHER = TabId("tab-2")
 
@@ -50,6 +50,26 @@ def assert_nothing_is_left(here: Stage) -> None:
 
 
 # ---- voice
+
+
+async def test_a_connected_page_is_joined_on_its_word_that_it_speaks_and_one_that_is_not_yet_by_its_first_packet() -> (
+    None
+):
+    async with stage() as here:
+        early = JoinMedia(call=CALL, tab=TAB, speaks=True)
+        await here.voice.perform(early)
+        page = await here.connect(TAB, "PCMU")
+        assert here.mail.empty
+        async with asyncio.timeout(5):
+            while not here.voice._conversations[CALL].legs[TAB].connected:
+                await asyncio.sleep(0)
+        await here.voice.perform(early)
+        await here.voice.perform(early)
+        ready = await here.mail.next(MediaReady)
+        here.pbx.bridge = "127.0.0.1", port_of(ready.sdp)
+        await page.say(b"first")
+        await here.pbx.next_with(b"first")
+        assert here.mail.empty, "joined once"
 
 
 @pytest.mark.parametrize("codec", ENCODINGS)

@@ -19,6 +19,8 @@ export interface Leg {
   offer: string;
   exchange: "making" | "offered" | "answered";
   connected: boolean;
+  /** It has a microphone to send. */
+  speaks: boolean;
   /** The bridge may have lost it: made before the socket broke, or the bridge asks to rejoin. */
   stale: boolean;
   /** The bridge wants another offer, as soon as the present one is answered. */
@@ -27,7 +29,17 @@ export interface Leg {
 }
 
 export function newLeg(call: string, offer: string, flow: Flow): Leg {
-  return { id: offer, call, offer, exchange: "making", connected: false, stale: false, reofferDue: false, flow };
+  return {
+    id: offer,
+    call,
+    offer,
+    exchange: "making",
+    connected: false,
+    speaks: false,
+    stale: false,
+    reofferDue: false,
+    flow,
+  };
 }
 
 export function legOffered(session: Session, offer: string, sdp: string): Step {
@@ -43,9 +55,13 @@ export function mediaAnswered(session: Session, { offer, sdp }: MediaAnswer): St
   return [withLeg(session, { ...leg, exchange: "answered" }), [{ type: "acceptAnswer", leg: leg.id, sdp }]];
 }
 
-export function legConnected(session: Session, id: string): Session {
+/** The leg got further. Once it is connected and speaks, the bridge is told at once: the first packet takes 20 ms more. */
+export function legGrew(session: Session, id: string, part: Partial<Pick<Leg, "connected" | "speaks">>): Step {
   const leg = session.legs.find((each) => each.id === id);
-  return leg ? withLeg(session, { ...leg, connected: true }) : session;
+  if (!leg) return [session, []];
+  const grown = { ...leg, ...part };
+  const isUp = grown.connected && grown.speaks && !(leg.connected && leg.speaks);
+  return [withLeg(session, grown), isUp ? [{ type: "send", name: "speaking", payload: { call: leg.call } }] : []];
 }
 
 export function reofferAsked(session: Session, call: string): Session {

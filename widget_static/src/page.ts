@@ -10,6 +10,9 @@ import { begin, type Effect, type Event, type Session, step } from "./session";
 import { spokenCalls } from "./settle";
 import { Voice } from "./voice";
 
+/** An answer that the bridge does not show by then was none. */
+const ANSWER_LAPSES = 3_000;
+
 export class Page {
   session: Session;
   private readonly channel: Channel;
@@ -17,6 +20,8 @@ export class Page {
   private readonly ring = new Tone();
   private readonly ringback = new Tone();
   private readonly browser = browserId();
+  /** Of the pages of this browser: which call was answered in one of them. */
+  private readonly answers = new BroadcastChannel("answers");
   private readonly queue: Event[] = [];
   private busy = false;
 
@@ -36,6 +41,7 @@ export class Page {
   }
 
   async start(): Promise<void> {
+    this.answers.onmessage = ({ data }) => this.answerSeen(String(data));
     document.addEventListener("visibilitychange", () => this.look());
     addEventListener("pagehide", () => this.leave());
     addEventListener("pageshow", (event) => event.persisted && this.comeBack());
@@ -107,6 +113,10 @@ export class Page {
       case "release":
         voice.release();
         break;
+      case "announceAnswer":
+        this.answers.postMessage(effect.call);
+        this.answerSeen(effect.call);
+        break;
       case "openApplication":
         this.openApplication(effect.open);
         break;
@@ -114,6 +124,11 @@ export class Page {
         void this.bx24?.call(effect.command, effect.params);
         break;
     }
+  }
+
+  private answerSeen(call: string): void {
+    this.dispatch({ type: "answerSeen", call });
+    setTimeout(() => this.dispatch({ type: "answerLapsed" }), ANSWER_LAPSES);
   }
 
   private openApplication({ width, ...open }: Open): void {

@@ -92,6 +92,11 @@ export interface Offer {
   sdp: string;
 }
 
+/** `speaking`: the microphone runs and this page's leg for the call sends it; the first packet is on its way. */
+export interface Speaking {
+  call: string;
+}
+
 export type VoiceFailure = "denied" | "not-delegated" | "no-device" | "timeout" | "other";
 
 /** `voiceFailed`: this page was to speak and can't. */
@@ -260,6 +265,7 @@ export interface MediaAnswer {
 export interface FromPage {
   presence: Presence;
   offer: Offer;
+  speaking: Speaking;
   answer: CallCommand;
   decline: CallCommand;
   hangUp: CallCommand;

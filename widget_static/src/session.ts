@@ -5,7 +5,7 @@
 
 import type { CardClick, CardCommand, Face } from "./card";
 import type { Digit } from "./keys";
-import { dropLeg, type Flow, type Leg, legConnected, legOffered, mediaAnswered, reofferAsked } from "./legs";
+import { dropLeg, type Flow, type Leg, legGrew, legOffered, mediaAnswered, reofferAsked } from "./legs";
 import type { Call, FromPage, MediaAnswer, Open, PageKind, Presence, State, VoiceFailure } from "./protocol";
 import { floorOf, MAX_LOSSES, settle, spokenCalls } from "./settle";
 import { clicked, wished } from "./wishes";
@@ -63,6 +63,8 @@ export interface Session {
   readonly recaptures: number;
   /** Calls for which this page has told the bridge that it can't speak. */
   readonly failed: readonly string[];
+  /** The call that a person of this browser has just answered: the microphone opens while the bridge hears of it. */
+  readonly answering: string;
   readonly card: Card | null;
   readonly opened: readonly string[];
   readonly holds: readonly HoldWish[];
@@ -90,6 +92,7 @@ export type Event =
   | { type: "legOffered"; offer: string; sdp: string }
   | { type: "legConnected"; leg: string }
   | { type: "legLost"; leg: string }
+  | { type: "legSpeaks"; leg: string }
   | { type: "captured"; turn: number }
   | { type: "captureFailed"; turn: number; why: VoiceFailure }
   | { type: "captureEnded"; turn: number }
@@ -98,6 +101,8 @@ export type Event =
   | { type: "cardClicked"; click: CardClick; on: boolean; at: number }
   | { type: "cardPressed"; digit: string; press: string }
   | { type: "wished"; wish: Wish; call: string }
+  | { type: "answerSeen"; call: string }
+  | { type: "answerLapsed" }
   | { type: "muteWished"; call: string; muted: boolean }
   | { type: "holdWished"; call: string; held: boolean; at: number }
   | { type: "pressed"; call: string; digit: Digit; press: string }
@@ -122,6 +127,7 @@ export type Effect =
   | { type: "closeLeg"; leg: string }
   | { type: "capture"; turn: number }
   | { type: "release" }
+  | { type: "announceAnswer"; call: string }
   | { type: "openApplication"; open: Open }
   | ({ type: "card" } & CardCommand);
 
@@ -154,6 +160,7 @@ export function begin(tab: string, page: PageKind, presence: Presence): Session 
     captures: 0,
     recaptures: 0,
     failed: [],
+    answering: "",
     card: null,
     opened: [],
     holds: [],
@@ -194,7 +201,9 @@ function take(session: Session, event: Event): Step {
     case "legOffered":
       return legOffered(session, event.offer, event.sdp);
     case "legConnected":
-      return [legConnected(session, event.leg), []];
+      return legGrew(session, event.leg, { connected: true });
+    case "legSpeaks":
+      return legGrew(session, event.leg, { speaks: true });
     case "legLost":
       return legLost(session, (leg) => leg.id === event.leg);
     case "offerRefused":
@@ -207,6 +216,10 @@ function take(session: Session, event: Event): Step {
       return captureEnded(session, event.turn);
     case "measured":
       return [measured(session, event.presence, event.obstacle), []];
+    case "answerSeen":
+      return [{ ...session, answering: event.call }, []];
+    case "answerLapsed":
+      return [{ ...session, answering: "" }, []];
     case "cardInitialized":
       return [{ ...session, card: { id: event.card, face: {}, matched: false } }, []];
     case "cardClicked":
@@ -226,6 +239,7 @@ function disconnected(session: Session): Session {
     ...session,
     synced: false,
     told: null,
+    answering: "",
     legs: session.legs.map((leg) => ({ ...leg, stale: true })),
   };
 }
@@ -246,6 +260,7 @@ function stated(session: Session, state: State, at: number): Session {
     floor: floorOf(session, state.calls),
     last: ended ? { call: ended, at } : session.last,
     legs: session.legs.map((leg) => ({ ...leg, stale: leg.stale || asksAnew(session, leg, state.calls) })),
+    answering: now.get(session.answering)?.state === "ringing" ? session.answering : "",
     losses: Object.fromEntries(Object.entries(session.losses).filter(([id]) => stays(id))),
     holds: session.holds.filter((wish) => now.get(wish.call)?.held === !wish.held),
     dialling: hasDialled ? null : session.dialling,
@@ -295,7 +310,7 @@ function captureEnded(session: Session, turn: number): Step {
 
 function lostMicrophone(session: Session, why: VoiceFailure): Step {
   const calls = spokenCalls(session).map((call) => call.id);
-  const [next, effects] = giveUp({ ...session, microphone: null }, calls, why);
+  const [next, effects] = giveUp({ ...session, microphone: null, answering: "" }, calls, why);
   return [next, [{ type: "release" }, ...effects]];
 }
 

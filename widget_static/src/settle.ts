@@ -69,7 +69,12 @@ function settleRing(session: Session): Step {
 }
 
 function rings(call: Call): boolean {
-  return isWaiting(call) && call.sound && !call.elsewhere;
+  return isRinging(call) && call.sound;
+}
+
+/** It waits for this person. */
+function isRinging(call: Call): boolean {
+  return isWaiting(call) && !call.elsewhere;
 }
 
 /** The person is in this call, on this or another machine. */
@@ -91,11 +96,20 @@ function isRingingFarAway(session: Session, call: Call): boolean {
 
 function settleMicrophone(session: Session): Step {
   // Without a socket and without a leg nobody can hear: an open microphone would serve nobody.
-  const isWanted = (session.synced || session.legs.length > 0) && spokenCalls(session).length > 0;
+  const isSpoken = (session.synced || session.legs.length > 0) && spokenCalls(session).length > 0;
+  const isWanted = isSpoken || isAnswering(session);
   if (isWanted === (session.microphone !== null)) return [session, []];
   if (!isWanted) return [{ ...session, microphone: null, recaptures: 0 }, [{ type: "release" }]];
   const turn = session.captures + 1;
   return [{ ...session, microphone: { turn, phase: "asking" }, captures: turn }, [{ type: "capture", turn }]];
+}
+
+/**
+ * Somebody has just answered, and this page will most likely have to speak: opening the microphone takes as long as the
+ * answer's way to the bridge and back. Only where no question would be asked.
+ */
+function isAnswering({ answering, calls, lead, presence }: Session): boolean {
+  return lead && presence.capture === "yes" && calls.some((call) => call.id === answering && isRinging(call));
 }
 
 function settleLegs(session: Session): Step {
@@ -158,7 +172,7 @@ function isSpent(leg: Leg, call: Call, synced: boolean): boolean {
  */
 function callsOfLegs(session: Session): Call[] {
   const ours = session.calls.filter((call) => isVoice(session, call));
-  const ringing = session.lead ? session.calls.find((call) => isWaiting(call) && !call.elsewhere) : undefined;
+  const ringing = session.lead ? session.calls.find(isRinging) : undefined;
   return ringing ? [...ours, ringing] : ours;
 }
 

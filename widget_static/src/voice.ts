@@ -130,6 +130,7 @@ class VoiceLeg {
     if (!isOther) return;
     try {
       await this.sender.replaceTrack(this.clone);
+      if (this.clone && !this.isClosed) this.report({ type: "legSpeaks", leg: this.id });
     } catch {
       // Closed meanwhile: nobody is there to send to.
     }

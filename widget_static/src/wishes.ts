@@ -22,6 +22,7 @@ export function wished(session: Session, event: Wish): Step {
   const content: Session = { ...session, complaint: "" };
   switch (event.type) {
     case "wished":
+      if (event.wish === "answer") return answer(content, event.call);
       return [content, [{ type: "send", name: event.wish, payload: { call: event.call } }]];
     case "muteWished":
       return [content, [mute(event.call, event.muted)]];
@@ -52,7 +53,7 @@ function cardClicked(session: Session, call: Call | undefined, { click, on, at }
   if (!call || !session.card) return [session, []];
   switch (click) {
     case "answer":
-      return [session, [{ type: "send", name: "answer", payload: { call: call.id } }]];
+      return answer(session, call.id);
     case "skip":
       return [session, [{ type: "send", name: "decline", payload: { call: call.id } }]];
     case "hangUp":
@@ -63,6 +64,12 @@ function cardClicked(session: Session, call: Call | undefined, { click, on, at }
     case "hold":
       return hold(withFace(session, session.card, { held: on }), call.id, on, at);
   }
+}
+
+/** The other pages of this browser see it at once, and the one that will speak makes ready. */
+function answer(session: Session, call: string): Step {
+  const send: Effect = { type: "send", name: "answer", payload: { call } };
+  return [{ ...session, answering: call }, [{ type: "announceAnswer", call }, send]];
 }
 
 function hold(session: Session, call: string, held: boolean, at: number): Step {

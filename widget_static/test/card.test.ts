@@ -74,11 +74,18 @@ describe("a card in a session", () => {
   });
 
   test.each<[CardClick, string]>([
-    ["answer", "answer"],
     ["skip", "decline"],
     ["hangUp", "hangUp"],
   ])("%s click → %s", (button, name) => {
     expect(withCard().on(click(button))).toEqual([{ type: "send", name, payload: { call: "call-1" } }]);
+  });
+
+  test("answer click → answer, and every page of this browser sees it", () => {
+    expect(withCard().on(click("answer"))).toMatchObject([
+      { type: "announceAnswer", call: "call-1" },
+      { type: "send", name: "answer", payload: { call: "call-1" } },
+      { type: "capture" },
+    ]);
   });
 
   test("a mute click is sent and the button is left as it was clicked", () => {

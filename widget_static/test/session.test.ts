@@ -61,6 +61,49 @@ describe("the operator answers", () => {
     expect(types(page.hear(aCall({ state: "joining", voice: TAB })))).toEqual(["capture", "openLeg"]);
   });
 
+  test("answered in this browser: the lead opens its microphone before the bridge has said who shall speak", () => {
+    const page = new Driven();
+    page.connect();
+    page.hear(aCall());
+    expect(types(page.on({ type: "answerSeen", call: "call-1" }))).toEqual(["capture"]);
+    expect(page.leg().flow).toBe("warm");
+    expect(types(page.hear(aCall({ state: "joining", voice: TAB })))).toEqual(["stopRing", "setFlow"]);
+  });
+
+  test("and closes it again when another page shall speak, or when the answer came to nothing", () => {
+    const page = new Driven();
+    page.connect();
+    page.hear(aCall());
+    page.on({ type: "answerSeen", call: "call-1" });
+    expect(types(page.on({ type: "answerLapsed" }))).toEqual(["release"]);
+    page.on({ type: "answerSeen", call: "call-1" });
+    expect(types(page.hear(aCall({ state: "joining", voice: "another" })))).toContain("release");
+  });
+
+  test("an answer that is seen opens no microphone where a question would be asked, nor on a page that does not lead", () => {
+    const page = new Driven();
+    page.connect();
+    page.hear(aCall());
+    page.on({ type: "measured", presence: { capture: "ask" } });
+    expect(types(page.on({ type: "answerSeen", call: "call-1" }))).toEqual([]);
+    const other = new Driven();
+    other.connect();
+    other.on({ type: "stated", state: { lead: false, calls: [aCall()] }, at: 0 });
+    expect(types(other.on({ type: "answerSeen", call: "call-1" }))).toEqual([]);
+  });
+
+  test("the bridge is told once that the voice is on its way: the leg is connected and has a microphone", () => {
+    const page = new Driven();
+    page.connect();
+    page.hear(aCall());
+    page.hear(aCall({ state: "joining", voice: TAB }));
+    const leg = page.leg().id;
+    page.capture();
+    expect(types(page.on({ type: "legSpeaks", leg }))).toEqual([]);
+    expect(types(page.connectLeg())).toContain("send speaking");
+    expect(types(page.on({ type: "legSpeaks", leg }, { type: "legConnected", leg }))).toEqual([]);
+  });
+
   test("answered on another page: no ring, no leg, no microphone here", () => {
     const page = new Driven();
     page.connect();
