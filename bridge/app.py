@@ -27,10 +27,12 @@ from .numbers import Numbers
 from .operators.channel import Channel
 from .portal.callers import Callers
 from .portal.cards import Cards
+from .portal.click import Clicks
 from .portal.doors import Doors
 from .portal.http import Http
 from .portal.identity import Identity
 from .portal.installation import Installation
+from .portal.notices import Notices
 from .portal.oauth import OAuth
 from .portal.people import People
 from .portal.placement import Placement
@@ -67,6 +69,7 @@ class Bridge:
         )
         self._callers = Callers(rest=rest, name=self._people.name, post=self._post)
         self._cards = Cards(rest)
+        self._notices = Notices(portals=self._store.portals, rest=rest)
         self._telephony = Telephony(store=self._store, rest=rest, post=self._post)
         installation = Installation(
             settings=settings,
@@ -76,13 +79,14 @@ class Bridge:
             placement=placement,
             installed=self._installed,
         )
+        clicks = Clicks(settings=settings, dialled=self._clicked, known=self._store.outbox.may_have_registered)
         self._doors = Doors(
             settings=settings,
             seal=self._seal,
             pages=pages_dir(),
             portals=self._store.portals,
             installation=installation,
-            dialled=self._clicked,
+            clicks=clicks,
         )
         widths = {portal.id: portal.phone_width for portal in settings.portal}
         self._channel = Channel(
@@ -92,6 +96,8 @@ class Bridge:
             phone_width=lambda portal: widths[portal],
             new_call_id=new_call_id,
             extension=self._extension,
+            clicked=clicks,
+            notify=self._notices.unpaid_call,
         )
         self._voice = Voice(media=settings.media, post=self._post)
         self._trunks = Trunks(
@@ -122,6 +128,7 @@ class Bridge:
             await stack.enter_async_context(self._switchboard.running(self._rooms()))
             await stack.enter_async_context(self._telephony.running())
             await stack.enter_async_context(self._people.running())
+            await stack.enter_async_context(self._notices.running())
             await stack.enter_async_context(self._voice.running())
             await stack.enter_async_context(self._doors.running())
             runner = await stack.enter_async_context(self._web())

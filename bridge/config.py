@@ -102,6 +102,8 @@ class Portal(_Numbers):
     prefer_responsible: bool = False
     """A client's call rings whoever looks after them first."""
     phone_width: Annotated[int, Field(ge=300, le=2000)] = 520
+    dial_from_card: bool = True
+    """Make the call of a click when its card is drawn, before the portal's event arrives."""
 
     @property
     def id(self) -> str:

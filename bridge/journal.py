@@ -71,6 +71,8 @@ _SOURCES = {
         "OperatorTransferred",
         "OperatorConnected",
         "VoiceStarted",
+        "OperatorRated",
+        "OperatorCommented",
         "VoiceFailed",
         "TabLeft",
     },
@@ -150,6 +152,8 @@ def _facts(fact: Event | Command) -> dict[str, Any]:
             continue
         if field.name == "digits":  # a PIN, as likely as not
             found[field.name] = f"{len(value)} keys"
+        elif field.name == "comment":  # about a customer
+            found[field.name] = f"{len(value)} characters"
         elif field.name in _OPAQUE and len(value) > 64:
             found[field.name] = f"{len(value)} bytes"
         else:

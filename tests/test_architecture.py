@@ -63,6 +63,7 @@ PURE = [
     "calls/numbering.py",
     "calls/turns.py",
     "numbers.py",
+    "calls/number.py",
     "tickets.py",
     "sip/message.py",
     "sip/address.py",
@@ -95,6 +96,7 @@ PURE = [
     "media/comfort.py",
     "media/relay.py",
     "operators/presence.py",
+    "operators/cards.py",
     "operators/protocol.py",
 ]
 CLOCKS_AND_SOCKETS = {"asyncio", "socket", "time", "random", "threading", "aiohttp"}

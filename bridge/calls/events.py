@@ -361,6 +361,22 @@ class VoiceStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRated(Event):
+    """How good the operator finds the voice, 1 to 5."""
+
+    operator: Operator
+    mark: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCommented(Event):
+    """The operator noted something on the call card. The portal keeps it; the journal tells its length."""
+
+    operator: Operator
+    comment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceFailed(Event):
     """The page that should speak can't: no microphone, permission refused."""
 

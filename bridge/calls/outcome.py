@@ -26,6 +26,7 @@ class Ending(Enum):
     UNAVAILABLE = "unavailable"
     REJECTED = "rejected"
     FORBIDDEN = "forbidden"
+    NO_FUNDS = "no-funds"
     FAILED = "failed"
     TRANSFERRED = "transferred"
 
@@ -81,6 +82,7 @@ OUTBOUND: dict[Ending, str] = {
     Ending.UNAVAILABLE: "480",
     Ending.REJECTED: "603",
     Ending.FORBIDDEN: "403",
+    Ending.NO_FUNDS: "402",
     Ending.FAILED: "503",
     Ending.MEDIA_FAILED: "503",
     Ending.PBX_LOST: "503",
@@ -102,12 +104,13 @@ _STATUSES: dict[int, Ending] = {
     **dict.fromkeys((404, 410, 604, 485, 416), Ending.UNKNOWN_NUMBER),
     **dict.fromkeys((484,), Ending.INCOMPLETE_NUMBER),
     **dict.fromkeys((480, 487), Ending.UNAVAILABLE),
-    **dict.fromkeys((401, 402, 403, 407, 423), Ending.FORBIDDEN),
+    **dict.fromkeys((401, 403, 407, 423), Ending.FORBIDDEN),
+    **dict.fromkeys((402,), Ending.NO_FUNDS),
     **dict.fromkeys((603, 607, 608), Ending.REJECTED),
 }
 _VAGUE = {480, 500, 503, 603}
 """Statuses that say less than a Q.850 cause beside them."""
-_OWN_CODES = {402: "402", 423: "423"}
+_OWN_CODES = {423: "423"}
 
 
 def refusal(status: int, phrase: str, cause: int, *, provisional: bool) -> tuple[Ending, Outcome]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..calls.commands import CallView
+from ..calls.commands import CallView, Direction
 from ..calls.events import CallId, Operator
 from .protocol import CallState
 
 MAX_RINGS = 10_000
+MAX_PAST = 10_000
 
 
 class Board:
@@ -17,6 +18,8 @@ class Board:
         self._audience: dict[CallId, set[Operator]] = {}
         self._rings: dict[CallId, dict[Operator, bool]] = {}
         """Whose application shall be opened for a call, and whether it was."""
+        self._past: dict[tuple[Operator, CallId], CallView] = {}
+        """How calls ended, the oldest first."""
 
     def show(self, view: CallView, operators: Iterable[Operator]) -> set[Operator]:
         """Put the call up for these operators only; returns those who see it no more.
@@ -25,7 +28,8 @@ class Board:
         """
         listed = set(operators)
         audience = self._audience.setdefault(view.id, set())
-        if CallState(view.state) is CallState.ENDED:
+        ended = CallState(view.state) is CallState.ENDED
+        if ended:
             leaving = listed
         else:
             leaving = audience - listed
@@ -35,6 +39,8 @@ class Board:
         audience -= leaving
         for operator in leaving:
             self._take_down(operator, view.id)
+            if ended:
+                self._remember(operator, view)
         if not audience:
             del self._audience[view.id]
             self._rings.pop(view.id, None)
@@ -43,6 +49,14 @@ class Board:
     def of(self, operator: Operator) -> dict[CallId, CallView]:
         """The live calls that an operator sees."""
         return self._calls.get(operator, {})
+
+    def registering(self, operator: Operator) -> bool:
+        """Has this operator dialled, and the portal not named the call yet? Its card may be the next that is drawn."""
+        return any(view.direction is Direction.OUTBOUND and not view.card for view in self.of(operator).values())
+
+    def past(self, operator: Operator, call: CallId) -> CallView | None:
+        """How a call of this operator ended, for some time after its end."""
+        return self._past.get((operator, call))
 
     def ring(self, call: CallId, operators: Iterable[Operator]) -> None:
         """Remember whose application to open; the call may be shown later than this."""
@@ -59,6 +73,11 @@ class Board:
 
     def opened(self, call: CallId, operator: Operator) -> None:
         self._rings[call][operator] = True
+
+    def _remember(self, operator: Operator, view: CallView) -> None:
+        self._past[operator, view.id] = view
+        if len(self._past) > MAX_PAST:
+            del self._past[next(iter(self._past))]
 
     def _take_down(self, operator: Operator, call: CallId) -> None:
         calls = self._calls.get(operator, {})

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import socketio
 import structlog
@@ -18,12 +18,13 @@ from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from ..calls import commands as do
 from ..calls import events as on
-from ..calls.commands import OperatorsCommand
+from ..calls.commands import CallView, OperatorsCommand
 from ..calls.events import CallId, Event, Operator, TabId
+from ..calls.number import dialable
 from ..tickets import SESSION_SECONDS, Seal
 from . import protocol as say
 from .admission import Admission, AdmissionError, Identify, Visitor
-from .clicks import DONE, Clicks, Extension, OnCall
+from .clicks import DONE, Clicks, Extension, OnCall, OnPast
 from .floor import Floor
 from .page import Page
 from .presence import Tab
@@ -48,9 +49,28 @@ GONE = Ack(ok=False, error="This page is not connected any more.")
 
 log = structlog.get_logger()
 
+
+class ClickedCards(Protocol):
+    """What the portal knows of cards that it has drawn for clicks on numbers."""
+
+    async def is_click(self, operator: Operator, card: str, line: str) -> bool:
+        """May this outgoing card stand for a click, and not for a call that the bridge has registered?"""
+
+    def claim(self, operator: Operator, card: str, number: str) -> bool:
+        """True for the first who is to make the call of this card."""
+
+
 # The libraries log whole packets, tickets included, from INFO on.
 _library_log = logging.getLogger("bridge.operators.socketio")
 _library_log.setLevel(logging.ERROR)
+
+
+class _Said(NamedTuple):
+    """A message that was understood, and who sent it."""
+
+    page: Page
+    tab: Tab
+    message: say.Message
 
 
 class Channel:
@@ -63,6 +83,8 @@ class Channel:
         phone_width: Callable[[str], int],
         new_call_id: Callable[[], CallId],
         extension: Extension,
+        clicked: ClickedCards,
+        notify: Callable[[Operator, CallView], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
@@ -71,7 +93,15 @@ class Channel:
         self._phone_width = phone_width
         self._clock = clock
         self._floor = Floor()
-        self._clicks = Clicks(floor=self._floor, post=post, new_call_id=new_call_id, extension=extension)
+        self._clicked = clicked
+        self._clicks = Clicks(
+            floor=self._floor,
+            post=post,
+            new_call_id=new_call_id,
+            extension=extension,
+            claim=clicked.claim,
+            notify=notify,
+        )
         self._pages: dict[str, Page] = {}
         self._by_tab: dict[TabId, Page] = {}
         self._unsent: dict[Page, None] = {}
@@ -168,7 +198,9 @@ class Channel:
         for name, view in opens:
             page = self._by_tab[name]
             width = self._phone_width(page.operator.portal)
-            letter = say.Open(call=view.id, number=view.number, name=view.name, line=view.line, width=width)
+            letter = say.Open(
+                call=view.id, card=view.card, number=view.number, name=view.name, line=view.line, width=width
+            )
             self._write(page, "open", letter)
         self._changed.set()
 
@@ -234,12 +266,18 @@ class Channel:
     # ---- words from the pages
 
     async def _heard(self, event: str, sid: str, *payload: Any) -> dict[str, Any]:
-        ack = self._act(sid, event, payload[0] if payload else None)
+        said = self._understand(sid, event, payload[0] if payload else None)
+        if isinstance(said, Ack):
+            ack = said
+        elif isinstance(said.message, say.CardShown):
+            ack = await self._card_shown(said.page, said.message)
+        else:
+            ack = self._grant(said.page, said.tab, event, said.message)
         # What it led to is on show before the next message is read: nobody answers twice in one breath.
         await asyncio.sleep(0)
         return ack.model_dump(by_alias=True)
 
-    def _act(self, sid: str, event: str, payload: Any) -> Ack:
+    def _understand(self, sid: str, event: str, payload: Any) -> _Said | Ack:
         page = self._pages.get(sid)
         tab = self._floor.roster.tab(page.tab) if page else None
         if page is None or tab is None:
@@ -254,9 +292,26 @@ class Channel:
             message = FROM_PAGE[event].model_validate({} if payload is None else payload)
         except ValidationError as error:
             return Ack(ok=False, error=_explain(error))
-        return self._grant(page, tab, event, message)
+        return _Said(page, tab, message)
+
+    async def _card_shown(self, page: Page, message: say.CardShown) -> Ack:
+        """The portal has drawn a card; if it stands for a click on a number, its call is made."""
+        operator = page.operator
+        self._floor.card_shown(operator, message.card)
+        self._publish()
+        number = dialable(message.number)
+        if not (message.outgoing and number) or self._floor.board.registering(operator):
+            return DONE
+        if not await self._clicked.is_click(operator, message.card, message.line):
+            return DONE
+        tab = self._floor.roster.tab(page.tab)
+        return self._clicks.dial_card(tab, number, message.card) if tab else GONE
 
     def _grant(self, page: Page, tab: Tab, event: str, message: say.Message) -> Ack:
+        if event == "notifyAdmin" and isinstance(message, say.CallCommand):
+            return self._clicks.notify_admin(tab, message)
+        if isinstance(message, OnPast):
+            return self._clicks.on_past(tab, message)
         if isinstance(message, OnCall):
             ack = self._clicks.on_call(tab, event, message, self._clock())
             self._publish()

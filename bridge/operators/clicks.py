@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from ..calls import events as on
 from ..calls.commands import CallView
-from ..calls.events import CallId, Event, Operator
+from ..calls.events import CallId, Event, Operator, TabId
 from . import protocol as say
 from .floor import Floor
 from .presence import Tab
-from .protocol import Ack, CallState
+from .protocol import Ack, CallState, Ended
 
 MAX_CALLS = 8
 """Live calls of an operator beyond which none is dialled."""
@@ -46,9 +46,14 @@ OnCall = (
 
 Extension = Callable[[Operator, int], str]
 """What an operator dials to reach a user of their portal; "" if there is no way."""
+OnPast = say.Rate | say.Comment
+"""Wishes that may come when the call is over."""
 
 
 class Clicks:
+    """`claim` takes operator, CALL_ID and number of a click in the portal: False when its call was made already.
+    `notify` tells the portal's administrators that the operator could not make this call."""
+
     def __init__(
         self,
         *,
@@ -56,31 +61,60 @@ class Clicks:
         post: Callable[[Event], None],
         new_call_id: Callable[[], CallId],
         extension: Extension,
+        claim: Callable[[Operator, str, str], bool],
+        notify: Callable[[Operator, CallView], None],
     ) -> None:
         self._floor = floor
         self._extension = extension
         self._post = post
         self._new_call_id = new_call_id
+        self._claim = claim
+        self._notify = notify
         self._wishes = Wishes()
 
     def dial(self, tab: Tab, message: say.Dial) -> Ack:
-        return self._dial(tab, message.dial, message.number)
+        return self._dial_once(tab, message.dial, message.number)
 
-    def _dial(self, tab: Tab, wish: str, number: str, consults: CallId | None = None) -> Ack:
-        operator = tab.operator
-        if self._wishes.granted(operator, wish):
+    def _dial_once(self, tab: Tab, wish: str, number: str, consults: CallId | None = None) -> Ack:
+        if self._wishes.granted(tab.operator, wish):
             return DONE
-        if self._connecting(operator):
+        voice = self._voice_to_dial(tab)
+        if isinstance(voice, Ack):
+            return voice
+        self._wishes.grant(tab.operator, wish)
+        return self._dial(tab.operator, number, voice, consults=consults)
+
+    def dial_card(self, tab: Tab, number: str, card: str) -> Ack:
+        """The call for a card that the portal has drawn for a click on a number: as if dialled by hand, and once only."""
+        if any(view.card == card for view in self._floor.board.of(tab.operator).values()):
+            return DONE
+        voice = self._voice_to_dial(tab)
+        if isinstance(voice, Ack):
+            return voice
+        if not self._claim(tab.operator, card, number):
+            return DONE
+        return self._dial(tab.operator, number, voice, card=card)
+
+    def _voice_to_dial(self, tab: Tab) -> TabId | Ack:
+        """The page that would speak, or why nothing can be dialled now."""
+        if self._connecting(tab.operator):
             return CONNECTING
-        if sum(view.answered_by == operator for view in self._floor.board.of(operator).values()) >= MAX_CALLS:
+        if sum(view.answered_by == tab.operator for view in self._floor.board.of(tab.operator).values()) >= MAX_CALLS:
             return TOO_MANY
         voice = self._floor.roster.tab(self._floor.roster.voice_for(tab.id))
         if voice is None or not voice.may_capture:
             return NO_MICROPHONE if voice else NO_PAGE
-        self._wishes.grant(operator, wish)
+        return voice.id
+
+    def _dial(
+        self, operator: Operator, number: str, voice: TabId, *, card: str = "", consults: CallId | None = None
+    ) -> Ack:
         self.hold_others(operator)
-        call = self._new_call_id()
-        self._post(on.OperatorDialled(call=call, operator=operator, number=number, voice=voice.id, consults=consults))
+        self._post(
+            on.OperatorDialled(
+                call=self._new_call_id(), operator=operator, number=number, voice=voice, card=card, consults=consults
+            )
+        )
         return DONE
 
     def on_call(self, tab: Tab, event: str, message: OnCall, now: float) -> Ack:
@@ -118,6 +152,28 @@ class Clicks:
                 self._post(on.OperatorDeclined(call=call, operator=operator))
             case say.CallCommand():
                 self._post(on.OperatorHungUp(call=call, operator=operator))
+        return DONE
+
+    def on_past(self, tab: Tab, message: OnPast) -> Ack:
+        """What is said about a call counts while it lasts; afterwards it disturbs nobody."""
+        view = self._floor.board.of(tab.operator).get(CallId(message.call))
+        if view is None or view.answered_by != tab.operator:
+            return DONE
+        match message:
+            case say.Rate(mark=mark):
+                self._post(on.OperatorRated(call=view.id, operator=tab.operator, mark=mark))
+            case say.Comment(text=text):
+                self._post(on.OperatorCommented(call=view.id, operator=tab.operator, comment=text))
+        return DONE
+
+    def notify_admin(self, tab: Tab, message: say.CallCommand) -> Ack:
+        view = self._floor.board.past(tab.operator, CallId(message.call))
+        if view is None or view.ending != Ended.NO_FUNDS.value:
+            return NOT_YOURS
+        wish = f"notify {view.id}"
+        if not self._wishes.granted(tab.operator, wish):
+            self._wishes.grant(tab.operator, wish)
+            self._notify(tab.operator, view)
         return DONE
 
     def hold_others(self, operator: Operator, besides: CallId | None = None) -> None:
@@ -178,11 +234,10 @@ class Clicks:
     def _transfer(self, operator: Operator, view: CallView, message: say.Transfer) -> Ack:
         if (refusal := self._cannot_pass_on(operator, view)) is not None:
             return refusal
-        if message.user and not self._extension(operator, message.user):
-            return NOT_THERE
-        if not message.user and not message.number:
-            return NOBODY
-        to = Operator(operator.portal, message.user) if message.user else None
+        reached = message.user and self._extension(operator, message.user)
+        if not reached and not message.number:
+            return NOT_THERE if message.user else NOBODY
+        to = Operator(operator.portal, message.user) if reached else None
         number = "" if to else message.number
         self._post(on.OperatorTransferred(call=view.id, operator=operator, number=number, to=to))
         return DONE
@@ -190,10 +245,10 @@ class Clicks:
     def _consult(self, tab: Tab, view: CallView, message: say.Consult) -> Ack:
         if (refusal := self._cannot_pass_on(tab.operator, view)) is not None:
             return refusal
-        number = self._extension(tab.operator, message.user) if message.user else message.number
+        number = (message.user and self._extension(tab.operator, message.user)) or message.number
         if not number:
             return NOT_THERE if message.user else NOBODY
-        return self._dial(tab, message.dial, number, consults=view.id)
+        return self._dial_once(tab, message.dial, number, consults=view.id)
 
     def _complete(self, operator: Operator, view: CallView) -> Ack:
         first = self._floor.board.of(operator).get(view.consults) if view.consults else None

@@ -5,12 +5,13 @@ Tell it what happened, then `drain` it: it says whose pages need a new state and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..calls.commands import CallView
 from ..calls.events import CallId, Operator, TabId
 from .bell import Bell, ring_on
 from .board import Board
+from .cards import Cards
 from .presence import ABSENCE_SECONDS, Roster, Tab, picture
 from .protocol import CallState, PageKind, State
 
@@ -19,6 +20,7 @@ class Floor:
     def __init__(self) -> None:
         self.roster = Roster()
         self.board = Board()
+        self.cards = Cards()
         self._bells: dict[Operator, dict[CallId, Bell]] = {}
         self._stale: set[Operator] = set()
 
@@ -35,11 +37,15 @@ class Floor:
             self.roster.remove(name, now + ABSENCE_SECONDS if returns else None)
             self._rearranged(tab.operator, before, now)
 
-    def show(self, view: CallView, operators: Iterable[Operator], now: float) -> set[Operator]:
-        """Put the call up for these operators only; returns those who see it no more."""
+    def show(self, view: CallView, operators: Sequence[Operator], now: float) -> set[Operator]:
+        """Put the call up for these operators only, the first of whom it is registered for; returns those who see it no more."""
         listed = set(operators)
+        for operator in operators[:1]:
+            self._await_card(operator, view, now)
         voices = {self.board.of(operator)[view.id].voice for operator in listed if view.id in self.board.of(operator)}
         leaving = self.board.show(view, listed)
+        for operator in leaving:
+            self.cards.over(operator, view.card, now)
         for operator in leaving | listed:
             self.roster.engage(operator, busy=bool(self.board.of(operator)))
         if view.voice and view.voice not in voices and view.state != CallState.ENDED.value:
@@ -47,6 +53,18 @@ class Floor:
         for operator in leaving | listed:
             self._changed(operator, now)
         return leaving
+
+    def _await_card(self, operator: Operator, view: CallView, now: float) -> None:
+        """A page of the operator draws the card of a call that has just been registered, unless it has another one."""
+        known = self.board.of(operator)
+        is_news = view.card and (view.id not in known or not known[view.id].card)
+        if is_news and not known.keys() - {view.id} and any(tab.card for tab in self.roster.workers(operator)):
+            self.cards.expect(operator, view.card, now)
+
+    def card_shown(self, operator: Operator, card: str) -> None:
+        """A page of the operator has drawn this card."""
+        if self.cards.shown(operator, card):
+            self._stale.add(operator)
 
     def ring(self, call: CallId, operators: Iterable[Operator]) -> None:
         """Open the application once for each of these, as soon as the call is on show and a page is there."""
@@ -66,8 +84,10 @@ class Floor:
             self._changed(operator, now)
         for operator in [one for one, bells in self._bells.items() if any(bell.due <= now for bell in bells.values())]:
             self._changed(operator, now)
+        self._stale.update(self.cards.tick(now))
         dues = [bell.due for bells in self._bells.values() for bell in bells.values()]
-        return min([*dues, *([] if self.roster.deadline is None else [self.roster.deadline])], default=None)
+        others = (self.roster.deadline, self.cards.deadline)
+        return min([*dues, *(due for due in others if due is not None)], default=None)
 
     def drain(self) -> tuple[list[Tab], list[tuple[TabId, CallView]]]:
         """Pages that need a new state; pages that shall open the application now, each once per call and operator."""
@@ -93,12 +113,13 @@ class Floor:
         """What this page shall show, calls that have just ended included."""
         tab = self.roster.tab(name)
         if tab is None:
-            return State(lead=False, calls=[])
+            return State(lead=False, desktop=False, calls=[])
         bells = self._bells.get(tab.operator, {})
         views = sorted({**self.board.of(tab.operator), **farewells}.values(), key=lambda view: view.started)
         sounding = {call: bell.tab for call, bell in bells.items()}
         calls = [picture(view, tab, self.roster, sounding.get(view.id), now) for view in views]
-        return State(lead=self.roster.lead(tab.operator) == name, calls=calls)
+        lead = self.roster.lead(tab.operator) == name
+        return State(lead=lead, desktop=self.cards.elsewhere(tab.operator), calls=calls)
 
     def _rearranged(self, operator: Operator, before: TabId | None, now: float) -> None:
         """The lead may have moved, and with it what every page shows."""

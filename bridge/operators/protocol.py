@@ -19,6 +19,8 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\
 Sdp = Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
 Dialled = Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^\+?[0-9*#]+$")]
 Ticket = Annotated[str, StringConstraints(max_length=8_192)]
+CardId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\w.:-]+$")]
+"""Bitrix24's CALL_ID."""
 
 
 class Message(BaseModel):
@@ -84,7 +86,8 @@ class Refusal(StrEnum):
 
 class CallCommand(Message):
     """`answer`, `decline`, `hangUp`, `take` (the voice of a running call to this page or its browser); of a call that
-    consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other)."""
+    consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other).
+    `notifyAdmin` tells the portal's administrators about a call that could not be made; it comes when that has ended."""
 
     call: Id
 
@@ -109,7 +112,7 @@ class Transfer(Message):
     call: Id
     number: Dialled | Literal[""] = ""
     user: Annotated[int, Field(ge=0)] = 0
-    """Bitrix24's id of the colleague, 0 where `number` says it."""
+    """Bitrix24's id of the colleague, 0 where `number` says it. With both, the number is for a user without a telephone."""
 
 
 class Consult(Message):
@@ -134,6 +137,33 @@ class Digits(Message):
     call: Id
     press: Id
     digits: Annotated[str, StringConstraints(min_length=1, max_length=32, pattern=r"^[0-9*#A-D]+$")]
+
+
+class CardShown(Message):
+    """`card`: the portal has drawn the card of this CALL_ID in this page's document.
+
+    An outgoing card that nobody here has caused is a click on a number in the portal: the bridge makes the call, unless the
+    portal's own event was first.
+    """
+
+    card: CardId
+    outgoing: bool
+    number: Annotated[str, StringConstraints(max_length=255)]
+    line: Annotated[str, StringConstraints(max_length=64)]
+
+
+class Rate(Message):
+    """`rate`: how the operator finds the quality of the call, 5 is best."""
+
+    call: Id
+    mark: Annotated[int, Field(ge=1, le=5)]
+
+
+class Comment(Message):
+    """`comment`: what the operator noted on the call card, which the portal keeps by itself."""
+
+    call: Id
+    text: Annotated[str, StringConstraints(max_length=10_000)]
 
 
 class Offer(Message):
@@ -219,6 +249,7 @@ class Ended(StrEnum):
     UNAVAILABLE = "unavailable"
     REJECTED = "rejected"
     FORBIDDEN = "forbidden"
+    NO_FUNDS = "no-funds"
     FAILED = "failed"
     TRANSFERRED = "transferred"
     NONE = ""
@@ -309,6 +340,8 @@ class State(Message):
 
     lead: bool
     """This page is the operator's lead: it rings, prepares the voice while it rings, opens the application."""
+    desktop: bool
+    """No page draws the cards of this operator's calls: Bitrix24's desktop application does."""
     calls: list[Call]
 
 
@@ -316,6 +349,8 @@ class Open(Message):
     """`open`: call openApplication now; sent to one page, once per call."""
 
     call: Id
+    card: str
+    """Bitrix24's CALL_ID, "" while it is not known: the ring does not wait for it."""
     number: str
     name: str
     line: str
@@ -353,6 +388,10 @@ FROM_PAGE: dict[str, type[Message]] = {
     "back": CallCommand,
     "hold": Hold,
     "digits": Digits,
+    "card": CardShown,
+    "rate": Rate,
+    "comment": Comment,
+    "notifyAdmin": CallCommand,
     "voiceFailed": VoiceFailed,
     "renew": Nothing,
     "bye": Nothing,

@@ -22,7 +22,7 @@ from ..config import Portal, Settings
 from ..errors import BridgeError, TicketError
 from ..store.portals import EnrolledPortal, Portals
 from ..tickets import InstallTicket, PageTicket, Seal
-from .click import Click, Clicks, Dialled
+from .click import Click, Clicks
 from .form import FormError, domain_of, nested, optional, parse, placement_uri, required
 from .installation import Installation
 from .pages import Pages, Template, plain_page
@@ -41,7 +41,7 @@ Job = Callable[[], Awaitable[object]]
 class Doors:
     """Attach to the application before it starts; `running()` works off what the portals reported.
 
-    `pages` is the directory that the widget's build left. `dialled` hears of every click on a number in a portal.
+    `pages` is the directory that the widget's build left. `clicks` hears of every click on a number in a portal.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class Doors:
         pages: Path,
         portals: Portals,
         installation: Installation,
-        dialled: Dialled,
+        clicks: Clicks,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._clicks = Clicks(settings=settings, dialled=dialled)
+        self._clicks = clicks
         self._seal = seal
         self._pages = Pages(pages)
         self._portals = portals

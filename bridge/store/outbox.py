@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -269,6 +269,14 @@ class Outbox:
         async with self._begin() as connection:
             row = (await connection.execute(select(calls).where(calls.c.id == call))).mappings().first()
         return None if row is None else _record(row)
+
+    async def may_have_registered(self, portal: str, user: int, card: str) -> bool:
+        """Is this CALL_ID one of ours, or could it be: that of an outgoing call of this user that is just being registered?"""
+        waits = and_(outbox.c.call == calls.c.id, outbox.c.kind == Kind.REGISTER, outbox.c.state == State.PENDING)
+        nameless = and_(calls.c.user == user, calls.c.direction == Direction.OUTBOUND.value, exists().where(waits))
+        ours = and_(calls.c.portal == portal, or_(calls.c.card == card, nameless))
+        async with self._begin() as connection:
+            return (await connection.execute(select(calls.c.id).where(ours).limit(1))).first() is not None
 
     async def prune(self, before: float) -> int:
         """Forget calls that ended before this time. The number of promises that went unkept with them."""

@@ -123,7 +123,7 @@ def test_an_answer_while_the_page_navigates_waits_for_the_next_page() -> None:
         (408, 0, True, Ending.NO_ANSWER, "480"),
         (408, 0, False, Ending.FAILED, "503"),
         (403, 0, False, Ending.FORBIDDEN, "403"),
-        (402, 0, False, Ending.FORBIDDEN, "402"),
+        (402, 0, False, Ending.NO_FUNDS, "402"),
         (423, 0, False, Ending.FORBIDDEN, "423"),
         (407, 0, False, Ending.FORBIDDEN, "403"),
         (603, 0, True, Ending.REJECTED, "603"),

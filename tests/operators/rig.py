@@ -122,6 +122,27 @@ class Page:
         await asyncio.wait_for(self.gone.wait(), PATIENCE)
 
 
+class Desk:
+    """The portal as far as it knows what was clicked."""
+
+    def __init__(self) -> None:
+        self.registered: set[str] = set()
+        """Cards of calls that the bridge has registered itself."""
+        self.claimed: dict[tuple[Operator, str], str] = {}
+        self.notified: list[tuple[Operator, CallView]] = []
+
+    async def is_click(self, operator: Operator, card: str, line: str) -> bool:
+        return line in {"", "100"} and card not in self.registered
+
+    def claim(self, operator: Operator, card: str, number: str) -> bool:
+        first = (operator, card) not in self.claimed
+        self.claimed.setdefault((operator, card), number)
+        return first
+
+    def notify(self, operator: Operator, view: CallView) -> None:
+        self.notified.append((operator, view))
+
+
 class Rig:
     server: TestServer
 
@@ -132,6 +153,7 @@ class Rig:
         """Whom the portal names for an AUTH_ID."""
         self.asked: list[PageTicket] = []
         self.events: asyncio.Queue[Event] = asyncio.Queue()
+        self.desk = Desk()
         self.channel = Channel(
             seal=self.seal,
             identify=self._identify,
@@ -139,6 +161,8 @@ class Rig:
             phone_width=lambda portal: 520,
             new_call_id=lambda: CallId(f"dialled-{next(self._numbers)}"),
             extension=lambda operator, user: {8: "1008"}.get(user, ""),
+            clicked=self.desk,
+            notify=self.desk.notify,
             clock=lambda: self.now,
         )
         self.url = ""

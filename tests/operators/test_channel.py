@@ -36,7 +36,7 @@ async def test_a_page_is_welcomed_then_shown_the_state() -> None:
         welcome = await page.next("welcome")
         assert (welcome["user"], welcome["name"]) == (1, "Anna")
         assert rig.seal.open(SessionTicket, welcome["session"], rig.now) == ANNA
-        assert await page.next("state") == {"lead": True, "calls": []}
+        assert await page.next("state") == {"lead": True, "desktop": False, "calls": []}
         assert page.order[:3] == ["connect", "welcome", "state"]
         assert rig.channel.online() == {operator(ANNA)}
         assert rig.channel.tabs() == (("1@acme", "t1", "worker", "yes", "visible", "lead"),)
@@ -222,7 +222,7 @@ async def test_the_application_is_opened_once_on_the_lead_whatever_comes_and_goe
         await rig.channel.perform(RingOperators(call=CALL, operators=(operator(ANNA),)))
         await rig.channel.perform(show(ringing()))
         assert await second.next("open") == {
-            "call": CALL, "number": "+74951234567", "name": "Vera", "line": "100", "width": 520,
+            "call": CALL, "card": "", "number": "+74951234567", "name": "Vera", "line": "100", "width": 520,
         }  # fmt: skip
         await second.vanish()
         await first.until(lambda state: state["lead"])

@@ -43,13 +43,26 @@ class Office:
         self.opens: list[tuple[CallId, Operator]] = []
         self._numbers = count(1)
         self._commands: deque[Command] = deque()
-        self.clicks = Clicks(floor=self.floor, post=self.post, new_call_id=self.new_call, extension=self.extension)
+        self.claimed: set[tuple[Operator, str]] = set()
+        self.clicks = Clicks(
+            floor=self.floor,
+            post=self.post,
+            new_call_id=self.new_call,
+            extension=self.extension,
+            claim=self.claim,
+            notify=lambda operator, view: None,
+        )
 
     def extension(self, operator: Operator, user: int) -> str:
         return number_of(DIRECTORY, "pbx", Operator(operator.portal, user))
 
     def new_call(self) -> CallId:
         return CallId(f"call-{next(self._numbers)}")
+
+    def claim(self, operator: Operator, card: str, number: str) -> bool:
+        first = (operator, card) not in self.claimed
+        self.claimed.add((operator, card))
+        return first
 
     def post(self, event: Event) -> None:
         known = self.calls.get(event.call, Call(id=event.call))
@@ -166,7 +179,7 @@ class Day(RuleBasedStateMachine):
     @precondition(lambda self: self.office.pages())
     @rule(
         data=st.data(),
-        what=st.sampled_from(["answer", "answer", "take", "hold", "resume", "decline", "hangUp", "dial"]),
+        what=st.sampled_from(["answer", "answer", "take", "hold", "resume", "decline", "hangUp", "dial", "card"]),
     )
     def click(self, data: st.DataObject, what: str) -> None:
         page = data.draw(st.sampled_from(self.office.pages()))
@@ -174,6 +187,8 @@ class Day(RuleBasedStateMachine):
         if what == "dial":
             name = f"wish-{data.draw(st.integers(0, 9))}"
             self.office.clicks.dial(page, say.Dial(dial=name, number="123"))
+        elif what == "card":
+            self.office.clicks.dial_card(page, "123", f"card-{data.draw(st.integers(0, 3))}")
         elif calls:
             call = data.draw(st.sampled_from(calls))
             message: Any = say.CallCommand(call=call)
@@ -233,6 +248,24 @@ class Day(RuleBasedStateMachine):
         assert all(times == 1 for times in Counter(self.office.opens).values())
 
     @invariant()
+    def a_click_on_a_number_makes_one_call(self) -> None:
+        made = Counter((call.answered_by, call.card) for call in self.office.calls.values() if call.card)
+        assert all(calls == 1 for calls in made.values())
+
+    @rule(user=st.sampled_from(OPERATORS), number=st.integers(0, 3))
+    def the_portal_reports_a_click(self, user: Operator, number: int) -> None:
+        connecting = {State.JOINING, State.DIALLING}
+        if any(call.answered_by == user and call.state in connecting for call in self.office.calls.values()):
+            return  # nobody clicks while the card of another call is being dialled
+        if self.office.claim(user, f"card-{number}", "123"):
+            call = self.office.new_call()
+            dialled = on.OperatorDialled(call=call, operator=user, number="123", voice=None, card=f"card-{number}")
+            self.office.clicks.hold_others(user)  # as the room does when the call is shown
+            self.office.post(dialled)
+            self.leads.pop(user, None)
+            self.office.settle()
+
+    @invariant()
     def an_operator_is_in_one_conversation(self) -> None:
         live = Counter(call.answered_by for call in self.office.calls.values() if call.state in LIVE and not call.held)
         assert all(calls == 1 for operator, calls in live.items())
@@ -257,7 +290,7 @@ def test_the_application_is_not_opened_over_a_telephone_that_is_in_sight() -> No
     office.floor.put(tab("worker"), office.now)
     office.floor.put(tab("phone", visible=True, kind=PageKind.PHONE), office.now)
     view = Call(id=CallId("c"), state=State.RINGING, operators=(ANNA,)).view
-    office.floor.show(view, {ANNA}, office.now)
+    office.floor.show(view, [ANNA], office.now)
     office.floor.ring(view.id, {ANNA})
     assert office.floor.drain()[1] == []
 
@@ -267,6 +300,6 @@ def test_the_application_is_opened_when_the_telephone_lies_in_a_hidden_tab() -> 
     office.floor.put(tab("worker"), office.now)
     office.floor.put(tab("phone", kind=PageKind.PHONE, visible=False), office.now)
     view = Call(id=CallId("c"), state=State.RINGING, operators=(ANNA,)).view
-    office.floor.show(view, {ANNA}, office.now)
+    office.floor.show(view, [ANNA], office.now)
     office.floor.ring(view.id, {ANNA})
     assert [lead for lead, _ in office.floor.drain()[1]] == ["worker"]

@@ -87,6 +87,7 @@ class FakePortal:
     """Number to the rows of searchCrmEntities."""
     people: list[dict[str, Any]] = field(default_factory=list)
     """Rows of user.get."""
+    notices: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     """What the contract finds wrong with the requests."""
@@ -179,6 +180,9 @@ class FakePortal:
                 return self._register(params)
             case "telephony.externalcall.finish":
                 return self._finish(params)
+            case "im.notify.system.add":
+                self.notices.append(params)
+                return len(self.notices)
             case "profile":
                 user, admin = self.users[token]
                 return {"ID": user, "ADMIN": admin, "NAME": "Anna", "LAST_NAME": "Berg"} if user else []

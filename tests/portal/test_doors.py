@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from bridge.calls.events import Operator
 from bridge.errors import ConfigError, TheirsError
 from bridge.portal import click
-from bridge.portal.click import dialled_number
+from bridge.portal.click import Clicks, dialled_number
 from bridge.portal.doors import Doors
 from bridge.portal.form import nested, parse, placement_uri
 from bridge.portal.pages import Pages
@@ -96,7 +96,11 @@ async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
         pages=pages,
         portals=house.store.portals,
         installation=house.installation,
-        dialled=lambda operator, number, card: dialled.append((operator, number, card)),
+        clicks=Clicks(
+            settings=house.settings,
+            dialled=lambda operator, number, card: dialled.append((operator, number, card)),
+            known=house.store.outbox.may_have_registered,
+        ),
         clock=house.clock,
     )
     app = web.Application()

@@ -158,6 +158,25 @@ async def test_a_call_with_a_call_id_promises_only_its_finish_and_only_once(stor
     assert (finish.kind, finish.card) == (Kind.FINISH, "externalCall.1")
 
 
+async def test_a_call_id_is_ours_if_we_have_it_or_may_just_be_getting_it(store: Store) -> None:
+    async def ours(card: str, user: int = 7) -> bool:
+        return await store.outbox.may_have_registered("p", user, card)
+
+    assert not await ours("externalCall.1")
+    assert await store.outbox.adopt(_record("a", card="externalCall.1"))
+    assert await ours("externalCall.1", user=8)
+    assert not await ours("externalCall.2")
+    await store.outbox.register(_record("b"), {}, NOW)
+    assert not await ours("externalCall.2"), "an incoming call has no outgoing card"
+    await store.outbox.register(_record("c", direction=Direction.OUTBOUND), {}, NOW)
+    assert await ours("externalCall.2")
+    assert not await ours("externalCall.2", user=8)
+    (waiting,) = [promise for promise in await _due(store) if promise.call == "c"]
+    await store.outbox.registered(waiting, "externalCall.3")
+    assert not await ours("externalCall.2")
+    assert await ours("externalCall.3")
+
+
 async def test_a_finish_becomes_due_with_the_call_id(store: Store) -> None:
     await store.outbox.register(_record("a"), {}, NOW)
     assert await _finish(store, "a") == "p"

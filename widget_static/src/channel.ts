@@ -12,7 +12,7 @@ type Emitters = { [Name in keyof FromPage]: (message: FromPage[Name], acked: (ac
 const ACK_DEADLINE = 4_000;
 /** A click is worth repeating for so long; later it would surprise. */
 const WISH_DEADLINE = 10_000;
-const WISHES: ReadonlySet<string> = new Set<WishName>([
+const WISHES = [
   "answer",
   "decline",
   "hangUp",
@@ -21,11 +21,15 @@ const WISHES: ReadonlySet<string> = new Set<WishName>([
   "dial",
   "hold",
   "digits",
-]);
+  "card",
+  "rate",
+  "comment",
+  "notifyAdmin",
+] as const;
 /** A connection that lasted so long was a good one: the next break starts with a quick attempt again. */
 const GOOD_CONNECTION = 5_000;
 
-type WishName = "answer" | "decline" | "hangUp" | "mute" | "take" | "dial" | "hold" | "digits";
+type WishName = (typeof WISHES)[number];
 type Wish = Extract<Send, { name: WishName }>;
 
 export class Channel {
@@ -101,7 +105,8 @@ export class Channel {
   private settle(wish: Wish, ack: Ack): void {
     if (this.wishes.get(keyOf(wish)) !== wish) return;
     this.wishes.delete(keyOf(wish));
-    if (!ack.ok) this.report({ type: "complained", text: ack.error || failure });
+    const card = wish.name === "card" ? wish.payload.card : "";
+    if (!ack.ok) this.report({ type: "complained", text: ack.error || failure, card });
   }
 
   private offerAcked(send: Send, ack: Ack | null): void {
@@ -180,12 +185,13 @@ export function delayAfterRefusal(code: Refusal, attempts: number, random: numbe
 }
 
 function isWish(send: Send): send is Wish {
-  return WISHES.has(send.name);
+  return (WISHES as readonly string[]).includes(send.name);
 }
 
 /** The newest wish of a key replaces the earlier ones: of hold and resume only the last counts, of pressed keys all do. */
 function keyOf({ name, payload }: Wish): string {
   if (name === "dial") return `${name} ${payload.dial}`;
+  if (name === "card") return `${name} ${payload.card}`;
   return name === "digits" ? `${name} ${payload.press}` : `${name} ${payload.call}`;
 }
 

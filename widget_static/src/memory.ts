@@ -1,7 +1,9 @@
-// What all pages of one browser at one portal remember together: localStorage, partitioned by the portal.
+// What all pages of one browser at one portal remember together (localStorage, partitioned by the portal), and what the next
+// page of the same tab has to know (sessionStorage).
 
 const BROWSER = "bridge.browser";
 const SESSION = "bridge.session";
+const CARD = "bridge.card";
 
 /** The browser's id; a new one each time where storage is forbidden. */
 export function browserId(): string {
@@ -26,18 +28,29 @@ export function forgetSession(refused: string): void {
   if (refused !== "" && read(SESSION) === refused) write(SESSION, "");
 }
 
-function read(key: string): string {
+/** The call card that this tab has: it may outlive the page. */
+export function keepCard(card: string): void {
+  write(CARD, card, "sessionStorage");
+}
+
+export function keptCard(): string {
+  return read(CARD, "sessionStorage");
+}
+
+type Store = "localStorage" | "sessionStorage";
+
+function read(key: string, store: Store = "localStorage"): string {
   try {
-    return localStorage.getItem(key) ?? "";
+    return window[store].getItem(key) ?? "";
   } catch {
     // Storage is blocked for third parties: every page stands for itself then.
     return "";
   }
 }
 
-function write(key: string, value: string): void {
+function write(key: string, value: string, store: Store = "localStorage"): void {
   try {
-    localStorage.setItem(key, value);
+    window[store].setItem(key, value);
   } catch {
     // As above: nothing is remembered.
   }

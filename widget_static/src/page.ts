@@ -1,17 +1,21 @@
 // Runs a session in a page: feeds events to the pure `step` and carries out its effects.
 
 import type { Bx24 } from "./bx24";
+import { isMissing } from "./card";
 import { Channel } from "./channel";
-import { browserId, sessionTicket } from "./memory";
+import { browserId, keepCard, sessionTicket } from "./memory";
 import { measureCapture, watchCapture } from "./permission";
 import type { Hello, Open, PageKind } from "./protocol";
 import { scores, Tone } from "./ring";
 import { begin, type Effect, type Event, type Session, step } from "./session";
 import { spokenCalls } from "./settle";
+import { cardTexts } from "./texts";
 import { Voice } from "./voice";
 
 /** An answer that the bridge does not show by then was none. */
 const ANSWER_LAPSES = 3_000;
+/** Of a command to the call card; a portal that is busy or old may never answer. */
+const CARD_DEADLINE = 2_000;
 
 export class Page {
   session: Session;
@@ -70,6 +74,8 @@ export class Page {
 
   private take(event: Event): void {
     const [session, effects] = step(this.session, event);
+    const card = session.card?.shown.card;
+    if (card !== this.session.card?.shown.card) keepCard(card ?? "");
     this.session = session;
     for (const effect of effects) this.perform(effect);
   }
@@ -121,7 +127,7 @@ export class Page {
         this.openApplication(effect.open);
         break;
       case "card":
-        void this.bx24?.call(effect.command, effect.params);
+        void this.commandCard(effect);
         break;
     }
   }
@@ -132,7 +138,13 @@ export class Page {
   }
 
   private openApplication({ width, ...open }: Open): void {
-    this.bx24?.openApplication({ ...open, bx24_width: width, bx24_title: open.name || open.number });
+    const title = open.name || open.number || cardTexts.states.ringing;
+    this.bx24?.openApplication({ ...open, bx24_width: width, bx24_title: title });
+  }
+
+  private async commandCard({ card, command, params }: Extract<Effect, { type: "card" }>): Promise<void> {
+    const reply = await this.bx24?.call(command, params, CARD_DEADLINE);
+    if (isMissing(reply)) this.dispatch({ type: "cardMissed", card });
   }
 
   private look(): void {

@@ -38,6 +38,7 @@ export function Phone(props: Props) {
         )}
       </section>
       {"others" in screen && <Others others={screen.others} dispatch={dispatch} />}
+      {session.desktop && <p class="hint desktop">{texts.desktop}</p>}
       <Footer session={session} />
     </>
   );

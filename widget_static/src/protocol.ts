@@ -39,6 +39,7 @@ export type Refusal =
 /**
  * `answer`, `decline`, `hangUp`, `take` (the voice of a running call to this page or its browser); of a call that
  * consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other).
+ * `notifyAdmin` tells the portal's administrators about a call that could not be made; it comes when that has ended.
  */
 export interface CallCommand {
   call: string;
@@ -60,7 +61,7 @@ export interface Dial {
 export interface Transfer {
   call: string;
   number: string | "";
-  /** Bitrix24's id of the colleague, 0 where `number` says it. */
+  /** Bitrix24's id of the colleague, 0 where `number` says it. With both, the number is for a user without a telephone. */
   user: number;
 }
 
@@ -83,6 +84,31 @@ export interface Digits {
   call: string;
   press: string;
   digits: string;
+}
+
+/**
+ * `card`: the portal has drawn the card of this CALL_ID in this page's document.
+ *
+ * An outgoing card that nobody here has caused is a click on a number in the portal: the bridge makes the call, unless the
+ * portal's own event was first.
+ */
+export interface CardShown {
+  card: string;
+  outgoing: boolean;
+  number: string;
+  line: string;
+}
+
+/** `rate`: how the operator finds the quality of the call, 5 is best. */
+export interface Rate {
+  call: string;
+  mark: number;
+}
+
+/** `comment`: what the operator noted on the call card, which the portal keeps by itself. */
+export interface Comment {
+  call: string;
+  text: string;
 }
 
 /** `offer`: the page's voice for a call, without candidates; answered by `mediaAnswer` with the same `offer`. */
@@ -153,6 +179,7 @@ export type Ended =
   | "unavailable"
   | "rejected"
   | "forbidden"
+  | "no-funds"
   | "failed"
   | "transferred"
   | "";
@@ -236,12 +263,16 @@ export interface Call {
 export interface State {
   /** This page is the operator's lead: it rings, prepares the voice while it rings, opens the application. */
   lead: boolean;
+  /** No page draws the cards of this operator's calls: Bitrix24's desktop application does. */
+  desktop: boolean;
   calls: Call[];
 }
 
 /** `open`: call openApplication now; sent to one page, once per call. */
 export interface Open {
   call: string;
+  /** Bitrix24's CALL_ID, "" while it is not known: the ring does not wait for it. */
+  card: string;
   number: string;
   name: string;
   line: string;
@@ -278,6 +309,10 @@ export interface FromPage {
   back: CallCommand;
   hold: Hold;
   digits: Digits;
+  card: CardShown;
+  rate: Rate;
+  comment: Comment;
+  notifyAdmin: CallCommand;
   voiceFailed: VoiceFailed;
   renew: Nothing;
   bye: Nothing;

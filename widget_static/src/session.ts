@@ -3,12 +3,12 @@
 // Every event changes facts; afterwards `settle` compares what the page should be doing with what it is doing and
 // returns the difference as effects. The order of events therefore matters little.
 
-import type { CardClick, CardCommand, Face } from "./card";
+import type { CardCommand, CardEvent, Face } from "./card";
 import type { Digit } from "./keys";
 import { dropLeg, type Flow, type Leg, legGrew, legOffered, mediaAnswered, reofferAsked } from "./legs";
-import type { Call, FromPage, MediaAnswer, Open, PageKind, Presence, State, VoiceFailure } from "./protocol";
+import type { Call, CardShown, FromPage, MediaAnswer, Open, PageKind, Presence, State, VoiceFailure } from "./protocol";
 import { floorOf, MAX_LOSSES, settle, spokenCalls } from "./settle";
-import { clicked, wished } from "./wishes";
+import { cardSaid, wished, withCard } from "./wishes";
 
 /** One capture, shared by all calls of the page. */
 export interface Microphone {
@@ -18,11 +18,14 @@ export interface Microphone {
 }
 
 export interface Card {
-  /** Bitrix24's CALL_ID. */
-  id: string;
+  shown: CardShown;
   face: Face;
   /** A call with this CALL_ID was seen: the card is ours. */
   matched: boolean;
+  /** Why the bridge did not make the call that the card stands for, "" while it may. */
+  refused: string;
+  /** The operator knows that the call could not be passed on. */
+  seen: boolean;
 }
 
 /** A hold, or its end, that the PBX has not confirmed. */
@@ -45,6 +48,8 @@ export interface Session {
   /** Why this page can't use the microphone, "" while nothing is known against it. */
   readonly obstacle: VoiceFailure | "";
   readonly lead: boolean;
+  /** Bitrix24's desktop application draws the call cards. */
+  readonly desktop: boolean;
   readonly calls: readonly Call[];
   /** When `calls` were received, ms of the page's clock. */
   readonly heardAt: number;
@@ -97,9 +102,9 @@ export type Event =
   | { type: "captureFailed"; turn: number; why: VoiceFailure }
   | { type: "captureEnded"; turn: number }
   | { type: "measured"; presence: Partial<Presence>; obstacle?: VoiceFailure | "" }
-  | { type: "cardInitialized"; card: string }
-  | { type: "cardClicked"; click: CardClick; on: boolean; at: number }
-  | { type: "cardPressed"; digit: string; press: string }
+  | { type: "cardSaid"; event: CardEvent; payload: unknown; at: number; id: string }
+  | { type: "cardLeft"; card: string }
+  | { type: "cardMissed"; card: string }
   | { type: "wished"; wish: Wish; call: string }
   | { type: "answerSeen"; call: string }
   | { type: "answerLapsed" }
@@ -109,7 +114,7 @@ export type Event =
   | { type: "dialWished"; number: string; dial: string; at: number }
   | { type: "transferWished"; call: string; number: string }
   | { type: "consultWished"; call: string; number: string; dial: string; at: number }
-  | { type: "complained"; text: string }
+  | { type: "complained"; text: string; card: string }
   | { type: "left" };
 
 export type Send = { [Name in keyof FromPage]: { type: "send"; name: Name; payload: FromPage[Name] } }[keyof FromPage];
@@ -129,7 +134,7 @@ export type Effect =
   | { type: "release" }
   | { type: "announceAnswer"; call: string }
   | { type: "openApplication"; open: Open }
-  | ({ type: "card" } & CardCommand);
+  | ({ type: "card"; card: string } & CardCommand);
 
 export type Step = readonly [Session, readonly Effect[]];
 
@@ -147,6 +152,7 @@ export function begin(tab: string, page: PageKind, presence: Presence): Session 
     told: null,
     obstacle: "",
     lead: false,
+    desktop: false,
     calls: [],
     heardAt: 0,
     floor: "",
@@ -173,7 +179,7 @@ export function begin(tab: string, page: PageKind, presence: Presence): Session 
 export function step(session: Session, event: Event): Step {
   const [changed, effects] = take(session, event);
   // The card shows its new mute button already: wait for the bridge's word, or the button would flicker.
-  const [settled, more] = settle(changed, !(event.type === "cardClicked" && event.click === "mute"));
+  const [settled, more] = settle(changed, !(event.type === "cardSaid" && event.event === "mute"));
   return [settled, [...effects, ...more]];
 }
 
@@ -220,13 +226,14 @@ function take(session: Session, event: Event): Step {
       return [{ ...session, answering: event.call }, []];
     case "answerLapsed":
       return [{ ...session, answering: "" }, []];
-    case "cardInitialized":
-      return [{ ...session, card: { id: event.card, face: {}, matched: false } }, []];
-    case "cardClicked":
-    case "cardPressed":
-      return clicked(session, event);
+    case "cardSaid":
+      return cardSaid(session, event);
+    case "cardLeft":
+      return [withCard(session, { card: event.card, outgoing: false, number: "", line: "" }), []];
+    case "cardMissed":
+      return [session.card?.shown.card === event.card ? { ...session, card: null } : session, []];
     case "complained":
-      return [{ ...session, complaint: event.text, holds: [], dialling: null }, []];
+      return [complained(session, event.text, event.card), []];
     case "left":
       return [{ ...disconnected(session), calls: [], lead: false, floor: "" }, []];
     default:
@@ -255,6 +262,7 @@ function stated(session: Session, state: State, at: number): Session {
     ...session,
     synced: true,
     lead: state.lead,
+    desktop: state.desktop,
     calls: state.calls,
     heardAt: at,
     floor: floorOf(session, state.calls),
@@ -283,6 +291,13 @@ function opened(session: Session, open: Open): Step {
   if (session.opened.includes(open.call)) return [session, []];
   const remembered = [...session.opened, open.call].slice(-MAX_OPENED);
   return [{ ...session, opened: remembered }, [{ type: "openApplication", open }]];
+}
+
+/** A wish was refused; `of` is the card that asked for a call, "" otherwise. */
+function complained(session: Session, text: string, of: string): Session {
+  const { card } = session;
+  const refused = card?.shown.card === of ? { ...card, refused: text } : card;
+  return { ...session, complaint: text, holds: [], dialling: null, card: refused };
 }
 
 // ---- the voice

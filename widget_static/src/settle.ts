@@ -1,9 +1,10 @@
 // What a page should be doing against what it is doing: (session) -> session, effects. Pure.
 
-import { commandsFor, faceOf } from "./card";
+import { commandsFor, type Face, faceOf, refusedFace } from "./card";
 import { type Flow, type Leg, newLeg } from "./legs";
 import type { Call, Presence } from "./protocol";
-import type { Effect, Session, Step } from "./session";
+import type { Card, Effect, Session, Step } from "./session";
+import { cardTexts, failures } from "./texts";
 
 /** New legs for one call before the page gives up. */
 export const MAX_LOSSES = 4;
@@ -192,13 +193,46 @@ function isVoiceOf(session: Session, id: string): boolean {
 
 function settleCard(session: Session): Step {
   const { card } = session;
-  if (!card) return [session, []];
-  const call = session.calls.find((each) => each.card === card.id);
-  if (!call && !(card.matched && session.synced)) return [session, []];
-  const face = call ? faceOf(call, session.synced) : "closed";
-  if (face === "closed") return [{ ...session, card: null }, [{ type: "card", command: "CallCardClose", params: {} }]];
-  const effects = commandsFor(card.face, face).map((command): Effect => ({ type: "card", ...command }));
-  return [{ ...session, card: { ...card, face, matched: true } }, effects];
+  const face = card && wantedFace(session, card);
+  if (!card || !face) return [session, []];
+  const { card: id } = card.shown;
+  if (face === "closed") {
+    return [{ ...session, card: null }, [{ type: "card", card: id, command: "CallCardClose", params: {} }]];
+  }
+  const effects = commandsFor(card.face, face).map((command): Effect => ({ type: "card", card: id, ...command }));
+  const seen = card.seen && face.ui !== "transferring" && face.ui !== "transferConnected";
+  return [{ ...session, card: { ...card, face, matched: face.ui !== "outgoing", seen } }, effects];
+}
+
+/** Null leaves the card as it is: it is not ours, or not yet. */
+function wantedFace(session: Session, card: Card): Required<Face> | "closed" | null {
+  const { calls, last, synced } = session;
+  const call = calls.find((each) => each.card === card.shown.card);
+  const consultation = call && consultationOf(session, call);
+  const around = {
+    online: synced,
+    consultation,
+    failure: (call && !card.seen && transferFailure(session, call)) || "",
+  };
+  if (call && call.state !== "ended") return faceOf(call, around);
+  // There is one card for each page: it makes room for the next call.
+  const ended = calls.some((each) => each.state !== "ended") ? undefined : last?.call;
+  if (ended?.card === card.shown.card) return faceOf(ended, around);
+  if (call || (card.matched && synced)) return "closed";
+  return card.refused ? refusedFace(card.refused) : null;
+}
+
+/** The live call that asks somebody about this one. */
+export function consultationOf({ calls }: Session, { id }: Call): Call | undefined {
+  return calls.find((each) => each.consults === id && each.state !== "ended");
+}
+
+/** Why a call that was to be passed on is still here. */
+function transferFailure({ last }: Session, call: Call): string {
+  if (call.transferFailed !== "") return cardTexts.transferFailed;
+  const asked = last?.call.consults === call.id && call.held ? last.call : undefined;
+  const why = asked?.talkSeconds === null && Object.hasOwn(failures, asked.ended) && asked.ended;
+  return why ? failures[why as keyof typeof failures] : "";
 }
 
 function settlePresence(session: Session): Step {

@@ -25,6 +25,7 @@ interface CardTexts {
   progress: Record<Progress, string>;
   pbxHolds: string;
   offline: string;
+  transferFailed: string;
 }
 
 const progress: Record<Progress, string> = { ringing: "Ringing…", early: "Waiting for an answer…" };
@@ -43,9 +44,24 @@ export const cardTexts: CardTexts = {
   progress,
   pbxHolds: "The other side put you on hold",
   offline: "Connecting to the telephone server…",
+  transferFailed: "The call could not be passed on.",
 };
 
+/** Why a number could not be reached. */
+export const failures = {
+  busy: "The line is busy. Try again later.",
+  "unknown-number": "This number does not exist. Check it, please.",
+  "incomplete-number": "This number is not complete. Check it, please.",
+  "no-answer": "Nobody answered.",
+  unavailable: "The other side cannot be reached at the moment.",
+  rejected: "The other side declined the call.",
+  forbidden: "Your telephone system does not allow you to call this number. Ask its administrator.",
+  "no-funds": "The telephone system wants this call to be paid for. Tell your administrator.",
+  failed: "The call could not be connected. Try again. If it keeps failing, ask the administrator of the telephone.",
+} satisfies { [How in Ended]?: string };
+
 export const endings: Record<Ended, string> = {
+  ...failures,
   "operator-hung-up": "You ended the call.",
   "caller-hung-up": "The other side ended the call.",
   "caller-gave-up": "The caller hung up before anyone answered.",
@@ -58,14 +74,6 @@ export const endings: Record<Ended, string> = {
   "pbx-lost": "The connection to the telephone system was lost.",
   "bridge-stopped": "The telephone server was stopped.",
   cancelled: "You ended the call before anybody answered.",
-  busy: "The line is busy. Try again later.",
-  "unknown-number": "This number does not exist. Check it, please.",
-  "incomplete-number": "This number is not complete. Check it, please.",
-  "no-answer": "Nobody answered.",
-  unavailable: "The other side cannot be reached at the moment.",
-  rejected: "The other side declined the call.",
-  forbidden: "Your telephone system does not allow you to call this number. Ask its administrator.",
-  failed: "The call could not be connected. Try again. If it keeps failing, ask the administrator of the telephone.",
   transferred: "The call was passed on.",
   "": "The call has ended.",
 };
@@ -260,6 +268,7 @@ export const phoneTexts = {
   of: (action: string, who: string) => `${action}: ${who}`,
   microphone: "Microphone",
   server: "Telephone server",
+  desktop: "Bitrix24’s desktop application shows the call card; calls work here all the same.",
 };
 
 export const installTexts = {

@@ -1,9 +1,10 @@
 // What the person wishes: clicks on the phone page and on the call card -> messages to the bridge. Pure.
 
-import type { Face } from "./card";
+import { cardOf, type Face, transferTarget } from "./card";
 import { type Digit, digitOf } from "./keys";
-import type { Call, FromPage } from "./protocol";
+import type { Call, CardShown, FromPage } from "./protocol";
 import type { Card, Effect, Event, Session, Step } from "./session";
+import { consultationOf } from "./settle";
 
 /** How long a number may take to become a call until it may be dialled again, ms. */
 const DIAL_PENDS = 10_000;
@@ -15,8 +16,7 @@ type Wish = Extract<
   }
 >;
 type Dialling = { name: "dial"; payload: FromPage["dial"] } | { name: "consult"; payload: FromPage["consult"] };
-type CardEvent = Extract<Event, { type: "cardClicked" }>;
-type Click = Extract<Event, { type: "cardClicked" | "cardPressed" }>;
+type CardSaid = Omit<Extract<Event, { type: "cardSaid" }>, "type">;
 
 export function wished(session: Session, event: Wish): Step {
   const content: Session = { ...session, complaint: "" };
@@ -41,28 +41,67 @@ export function wished(session: Session, event: Wish): Step {
   }
 }
 
-export function clicked(session: Session, event: Click): Step {
-  const call = callOfCard(session);
-  if (event.type === "cardClicked") return cardClicked(session, call, event);
-  const digit = digitOf(event.digit);
-  return [session, call && digit ? [press(call.id, digit, event.press)] : []];
+/** What an event of the call card means. */
+export function cardSaid(session: Session, { event, payload, at, id }: CardSaid): Step {
+  const { card, last } = session;
+  if (event === "initialized") {
+    const shown = cardOf(payload);
+    return shown ? [withCard(session, shown), [{ type: "send", name: "card", payload: shown }]] : [session, []];
+  }
+  if (!card) return [session, []];
+  if (event === "close") return [{ ...session, card: null }, []];
+  const call = session.calls.find((each) => each.card === card.shown.card && each.state !== "ended");
+  if (call) return callWished(session, card, call, { event, payload, at, id });
+  const past = last?.call.card === card.shown.card ? last.call : undefined;
+  if (event === "makeCall" && past) {
+    const payload = { dial: id, number: past.number };
+    return dial(session, { number: past.number, at }, { name: "dial", payload });
+  }
+  if (event === "makeCall" && card.refused) {
+    return [{ ...session, card: { ...card, refused: "" } }, [{ type: "send", name: "card", payload: card.shown }]];
+  }
+  if (event === "notifyAdmin" && past) return [session, [send("notifyAdmin", past)]];
+  return [session, []];
 }
 
-function cardClicked(session: Session, call: Call | undefined, { click, on, at }: CardEvent): Step {
-  if (click === "close") return [{ ...session, card: null }, []];
-  if (!call || !session.card) return [session, []];
-  switch (click) {
+function callWished(session: Session, card: Card, call: Call, said: CardSaid): Step {
+  const { event, payload, at, id } = said;
+  switch (event) {
     case "answer":
       return answer(session, call.id);
     case "skip":
-      return [session, [{ type: "send", name: "decline", payload: { call: call.id } }]];
+      return [session, [send("decline", call)]];
+    // On to the next of a call list: whoever is called now is not to be waited for.
+    case "next":
     case "hangUp":
-      return [session, [{ type: "send", name: "hangUp", payload: { call: call.id } }]];
+      return [session, [send("hangUp", call)]];
     case "mute":
-      return [withFace(session, session.card, { muted: on }), [mute(call.id, on)]];
+      return [withFace(session, card, { muted: payload === true }), [mute(call.id, payload === true)]];
     // `settle` puts the button back until the PBX has confirmed: it must not promise what is not so.
     case "hold":
-      return hold(withFace(session, session.card, { held: on }), call.id, on, at);
+      return hold(withFace(session, card, { held: payload === true }), call.id, payload === true, at);
+    case "dialpad": {
+      const digit = digitOf(String(payload));
+      return [session, digit ? [press(call.id, digit, id)] : []];
+    }
+    case "quality":
+      return [session, [{ type: "send", name: "rate", payload: { call: call.id, mark: Number(payload) } }]];
+    case "comment":
+      return [session, [{ type: "send", name: "comment", payload: { call: call.id, text: String(payload) } }]];
+    case "transfer": {
+      const target = transferTarget(payload);
+      return dial(
+        session,
+        { number: target.number, at },
+        { name: "consult", payload: { call: call.id, dial: id, ...target } },
+      );
+    }
+    case "completeTransfer":
+      return [session, completed(session, call)];
+    case "cancelTransfer":
+      return cancelled(session, card, call, at);
+    default:
+      return [session, []];
   }
 }
 
@@ -70,6 +109,27 @@ function cardClicked(session: Session, call: Call | undefined, { click, on, at }
 function answer(session: Session, call: string): Step {
   const send: Effect = { type: "send", name: "answer", payload: { call } };
   return [{ ...session, answering: call }, [{ type: "announceAnswer", call }, send]];
+}
+
+/** With whoever was asked on the line they are put together; else the call goes there without a word. */
+function completed(session: Session, call: Call): Effect[] {
+  const asked = consultationOf(session, call);
+  if (!asked) return [];
+  return asked.talkSeconds === null
+    ? [send("hangUp", asked), transfer(call.id, asked.number)]
+    : [send("complete", asked)];
+}
+
+function cancelled(session: Session, card: Card, call: Call, at: number): Step {
+  const asked = consultationOf(session, call);
+  if (asked) return [session, [send("back", asked)]];
+  const seen: Session = { ...session, card: { ...card, seen: true } };
+  return call.held ? hold(seen, call.id, false, at) : [seen, []];
+}
+
+/** The portal has drawn a card in this document, which replaces the one before. */
+export function withCard(session: Session, shown: CardShown): Session {
+  return { ...session, card: { shown, face: {}, matched: false, refused: "", seen: false } };
 }
 
 function hold(session: Session, call: string, held: boolean, at: number): Step {
@@ -94,16 +154,16 @@ function transfer(call: string, number: string): Effect {
   return { type: "send", name: "transfer", payload: { call, number, user: 0 } };
 }
 
+function send(name: "decline" | "hangUp" | "complete" | "back" | "notifyAdmin", { id }: Call): Effect {
+  return { type: "send", name, payload: { call: id } };
+}
+
 function mute(call: string, muted: boolean): Effect {
   return { type: "send", name: "mute", payload: { call, muted } };
 }
 
 function press(call: string, digit: Digit, name: string): Effect {
   return { type: "send", name: "digits", payload: { call, press: name, digits: digit } };
-}
-
-function callOfCard(session: Session): Call | undefined {
-  return session.calls.find((call) => call.card !== "" && call.card === session.card?.id && call.state !== "ended");
 }
 
 function withFace(session: Session, card: Card, face: Face): Session {

@@ -1,8 +1,9 @@
 // What PAGE_BACKGROUND_WORKER loads: the hidden page that rings, speaks and drives the call card.
 // It must never navigate or reload: the portal would count that as a slow load, and ten of them remove the widget.
 
-import { Bx24, isObject } from "./bx24";
-import { CARD_EVENTS, type CardClick } from "./card";
+import { Bx24 } from "./bx24";
+import { CARD_EVENTS, type CardEvent } from "./card";
+import { keptCard } from "./memory";
 import { Page } from "./page";
 
 /** The portal offers the card's events when its telephone has started, some time after the page; in sliders never. */
@@ -18,8 +19,8 @@ async function findCard(portal: Bx24): Promise<void> {
   for (let attempt = 0; attempt < CARD_ATTEMPTS; attempt++) {
     const { event } = await portal.getInterface();
     if (event.includes(CARD_EVENTS.initialized)) {
-      bindCard(portal);
       page.dispatch({ type: "measured", presence: { card: true } });
+      bindCard(portal);
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, CARD_PAUSE));
@@ -27,17 +28,12 @@ async function findCard(portal: Bx24): Promise<void> {
 }
 
 function bindCard(portal: Bx24): void {
-  const { initialized, dialpad, ...clicks } = CARD_EVENTS;
-  portal.placementBindEvent(initialized, (payload) => {
-    const card = isObject(payload) && typeof payload.CALL_ID === "string" ? payload.CALL_ID : "";
-    if (card) page.dispatch({ type: "cardInitialized", card });
-  });
-  portal.placementBindEvent(dialpad, (payload) =>
-    page.dispatch({ type: "cardPressed", digit: String(payload), press: crypto.randomUUID() }),
-  );
-  for (const [click, event] of Object.entries(clicks) as [CardClick, string][]) {
-    portal.placementBindEvent(event, (payload) =>
-      page.dispatch({ type: "cardClicked", click, on: payload === true, at: performance.now() }),
-    );
+  for (const [name, event] of Object.entries(CARD_EVENTS) as [CardEvent, string][]) {
+    portal.placementBindEvent(event, (payload) => {
+      page.dispatch({ type: "cardSaid", event: name, payload, at: performance.now(), id: crypto.randomUUID() });
+    });
   }
+  // Brought back by the portal after a reload, before anybody could hear of it.
+  const left = keptCard();
+  if (left) page.dispatch({ type: "cardLeft", card: left });
 }

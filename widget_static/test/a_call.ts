@@ -1,7 +1,8 @@
 // Calls and sessions for the tests, with the parts that matter to each given by name.
 
+import type { CardEvent } from "../src/card";
 import type { Leg } from "../src/legs";
-import type { Call } from "../src/protocol";
+import type { Call, CardShown, State } from "../src/protocol";
 import { begin, type Effect, type Event, type Session, step } from "../src/session";
 
 export const TAB = "tab-of-this-page";
@@ -34,6 +35,26 @@ export function aCall(part: Partial<Call> = {}): Call {
   };
 }
 
+export function aState(part: Partial<State> = {}): State {
+  return { lead: true, desktop: false, calls: [], ...part };
+}
+
+/** The card of a call, as the portal introduces it. */
+export function aCard(part: Partial<CardShown> = {}): CardShown {
+  return { card: "card-1", outgoing: false, number: "+442079460000", line: "", ...part };
+}
+
+/** What the call card says: a button that was clicked, a card that was drawn. */
+export function said(event: CardEvent, payload: unknown = null): Event {
+  return { type: "cardSaid", event, payload, at: 0, id: "said-1" };
+}
+
+export const drawn = said("initialized", {
+  CALL_ID: "card-1",
+  PHONE_NUMBER: "+442079460000",
+  CALL_DIRECTION: "incoming",
+});
+
 /** A session that is driven by events and remembers what it did. */
 export class Driven {
   session: Session;
@@ -59,7 +80,7 @@ export class Driven {
   }
 
   hear(...calls: Call[]): Effect[] {
-    return this.on({ type: "stated", state: { lead: true, calls }, at: 0 });
+    return this.on({ type: "stated", state: aState({ calls }), at: 0 });
   }
 
   /** The leg of this call. */

@@ -50,7 +50,7 @@ describe("dialling", () => {
 
   test("after a refusal it may be tried again at once, and the number is kept", () => {
     const page = new Driven("phone");
-    page.on(wish("one", 0), { type: "complained", text: "No." });
+    page.on(wish("one", 0), { type: "complained", text: "No.", card: "" });
     expect(page.session.dialled).toBe("123");
     expect(page.on(wish("two", 200))).toHaveLength(1);
   });

@@ -2,12 +2,12 @@ import { describe, expect, test } from "vitest";
 import type { Call } from "../src/protocol";
 import { announcementOf, clock, type Screen, screenOf } from "../src/screen";
 import { obstacles, speakers } from "../src/texts";
-import { aCall, Driven, TAB } from "./a_call";
+import { aCall, aState, Driven, TAB } from "./a_call";
 
 function phone(...calls: Call[]): Driven {
   const page = new Driven("phone");
   page.connect();
-  page.on({ type: "stated", state: { lead: false, calls }, at: 1_000 });
+  page.on({ type: "stated", state: aState({ lead: false, calls }), at: 1_000 });
   return page;
 }
 
@@ -59,10 +59,10 @@ describe("the phone page shows", () => {
     const page = phone(aCall());
     page.on({
       type: "stated",
-      state: { lead: false, calls: [aCall({ state: "ended", ended: "caller-gave-up" })] },
+      state: aState({ lead: false, calls: [aCall({ state: "ended", ended: "caller-gave-up" })] }),
       at: 2_000,
     });
-    page.on({ type: "stated", state: { lead: false, calls: [] }, at: 2_100 });
+    page.on({ type: "stated", state: aState({ lead: false }), at: 2_100 });
     expect(screenOf(page.session, 9_000)).toMatchObject({ kind: "ended" });
     expect(screenOf(page.session, 10_001)).toEqual(idle);
   });

@@ -2,10 +2,11 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { CARD_EVENTS, type CardEvent } from "../src/card";
 import type { Flow } from "../src/legs";
 import type { Call, CallState } from "../src/protocol";
 import type { Effect, Event, Session } from "../src/session";
-import { aCall, Driven, TAB } from "./a_call";
+import { aCall, aState, Driven, said, TAB } from "./a_call";
 
 const STATES: CallState[] = ["ringing", "dialling", "joining", "talking", "held", "rejoining", "transferring", "ended"];
 const IDS = ["call-1", "call-2", "call-3"];
@@ -22,6 +23,7 @@ const call: fc.Arbitrary<Call> = fc
     held: fc.boolean(),
     progress: fc.constantFrom("", "ringing", "early"),
     card: fc.constantFrom("", "card-1"),
+    consults: fc.constantFrom("", "call-1"),
   })
   .map(aCall);
 const calls = fc.uniqueArray(call, { selector: (each) => each.id, maxLength: 3 });
@@ -39,7 +41,9 @@ const onCapture = (make: (turn: number) => Event) =>
       ({ captures }) =>
         make(late ? captures - 1 : captures),
   );
-const stated = fc.record({ lead: fc.boolean(), calls }).map((state): Event => ({ type: "stated", state, at: 0 }));
+const stated = fc
+  .record({ lead: fc.boolean(), calls })
+  .map((part): Event => ({ type: "stated", state: aState(part), at: 0 }));
 
 const event: fc.Arbitrary<Event | Report> = fc.oneof(
   { weight: 4, arbitrary: stated },
@@ -58,11 +62,14 @@ const event: fc.Arbitrary<Event | Report> = fc.oneof(
   onCapture((turn) => ({ type: "captured", turn })),
   onCapture((turn) => ({ type: "captureFailed", turn, why: "denied" })),
   onCapture((turn) => ({ type: "captureEnded", turn })),
-  fc.constant<Event>({ type: "cardInitialized", card: "card-1" }),
+  fc.constantFrom("card-1", "card-2").map((card) => said("initialized", { CALL_ID: card, CALL_DIRECTION: "outgoing" })),
+  fc.constantFrom("card-1", "card-2").map((card): Event => ({ type: "cardLeft", card })),
+  fc.constantFrom("card-1", "card-2").map((card): Event => ({ type: "cardMissed", card })),
+  fc.constantFrom("card-1", "card-2", "").map((card): Event => ({ type: "complained", text: "No.", card })),
   fc.constantFrom("yes", "no").map((capture): Event => ({ type: "measured", presence: { capture } as const })),
   fc
-    .constantFrom("answer", "mute", "hold", "close")
-    .map((click): Event => ({ type: "cardClicked", click, on: true, at: 0 })),
+    .constantFrom(...(Object.keys(CARD_EVENTS) as CardEvent[]).filter((name) => name !== "initialized"))
+    .chain((name) => fc.constantFrom(true, false, "5", null, { target: "7" }).map((payload) => said(name, payload))),
 );
 const history = fc.array(event, { maxLength: 40 });
 
@@ -73,6 +80,17 @@ class Machinery {
   microphone = 0;
   readonly legs = new Map<string, Flow>();
   readonly offers: string[] = [];
+  /** The call card that the portal has drawn in this document. */
+  card = "";
+
+  /** What the portal and the person do to the card. */
+  hear(event: Event): void {
+    if (event.type === "cardLeft") this.card = event.card;
+    if (event.type === "cardMissed" && this.card === event.card) this.card = "";
+    if (event.type !== "cardSaid") return;
+    if (event.event === "initialized") this.card = (event.payload as { CALL_ID: string }).CALL_ID;
+    if (event.event === "close") this.card = "";
+  }
 
   perform(effect: Effect): void {
     switch (effect.type) {
@@ -109,6 +127,10 @@ class Machinery {
       case "closeLeg":
         this.legs.delete(effect.leg);
         break;
+      case "card":
+        expect(effect.card, "only the card that is there is commanded").toBe(this.card);
+        if (effect.command === "CallCardClose") this.card = "";
+        break;
       case "send":
         if (effect.name === "offer") this.offers.push(effect.payload.offer);
         break;
@@ -126,7 +148,9 @@ function run(events: (Event | Report)[], kind: "worker" | "phone" = "worker"): [
   const machinery = new Machinery();
   page.connect();
   for (const each of events) {
-    for (const effect of page.on(typeof each === "function" ? each(page.session) : each)) machinery.perform(effect);
+    const event = typeof each === "function" ? each(page.session) : each;
+    machinery.hear(event);
+    for (const effect of page.on(event)) machinery.perform(effect);
     const { legs } = page.session;
     expect([...machinery.legs]).toEqual(legs.map((leg) => [leg.id, leg.flow]));
     expect(new Set(legs.map((leg) => leg.call)).size, "one leg for each call").toBe(legs.length);
@@ -151,7 +175,7 @@ test("at most one ring, one microphone, one leg for each call, one conversation 
 test("when every call is over, nothing sounds, nothing captures, nothing is connected", () => {
   fc.assert(
     fc.property(history, (events) => {
-      const over: Event = { type: "stated", state: { lead: true, calls: [] }, at: 0 };
+      const over: Event = { type: "stated", state: aState(), at: 0 };
       const [page, machinery] = run([...events, over]);
       expect(machinery).toMatchObject({ ring: "", ringback: false, microphone: 0 });
       expect(machinery.legs.size).toBe(0);
@@ -164,7 +188,7 @@ test("when every call is over, nothing sounds, nothing captures, nothing is conn
 test("the microphone is open only for calls whose voice this page is, or will be as soon as the bridge hears of it", () => {
   fc.assert(
     fc.property(history, calls, fc.boolean(), (events, last, lead) => {
-      const [page, machinery] = run([...events, { type: "stated", state: { lead, calls: last }, at: 0 }]);
+      const [page, machinery] = run([...events, { type: "stated", state: aState({ lead, calls: last }), at: 0 }]);
       const spoken = last.filter((each) => isSpokenHere(each, lead));
       const { answering } = page.session;
       const isComing = lead && last.some((each) => each.id === answering && each.state === "ringing");
@@ -180,7 +204,7 @@ test("the microphone is open only for calls whose voice this page is, or will be
 test("a call that is held or muted sends no voice", () => {
   fc.assert(
     fc.property(history, calls, (events, last) => {
-      const [page] = run([...events, { type: "stated", state: { lead: true, calls: last }, at: 0 }]);
+      const [page] = run([...events, { type: "stated", state: aState({ calls: last }), at: 0 }]);
       const silent = last.filter((each) => each.held || each.muted).map((each) => each.id);
       for (const leg of page.session.legs) if (silent.includes(leg.call)) expect(leg.flow).not.toBe("open");
     }),
@@ -191,7 +215,7 @@ test("a call that is held or muted sends no voice", () => {
 test("the ringback tone sounds only on the page that speaks, while it rings at the other end", () => {
   fc.assert(
     fc.property(history, calls, fc.boolean(), (events, last, lead) => {
-      const [, machinery] = run([...events, { type: "stated", state: { lead, calls: last }, at: 0 }]);
+      const [, machinery] = run([...events, { type: "stated", state: aState({ lead, calls: last }), at: 0 }]);
       const ringing = last.filter((each) => each.state === "dialling" && each.progress === "ringing");
       if (machinery.ringback) expect(ringing.filter((each) => isSpokenHere(each, lead))).not.toEqual([]);
     }),
@@ -226,10 +250,20 @@ test("an offer is sent once", () => {
   );
 });
 
+test("a call is dialled by a person's click alone, never by a card that appears", () => {
+  fc.assert(
+    fc.property(history, (events) => {
+      const [page] = run(events);
+      const drawnAgain = said("initialized", { CALL_ID: "card-1", CALL_DIRECTION: "outgoing", PHONE_NUMBER: "123" });
+      for (const effect of page.on(drawnAgain)) expect(effect).not.toMatchObject({ type: "send", name: "dial" });
+    }),
+  );
+});
+
 test("hearing the same state again does nothing", () => {
   fc.assert(
     fc.property(history, calls, fc.boolean(), (events, last, lead) => {
-      const state: Event = { type: "stated", state: { lead, calls: last }, at: 0 };
+      const state: Event = { type: "stated", state: aState({ lead, calls: last }), at: 0 };
       const [page] = run([...events, state]);
       expect(page.on(state)).toEqual([]);
     }),

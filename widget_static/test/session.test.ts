@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MAX_LOSSES } from "../src/settle";
-import { aCall, Driven, TAB, types } from "./a_call";
+import { aCall, aState, Driven, TAB, types } from "./a_call";
 
 describe("a call rings", () => {
   test("the lead rings and prepares its leg at once, without a microphone", () => {
@@ -12,7 +12,7 @@ describe("a call rings", () => {
   test("a page without the sound stays silent, and prepares nothing unless it is the lead", () => {
     const page = new Driven();
     page.connect();
-    const state = { lead: false, calls: [aCall({ sound: false })] };
+    const state = aState({ lead: false, calls: [aCall({ sound: false })] });
     expect(page.on({ type: "stated", state, at: 0 })).toEqual([]);
   });
 
@@ -40,7 +40,7 @@ describe("a call rings", () => {
 
   test("the application is opened once, however often the bridge asks", () => {
     const page = new Driven();
-    const open = { call: "call-1", number: "1", name: "", line: "100", width: 480 };
+    const open = { call: "call-1", card: "", number: "1", name: "", line: "100", width: 480 };
     page.on({ type: "openAsked", open }, { type: "openAsked", open });
     expect(types(page.effects)).toEqual(["openApplication"]);
   });
@@ -88,7 +88,7 @@ describe("the operator answers", () => {
     expect(types(page.on({ type: "answerSeen", call: "call-1" }))).toEqual([]);
     const other = new Driven();
     other.connect();
-    other.on({ type: "stated", state: { lead: false, calls: [aCall()] }, at: 0 });
+    other.on({ type: "stated", state: aState({ lead: false, calls: [aCall()] }), at: 0 });
     expect(types(other.on({ type: "answerSeen", call: "call-1" }))).toEqual([]);
   });
 

@@ -2,14 +2,14 @@ import { describe, expect, test } from "vitest";
 import type { Call } from "../src/protocol";
 import { screenOf } from "../src/screen";
 import { transferFailures } from "../src/texts";
-import { aCall, Driven } from "./a_call";
+import { aCall, aState, Driven } from "./a_call";
 
 const talking = aCall({ state: "talking", talkSeconds: 5 });
 
 function phone(...calls: Call[]): Driven {
   const page = new Driven("phone");
   page.connect();
-  page.on({ type: "stated", state: { lead: false, calls }, at: 0 });
+  page.on({ type: "stated", state: aState({ lead: false, calls }), at: 0 });
   return page;
 }
 

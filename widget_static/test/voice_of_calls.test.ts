@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import type { Call } from "../src/protocol";
-import { aCall, Driven, TAB, types } from "./a_call";
+import { aCall, aState, Driven, TAB, types } from "./a_call";
 
 const dialling = aCall({ state: "dialling", direction: "outbound", voice: TAB, sound: false });
 const talking = aCall({ state: "talking", voice: TAB, talkSeconds: 0 });
@@ -30,7 +30,7 @@ describe("a call to somebody", () => {
 
   test("a page that is not the lead waits", () => {
     const page = connected();
-    const state = { lead: false, calls: [{ ...dialling, voice: "" }] };
+    const state = aState({ lead: false, calls: [{ ...dialling, voice: "" }] });
     expect(page.on({ type: "stated", state, at: 0 })).toEqual([]);
   });
 

@@ -1,0 +1,74 @@
+"""Words to a portal's administrators, as notifications in Bitrix24. They help or they don't: what can't be delivered is logged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from ..calls.commands import CallView
+from ..calls.events import Operator
+from ..errors import BridgeError
+from ..store.portals import Portals
+from .rest import Rest
+
+log = structlog.get_logger()
+
+LONGEST_QUEUE = 100
+NO_FUNDS = (
+    "[USER={user}]An operator[/USER] could not call {number}: the telephone system answered that the call is not paid for. "
+    "Top up the account at your telephony provider, or ask it what is missing."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    portal: str
+    text: str
+    """May hold Bitrix24's BB code."""
+    tag: str
+    """A newer notice replaces the older one of the same tag."""
+
+
+class Notices:
+    def __init__(self, *, portals: Portals, rest: Rest) -> None:
+        self._portals = portals
+        self._rest = rest
+        self._queue: asyncio.Queue[Notice] = asyncio.Queue(LONGEST_QUEUE)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Delivers one notice after the other until the end."""
+        async with asyncio.TaskGroup() as group:
+            postman = group.create_task(self._deliver())
+            try:
+                yield
+            finally:
+                postman.cancel()
+
+    def tell(self, notice: Notice) -> None:
+        """Returns at once; what a full queue can't take is logged."""
+        try:
+            self._queue.put_nowait(notice)
+        except asyncio.QueueFull:
+            log.warning("notice_dropped", portal=notice.portal, tag=notice.tag)
+
+    def unpaid_call(self, operator: Operator, view: CallView) -> None:
+        """An operator asks the administrators for help with a call that the telephone system wants to be paid for."""
+        text = NO_FUNDS.format(user=operator.user, number=view.number)
+        self.tell(Notice(portal=operator.portal, text=text, tag="BRIDGE|NO_FUNDS"))
+
+    async def _deliver(self) -> None:
+        while True:
+            notice = await self._queue.get()
+            enrolled = self._portals.get(notice.portal)
+            if enrolled is None:
+                continue
+            words = {"USER_ID": enrolled.admin_user, "MESSAGE": notice.text, "TAG": notice.tag}
+            try:
+                await self._rest.call(notice.portal, "im.notify.system.add", words)
+            except BridgeError as error:
+                log.warning("notice_undelivered", portal=notice.portal, tag=notice.tag, why=str(error))
