@@ -27,12 +27,17 @@ class Operator:
         return f"{self.user}@{self.portal}"
 
 
+class ClientKind(Enum):
+    CONTACT = "CONTACT"
+    COMPANY = "COMPANY"
+    LEAD = "LEAD"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """Somebody whom the CRM knows."""
 
-    kind: str
-    """CONTACT, COMPANY, LEAD."""
+    kind: ClientKind
     id: int
     name: str
     """"" where the portal doesn't tell it."""

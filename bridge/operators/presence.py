@@ -9,7 +9,19 @@ from typing import Literal
 from ..calls import events
 from ..calls.commands import CallView
 from ..calls.events import Operator, TabId
-from .protocol import Call, CallState, Capture, Ended, PageKind, Quality, TransferFailure, Trouble, VoiceFailure
+from .protocol import (
+    Call,
+    CallState,
+    Capture,
+    Client,
+    ClientKind,
+    Ended,
+    PageKind,
+    Quality,
+    TransferFailure,
+    Trouble,
+    VoiceFailure,
+)
 
 ABSENCE_SECONDS = 5.0
 """How long a page that went away is waited for: a navigation takes a fraction of a second, a slow portal a few."""
@@ -213,6 +225,17 @@ class Roster:
             del self._missed[operator]
 
 
+def _client(client: events.Client | None, operator: Operator) -> Client | None:
+    if client is None:
+        return None
+    return Client(
+        kind=ClientKind(client.kind.value),
+        id=client.id,
+        responsible=client.responsible_name,
+        mine=client.responsible == operator,
+    )
+
+
 def picture(view: CallView, tab: Tab, roster: Roster, sounding: TabId | None, now: float) -> Call:
     """The call as this page shall show it; `sounding` is the page where it rings, `now` in Unix seconds."""
     state, ending = CallState(view.state), Ended(view.ending)
@@ -232,6 +255,8 @@ def picture(view: CallView, tab: Tab, roster: Roster, sounding: TabId | None, no
         direction=view.direction.value,
         number=view.number,
         name=view.name,
+        client=_client(view.client, tab.operator),
+        extension=view.extension,
         line=view.line,
         card=view.card,
         voice=voice or "",

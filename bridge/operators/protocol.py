@@ -291,6 +291,23 @@ class TransferFailure(StrEnum):
     FAILED = "failed"
 
 
+class ClientKind(StrEnum):
+    CONTACT = "CONTACT"
+    COMPANY = "COMPANY"
+    LEAD = "LEAD"
+
+
+class Client(Message):
+    """Who it is in the CRM; the name stands in the call."""
+
+    kind: ClientKind
+    id: int
+    responsible: str
+    """The name of whoever looks after them, "" if nobody does."""
+    mine: bool
+    """That is this operator."""
+
+
 class Call(Message):
     """One call as this page sees it."""
 
@@ -299,6 +316,10 @@ class Call(Message):
     direction: Literal["inbound", "outbound"]
     number: str
     name: str
+    client: Client | None
+    """None until the CRM has said who it is, or if it knows nobody."""
+    extension: str
+    """Of the number that was called, to be keyed in once somebody has answered; "" for none."""
     line: str
     card: str
     """Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card."""

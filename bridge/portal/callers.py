@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from ..calls.commands import LookUpCaller
-from ..calls.events import CallerFound, Client, Event, Operator
+from ..calls.events import CallerFound, Client, ClientKind, Event, Operator
 from ..errors import BridgeError
 from .bucket import Lane
 from .rest import Rest
@@ -31,6 +31,7 @@ MOST_KNOWN = 2_000
 """Of each portal."""
 MOST_ASKING = 20
 PATIENCE = 10.0
+KINDS = {kind.value: kind for kind in ClientKind}
 OFF_WORK = {"CLOSED", "PAUSED", "EXPIRED", "UNAVAILABLE"}
 """TIMEMAN_STATUS; OPENED, NOT_INSTALLED and what is not known let a call through."""
 
@@ -83,17 +84,19 @@ class Callers:
 def client_of(portal: str, found: Any, name: Name) -> Client | None:
     """The first of Bitrix24's own order: contact, lead, company. None when there is none that makes sense."""
     for row in found if isinstance(found, list) else []:
-        kind, number = (row.get("CRM_ENTITY_TYPE"), _id(row.get("CRM_ENTITY_ID"))) if isinstance(row, dict) else ("", 0)
-        if str(kind) in {"CONTACT", "LEAD", "COMPANY"} and number:
+        if not isinstance(row, dict):
+            continue
+        kind, number = str(row.get("CRM_ENTITY_TYPE")), _id(row.get("CRM_ENTITY_ID"))
+        if kind in KINDS and number:
             person = row.get("ASSIGNED_BY")
             person = person if isinstance(person, dict) else {}
             user = _id(row.get("ASSIGNED_BY_ID")) or _id(person.get("ID"))
             return Client(
-                kind=str(kind),
+                kind=KINDS[kind],
                 id=number,
                 name=str(row.get("NAME") or "").strip()[:200],
                 responsible=Operator(portal, user) if user else None,
-                responsible_name=name(portal, user) if user else "",
+                responsible_name=(name(portal, user) or f"User {user}") if user else "",
                 at_work=str(person.get("TIMEMAN_STATUS") or "").upper() not in OFF_WORK,
             )
     return None

@@ -11,7 +11,7 @@ from bridge.calls import commands as do
 from bridge.calls import events as on
 from bridge.calls.call import State
 from bridge.calls.commands import Direction
-from bridge.calls.events import Client, Event, Operator
+from bridge.calls.events import Client, ClientKind, Event, Operator
 from bridge.calls.routing import Directory
 
 from .story import ANNA, BORIS, DIRECTORY, ID, INVITED, OTHER, TAB, Story
@@ -20,7 +20,7 @@ operators = st.sampled_from([ANNA, BORIS])
 tabs = st.sampled_from([TAB, OTHER])
 clients = st.none() | st.builds(
     Client,
-    kind=st.just("CONTACT"),
+    kind=st.just(ClientKind.CONTACT),
     id=st.just(12),
     name=st.just("Jonas Weber"),
     responsible=st.none() | operators,

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.calls import commands as do
 from bridge.calls import events as on
-from bridge.calls.events import Client, Event, Operator
+from bridge.calls.events import Client, ClientKind, Event, Operator
 from bridge.calls.routing import Directory
 
 from .story import ANNA, ANSWERED, BORIS, ID, INVITED, OFFERED, READY, TAB, Story, names
@@ -27,7 +27,12 @@ TO_THE_LINE = replace(INVITED, line="+49305", caller="+49301234567")
 
 def client(responsible: Operator | None = BORIS, *, at_work: bool = True) -> on.CallerFound:
     who = Client(
-        kind="CONTACT", id=12, name="Jonas Weber", responsible=responsible, responsible_name="Boris", at_work=at_work
+        kind=ClientKind.CONTACT,
+        id=12,
+        name="Jonas Weber",
+        responsible=responsible,
+        responsible_name="Boris",
+        at_work=at_work,
     )
     return on.CallerFound(call=ID, client=who)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.calls.commands import LookUpCaller, ShowCard
-from bridge.calls.events import CallerFound, CallId, Client, Event, Operator
+from bridge.calls.events import CallerFound, CallId, Client, ClientKind, Event, Operator
 from bridge.portal import callers
 from bridge.portal.callers import Callers, client_of
 from bridge.portal.cards import Cards
@@ -55,7 +55,7 @@ def client(portal: str = "p", **changes: Any) -> Client | None:
 async def test_a_client_is_found_with_the_one_who_looks_after_them(desk: Desk) -> None:
     desk.room.fake.clients[NUMBER] = [WEBER]
     assert await desk.ask() == Client(
-        kind="CONTACT",
+        kind=ClientKind.CONTACT,
         id=12,
         name="Jonas Weber",
         responsible=Operator(desk.room.portal, 7),

@@ -26,25 +26,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`."""
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`."""
     async with AsyncExitStack() as stack:
 
         async def set_stage(
-            *, installed: bool = True, browser: bool = True, trunk: dict[str, Any] | None = None, **calls: Any
+            *,
+            installed: bool = True,
+            browser: bool = True,
+            trunk: dict[str, Any] | None = None,
+            portal: dict[str, Any] | None = None,
+            **calls: Any,
         ) -> Stage:
             port = free_port(SOCK_STREAM)
-            portal = portal_for(port)
-            await stack.enter_async_context(portal.running())
-            stack.callback(lambda: contract.check(portal.requests))
-            settings = settings_for(port, portal, asterisk, **calls)
+            simulated = portal_for(port)
+            await stack.enter_async_context(simulated.running())
+            stack.callback(lambda: contract.check(simulated.requests))
+            settings = settings_for(port, simulated, asterisk, **calls)
             settings["trunk"][0].update(trunk or {})
+            settings["portal"][0].update(portal or {})
             bridge = await bridges(settings, secrets_for(asterisk))
             if installed:
-                await portal.auto_install()
+                await simulated.auto_install()
             for agent in AGENTS.values():
                 await asterisk.wait_registered(agent)
             visible = await browsers() if browser else None
-            stage = Stage(asterisk=asterisk, portal=portal, bridge=bridge, visible=visible)
+            stage = Stage(asterisk=asterisk, portal=simulated, bridge=bridge, visible=visible)
             stack.callback(stage.clear)
             return stage
 

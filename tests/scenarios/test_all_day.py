@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..rig.page import Page
 from ..rig.waiting import wait_for
 from .conftest import Stages
-from .stage import AGENTS, ANNA, Stage
+from .stage import AGENTS, ANNA, BORIS, Stage
 
 
 async def call_goes_through(stage: Stage, page: Page) -> None:
@@ -49,6 +49,12 @@ async def test_tokens_expire_and_calls_are_logged_all_the_same(stage: Stage) -> 
     assert (await stage.record()).status_code == "200"
     await page.reload()  # with a fresh token of the portal, while the bridge's own was renewed
     await stage.online(ANNA)
+
+
+async def test_the_next_person_at_the_same_browser_is_not_taken_for_the_last(stage: Stage) -> None:
+    anna = await stage.sign_in(ANNA)
+    await anna.close()
+    await stage.sign_in(BORIS)
 
 
 async def test_a_hidden_tab_still_rings_and_can_be_answered(stage: Stage) -> None:

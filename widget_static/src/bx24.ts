@@ -116,6 +116,11 @@ export class Bx24 {
     void this.call("openApplication", params);
   }
 
+  /** Opens a page of the portal in a slider over this one. */
+  openPath(path: string): void {
+    void this.call("openPath", { path });
+  }
+
   closeApplication(): void {
     void this.call("closeApplication");
   }

@@ -1,8 +1,9 @@
 // The screens with calls: one that rings, one that is dialled, the conversation, and the calls beside it.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { InTheCrm } from "./client";
 import { TonePad } from "./keypad";
-import type { Digit } from "./keys";
+import { type Digit, digitOf } from "./keys";
 import { Button, Caller, Details, type Dispatch, Notice, TalkTime } from "./parts";
 import type { Call } from "./protocol";
 import { clock, type Holding, type OtherCall, type Screen, whoOf } from "./screen";
@@ -21,6 +22,7 @@ export function Incoming({ screen, dispatch, mayTakeFocus }: Of<"incoming"> & { 
   }, [call.id]);
   return (
     <Caller headline={texts.incoming} call={call}>
+      <InTheCrm call={call} />
       <Notice notice={screen.notice} />
       <div class="buttons">
         <Button kind="go" label={label} does="answer" press={() => wish(dispatch, "answer", call)} button={answer} />
@@ -59,6 +61,7 @@ export function InCall({ screen, dispatch }: Of<"call">) {
   const isJoined = seconds !== null && call.state !== "transferring";
   return (
     <Caller headline={headline} call={call}>
+      <InTheCrm call={call} />
       {seconds !== null && <TalkTime seconds={seconds} />}
       <p class="hint muted-hint" aria-live="polite">
         {[call.muted && texts.muted, call.held && call.pbxHolds && texts.pbxHolds].filter(Boolean).join(" · ")}
@@ -72,6 +75,7 @@ export function InCall({ screen, dispatch }: Of<"call">) {
           {!waiting && <TransferButton isOpen={open === "transfer"} toggle={() => toggle("transfer")} />}
         </div>
       )}
+      {isJoined && call.extension && <ExtensionButton call={call} dispatch={dispatch} />}
       {isJoined && waiting && <Consultation call={call} waiting={waiting} dispatch={dispatch} />}
       <div class="buttons">
         <Button kind="stop" label={texts.hangUp} does="hangUp" press={() => wish(dispatch, "hangUp", call)} />
@@ -85,6 +89,21 @@ export function InCall({ screen, dispatch }: Of<"call">) {
       {isJoined && open === "transfer" && !waiting && <TransferPanel call={call} dispatch={dispatch} />}
       <Notice notice={notice} />
     </Caller>
+  );
+}
+
+/** Of the number that was called: when its turn comes is for a person to hear. */
+function ExtensionButton({ call, dispatch }: { call: Call; dispatch: Dispatch }) {
+  const keyIn = () => {
+    for (const sign of call.extension) {
+      const digit = digitOf(sign);
+      if (digit) press(dispatch, call, digit);
+    }
+  };
+  return (
+    <div class="buttons">
+      <Button kind="plain" label={texts.sendExtension(call.extension)} does="extension" press={keyIn} />
+    </div>
   );
 }
 
@@ -124,6 +143,7 @@ function Other({ other, dispatch }: { other: OtherCall; dispatch: Dispatch }) {
       </p>
       <h2>{whoOf(call)}</h2>
       <Details call={call} />
+      {other.action === "answer" && <InTheCrm call={call} />}
       <Unconfirmed holding={holding} />
       <Actions other={other} dispatch={dispatch} />
     </article>

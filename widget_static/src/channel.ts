@@ -37,6 +37,8 @@ export class Channel {
   private readonly wishes = new Map<string, Wish>();
   private hello: Hello;
   private attempts = 0;
+  /** The session ticket that was given to this connection. */
+  private session = "";
   private connectedAt = 0;
   private away = true;
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -58,7 +60,7 @@ export class Channel {
       auth: (give) => give(this.greet()),
     });
     this.socket.on("connect", () => this.connected());
-    this.socket.on("disconnect", () => this.disconnected());
+    this.socket.on("disconnect", (reason) => this.disconnected(reason));
     this.socket.on("connect_error", (error) => this.refused(error));
     this.socket.on("welcome", (welcome) => this.welcomed(welcome));
     this.socket.on("state", (state) => report({ type: "stated", state, at: performance.now() }));
@@ -135,7 +137,9 @@ export class Channel {
     for (const wish of this.wishes.values()) this.fulfil(wish);
   }
 
-  private disconnected(): void {
+  private disconnected(reason: string): void {
+    // The bridge showed us out: the portal says that this is somebody else than the session does.
+    if (reason === "io server disconnect") forgetSession(this.session);
     if (performance.now() - this.connectedAt > GOOD_CONNECTION) this.attempts = 0;
     this.report({ type: "disconnected" });
     this.again(delay(this.attempts, this.urgent(), Math.random()));
@@ -163,6 +167,7 @@ export class Channel {
   }
 
   private welcomed(welcome: Welcome): void {
+    this.session = welcome.session;
     keepSession(welcome.session);
     this.report({ type: "welcomed", name: welcome.name });
     clearTimeout(this.renewal);

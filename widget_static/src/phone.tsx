@@ -5,6 +5,7 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Bx24, isObject } from "./bx24";
 import { Dialling, Elsewhere, InCall, Incoming, Others } from "./calls";
+import { OpenPath } from "./client";
 import { Idle } from "./dialpad";
 import { Page } from "./page";
 import { Button, Caller, type Dispatch, Notice } from "./parts";
@@ -19,13 +20,15 @@ interface Props {
   dispatch: Dispatch;
   /** Closes the slider, null where there is none. */
   close: (() => void) | null;
+  /** Opens a page of the portal, null outside one. */
+  openPath: ((path: string) => void) | null;
 }
 
 export function Phone(props: Props) {
-  const { session, dispatch } = props;
+  const { session, dispatch, openPath } = props;
   const screen = screenOf(session, useNow());
   return (
-    <>
+    <OpenPath.Provider value={openPath}>
       <p class="hidden" aria-live="assertive">
         {announcementOf(screen)}
       </p>
@@ -40,7 +43,7 @@ export function Phone(props: Props) {
       {"others" in screen && <Others others={screen.others} dispatch={dispatch} />}
       {session.desktop && <p class="hint desktop">{texts.desktop}</p>}
       <Footer session={session} />
-    </>
+    </OpenPath.Provider>
   );
 }
 
@@ -120,8 +123,10 @@ function useNow(): number {
 async function start(root: HTMLElement): Promise<void> {
   const bx24 = Bx24.of(window);
   let close: (() => void) | null = null;
+  const openPath = bx24 && ((path: string) => bx24.openPath(path));
   const dispatch: Dispatch = (event) => page.dispatch(event);
-  const draw = () => render(<Phone session={page.session} dispatch={dispatch} close={close} />, root);
+  const draw = () =>
+    render(<Phone session={page.session} dispatch={dispatch} close={close} openPath={openPath} />, root);
   const page = new Page("phone", bx24, draw);
   draw();
   await page.start();

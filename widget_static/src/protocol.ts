@@ -215,6 +215,18 @@ export type TransferFailure =
   | "untold"
   | "failed";
 
+export type ClientKind = "CONTACT" | "COMPANY" | "LEAD";
+
+/** Who it is in the CRM; the name stands in the call. */
+export interface Client {
+  kind: ClientKind;
+  id: number;
+  /** The name of whoever looks after them, "" if nobody does. */
+  responsible: string;
+  /** That is this operator. */
+  mine: boolean;
+}
+
 /** One call as this page sees it. */
 export interface Call {
   id: string;
@@ -222,6 +234,10 @@ export interface Call {
   direction: "inbound" | "outbound";
   number: string;
   name: string;
+  /** None until the CRM has said who it is, or if it knows nobody. */
+  client: Client | null;
+  /** Of the number that was called, to be keyed in once somebody has answered; "" for none. */
+  extension: string;
   line: string;
   /** Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card. */
   card: string;

@@ -14,6 +14,8 @@ export function aCall(part: Partial<Call> = {}): Call {
     direction: "inbound",
     number: "+442079460000",
     name: "",
+    client: null,
+    extension: "",
     line: "100",
     card: "",
     voice: "",
