@@ -44,6 +44,7 @@ _SOURCES = {
         "PbxRefused",
         "PbxReanswered",
         "PbxRefusedReoffer",
+        "PbxPartyChanged",
         "PbxTransferProgressed",
         "PbxTransferred",
         "PbxTransferFailed",

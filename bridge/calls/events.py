@@ -60,7 +60,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PbxInvited(Event):
-    """An INVITE with an offer arrived and was answered with 100; nothing else was sent yet."""
+    """An INVITE arrived and was answered with 100; nothing else was sent yet."""
 
     trunk: str
     account: str
@@ -71,7 +71,7 @@ class PbxInvited(Event):
     """The caller's number, "" when withheld."""
     caller_name: str
     offer: bytes
-    """SDP, unread."""
+    """SDP, unread; b"" when the PBX wants the offer from us, and answers it in its ACK (late offer)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,10 @@ class PbxCancelled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PbxConfirmed(Event):
-    """The ACK to our 200 arrived: the session stands."""
+    """The ACK to our 200 arrived: the session stands, or the PBX's new offer is settled."""
+
+    answer: bytes = b""
+    """The PBX's description where ours was the offer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,14 @@ class PbxReoffered(Event):
     """A re-INVITE of the PBX waits for its answer. An empty offer asks for one of ours (RFC 3261, 14.2)."""
 
     offer: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxPartyChanged(Event):
+    """The PBX has put somebody else through, or says who it is by now (connected line); both "" when withheld."""
+
+    number: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +127,7 @@ class PbxProgressed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PbxAnswered(Event):
-    """200 to our INVITE, acknowledged already; `sdp` answers our offer."""
+    """200 to our INVITE, acknowledged already; `sdp` answers our offer, b"" if an early answer stands."""
 
     sdp: bytes
 

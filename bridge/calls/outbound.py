@@ -94,7 +94,7 @@ def far_end_answered(call: Call, event: on.PbxAnswered, world: World) -> Step:
     assert call.answered_by is not None, "whoever dialled"
     talking = replace(call, state=State.TALKING, answered=world.now, deadline=None, progress="")
     commands: list[Command] = [
-        do.AcceptPbxAnswer(call=call.id, sdp=event.sdp),
+        *([do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)] if event.sdp else []),
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
     ]
     if call.voice is None:  # the page is on its way to the next one

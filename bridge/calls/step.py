@@ -156,6 +156,8 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
 _IN_ANY_STATE: dict[type[Event], _Handler] = {
     on.BrowserAnswered: voice.browser_answered,
     on.CodecChanged: voice.codec_changed,
+    on.PbxConfirmed: talking.confirmed,
+    on.PbxPartyChanged: talking.party_changed,
     on.PbxHungUp: talking.pbx_hung_up,
     on.PbxReoffered: talking.reoffered,
     on.MediaReanswered: talking.reanswered,

@@ -30,8 +30,17 @@ def pbx_silent(call: Call, event: Event, world: World) -> Step:
     return ending.end(call, Ending.PBX_LOST, world)
 
 
+def confirmed(call: Call, event: on.PbxConfirmed, world: World) -> Step:
+    return call, ([do.AcceptPbxAnswer(call=call.id, sdp=event.answer)] if event.answer else [])
+
+
+def party_changed(call: Call, event: on.PbxPartyChanged, world: World) -> Step:
+    """For the eye: the record is about the one who called or was called."""
+    return replace(call, number=event.number, name=event.name), []
+
+
 def reoffered(call: Call, event: on.PbxReoffered, world: World) -> Step:
-    if call.answered is None:
+    if call.answered is None and call.progress != "early":
         return call, [do.RefusePbxReoffer(call=call.id, status=491, phrase="Request Pending")]
     return call, [do.ReofferMedia(call=call.id, sdp=event.offer)]
 

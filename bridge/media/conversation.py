@@ -155,7 +155,7 @@ class Conversation:
     def reoffer(self, command: ReofferMedia) -> None:
         """Follow the PBX's new offer, or make ours if it is empty; SdpError leaves everything as it was."""
         pbx, relay = self._running()
-        text = self._session.reoffered(command.sdp, pbx.address)
+        text = self._session.reoffered(command.sdp, pbx.address, self._allowed)
         self._follow(pbx, relay)
         self._equipment.post(MediaReanswered(call=self.call, sdp=text, held=self._session.pbx_holds))
 

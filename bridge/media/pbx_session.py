@@ -115,19 +115,23 @@ class PbxSession:
         )
         return self._say(voice, address)
 
-    def reoffered(self, raw: bytes, address: sdp.Address) -> bytes:
-        """Our answer to the PBX's new offer, or our offer if its own is empty; SdpError leaves everything as it was."""
+    def reoffered(self, raw: bytes, address: sdp.Address, allowed: Sequence[str] = ()) -> bytes:
+        """Our answer to the PBX's new offer, or our offer if its own is empty; SdpError leaves everything as it was.
+
+        The codec in use stays if it can; else the first that is offered and `allowed` takes its place.
+        """
         if self.codec is None:
             raise sdp.SdpError("a new offer before the first one was answered")
         if not raw:
-            # The PBX's answer comes in its ACK, unseen here: what asks for an offer resumes (RFC 6337, 5.2.1).
+            # What asks for an offer resumes (RFC 6337, 5.2.1); its answer comes in the ACK.
             self._direction, self.pbx_holds = sdp.Direction.SENDRECV, False
-            return self._offer_again(address)
+            return self._offer_again(address, others=allowed)
         offer = parse_pbx_offer(raw)
-        if offer.codec(self.codec.name) is None:
-            raise sdp.SdpError(f"the new offer has no {self.codec.name}, which the call uses")
+        name = next((name for name in (self.codec.name, *_common(offer, allowed)) if offer.codec(name)), None)
+        if name is None:
+            raise sdp.SdpError(f"the new offer has neither {self.codec.name}, which the call uses, nor another of ours")
         self._hear_offer(offer)
-        return self.answer(self.codec.name, address)
+        return self.answer(name, address)
 
     def _hear_offer(self, offer: PbxDescription) -> None:
         if offer.direction.receives:
@@ -155,20 +159,28 @@ class PbxSession:
         self.text = b""
         return self._offer_again(address)
 
-    def _offer_again(self, address: sdp.Address) -> bytes:
-        """What is in use, under the payload types that we gave it."""
+    def _offer_again(self, address: sdp.Address, others: Sequence[str] = ()) -> bytes:
+        """What is in use, under the payload types that we gave it; after it the others whose types mean nothing else yet."""
         assert self._voice is not None
         assert self.codec is not None
         ours, rate = self._voice.codec(self.codec.name), self.codec.clock_rate
         assert ours is not None
         self._offered = replace(
             self._voice,
-            codecs=(ours,),
+            codecs=(ours, *self._more_codecs(others)),
             events=tuple(event for event in self._voice.events if event[1] == rate),
             direction=sdp.Direction.of(sends=not self.pbx_holds, receives=not self.held),
             ptime=self.ptime,
         )
         return self._say(self._offered, address)
+
+    def _more_codecs(self, names: Sequence[str]) -> list[sdp.Codec]:
+        assert self._voice is not None
+        known = (*self._voice.codecs, *(self.theirs.codecs if self.theirs else ()))
+        taken = {codec.payload_type for codec in known} | {number for number, _ in self._voice.events}
+        free = [sdp.Codec(name=name, payload_type=OUR_TYPES[name]) for name in names if not self._voice.codec(name)]
+        same = [codec for codec in known if codec in free]
+        return [codec for codec in free if codec in same or codec.payload_type not in taken]
 
     def answered(self, raw: bytes) -> None:
         """Read an answer to our newest offer, the first or a later one; SdpError leaves everything as it was."""
@@ -196,3 +208,8 @@ class PbxSession:
 
     def _write(self, voice: OurVoice, address: sdp.Address) -> bytes:
         return write_for_pbx(Origin(id=self._id, version=self._version, address=address), voice, self.theirs)
+
+
+def _common(offer: PbxDescription, allowed: Sequence[str]) -> list[str]:
+    """Names of the offered codecs that are allowed, in the order of the offer."""
+    return [codec.name for codec in offer.codecs if codec.name in allowed]

@@ -20,6 +20,7 @@ from .flow import Flow, return_flow
 from .matching import Key, client_key, server_key, stamp
 from .message import FaultyRequestError, Request, Response, SipError, is_keepalive, parse, respond
 from .output import Abandon, Answer, Ask, Fact, Output, Transmit
+from .session_timer import too_short
 from .sundry import METHODS, sundry
 from .transaction import Send, Timers, Transactions
 from .usage import Usage
@@ -27,8 +28,8 @@ from .verdict import judge_request, judge_response
 
 MOST_TRANSACTIONS = 60_000
 RETRY_AFTER = ("Retry-After", "5")
-NO_EXTENSIONS: frozenset[str] = frozenset()
-"""Whatever a peer requires earns 420."""
+EXTENSIONS = frozenset({"100rel", "timer"})
+"""What a peer may require; the rest earns 420."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ class UserAgent:
             request,
             ours=lambda uri: usage is not None or self._owner.is_ours(uri, source),
             methods=METHODS,
-            extensions=NO_EXTENSIONS,
+            extensions=EXTENSIONS,
         )
         if verdict.status < 0:
             self.counts["faulty request"] += 1
@@ -247,6 +248,9 @@ class UserAgent:
         if len(self._usages) >= self._most_calls:
             self.counts["overload"] += 1
             self._answer(key, request, 503, now, [RETRY_AFTER])
+            return
+        if short := too_short(request):
+            self._answer(key, request, 422, now, short)
             return
         try:
             user = Uri.parse(request.uri).user

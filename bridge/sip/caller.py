@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .address import NameAddr, Uri
-from .dialog import ALLOW, PRODUCT, SDP, Dialog, Identity
+from .dialog import ALLOW, PRODUCT, SDP, SUPPORTED, Dialog, Identity
 from .flow import Flow
 from .login import Login
 from .matching import cancel_of
 from .message import Headers, Request, Response, seconds_in, session_description
 from .output import Abandon, Accepted, Ask, HungUp, Output, Progressed, Rang, Refused, Transmit, Unreachable
 from .reason import Q850, causes
+from .reliable import ReliableReceiver, rack
 from .transaction import Timers
 from .usage import Stage, Timer, Usage
 
@@ -51,6 +52,11 @@ class Outbound(Usage):
         self._peer = peer
         self._spares = list(spares)
         self._headers = tuple(headers)
+        self._described = sdp
+        self._party = target.number, ""
+        self._reliable = ReliableReceiver()
+        self._settled_by: dict[str, bytes] = {}
+        """The answer to our offer that came in a reliable response, by fork."""
         self._cseq = 0
         self._invite = self._next_invite()
         self._former: list[tuple[Request, Flow]] = []
@@ -65,7 +71,7 @@ class Outbound(Usage):
         self._acks: dict[str, Transmit] = {}
 
     def start(self, now: float) -> list[Output]:
-        self._invite = self.login.sign(self._invite) if self.login else self._invite
+        self._invite = self._signed(self._invite)
         return self._ask(now)
 
     def hang_up(self, cause: int, now: float) -> list[Output]:
@@ -83,7 +89,7 @@ class Outbound(Usage):
         if request is not self._invite:
             return self._woke_up(request, response)
         if 200 <= response.status < 300:
-            return self._answered(response)
+            return self._answered(response, now)
         if self.stage is not Stage.INVITING:
             return []
         if response.status < 200:
@@ -93,6 +99,9 @@ class Outbound(Usage):
             if signed is not None:
                 self._invite, self._may_cancel = signed, False
                 return self._ask(now)
+        if self._cause is None and self._session_timer.is_too_short(response):
+            self._invite, self._may_cancel = self._signed(self._next_invite()), False
+            return self._ask(now)
         if response.status == 503:
             return self._overloaded(response, now)
         return self._refused(response)
@@ -124,8 +133,13 @@ class Outbound(Usage):
     def _dialog_with(self, remote_tag: str) -> Dialog | None:
         return super()._dialog_with(remote_tag) if self.dialog else self._early.get(remote_tag)
 
-    def _has_offered(self) -> bool:
-        return self.stage is Stage.INVITING or super()._has_offered()
+    def _has_offered(self, dialog: Dialog) -> bool:
+        is_open = self.stage is Stage.INVITING and dialog.remote.tag not in self._settled_by
+        return is_open or super()._has_offered(dialog)
+
+    def _takes_offers(self, dialog: Dialog) -> bool:
+        """In an early dialog too, once the answer to our offer came for certain (RFC 3311 5.2)."""
+        return super()._takes_offers(dialog) or dialog.remote.tag in self._settled_by
 
     def _left(self, request: Request) -> list[Output]:
         """A BYE before the answer comes from a callee whose answers were all lost on the way."""
@@ -145,9 +159,17 @@ class Outbound(Usage):
             return outputs
         self._provisional = True
         tag = response.to_tag
+        self._note(response)
         if tag and tag not in self._early and len(self._early) < MOST_FORKS:
             self._early[tag] = self._new_dialog(self._invite, response, self._peer)
-        return outputs if self._cause is not None else [*outputs, *self._heard(tag, session_description(response))]
+        sdp = session_description(response)
+        if tag in self._early and (is_next := self._reliable.takes(response)) is not None:
+            if not is_next:
+                return outputs
+            outputs += self._errands.ask(self._early[tag], self.login, "PRACK", _unheeded, [rack(response)])
+            if sdp:
+                self._settled_by.setdefault(tag, sdp)
+        return outputs if self._cause is not None else [*outputs, *self._heard(tag, sdp)]
 
     def _heard(self, tag: str, sdp: bytes) -> list[Output]:
         """Early media of the fork that spoke up last; a repetition of what another one said before changes nothing."""
@@ -159,7 +181,7 @@ class Outbound(Usage):
         self._previews[tag] = sdp
         return [Progressed(sdp)]
 
-    def _answered(self, response: Response) -> list[Output]:
+    def _answered(self, response: Response, now: float) -> list[Output]:
         """The first 2xx wins; every other tag's gets ACK and BYE; a repeat gets its ACK again (RFC 3261 13.2.2.4)."""
         tag = response.to_tag
         if tag in self._acks:
@@ -170,13 +192,19 @@ class Outbound(Usage):
             return self._refuse_answer(self._invite, response, self._peer)
         early = self._early.get(tag)
         dialog = self._new_dialog(self._invite, response, self._peer)
-        dialog.remote_cseq = early.remote_cseq if early else None
+        if early is not None:
+            dialog.remote_cseq, dialog.local_cseq = early.remote_cseq, early.local_cseq
+        self._note(response)
+        self._session_timer.agreed(response, now)
         ack = self._acks[tag] = Transmit(*dialog.acknowledge(self._invite, self._me))
         self.dialog, self.stage = dialog, Stage.CONFIRMED
         self._due.clear()
         if self._cause is not None:
             return [ack, *self._bye(self._cause), Refused(487, "answered too late", 0, self._provisional)]
-        if not (sdp := session_description(response)):
+        sdp = session_description(response)
+        if tag in self._settled_by:  # what a 2xx repeats may be older than what an UPDATE has brought since
+            return [ack, Accepted(b"" if sdp in {b"", self._settled_by[tag]} else sdp)]
+        if not sdp:
             return [ack, *self._bye(88), Refused(488, "answered without a description", 0, self._provisional)]
         return [ack, Accepted(sdp)]
 
@@ -236,6 +264,9 @@ class Outbound(Usage):
         dialog.local_cseq = self._cseq
         return dialog
 
+    def _signed(self, request: Request) -> Request:
+        return self.login.sign(request) if self.login else request
+
     def _next_invite(self) -> Request:
         self._cseq += 1
         pairs = [
@@ -247,8 +278,15 @@ class Outbound(Usage):
             ("CSeq", f"{self._cseq} INVITE"),
             ("Contact", str(self._contact)),
             ("Allow", ALLOW),
+            SUPPORTED,
+            *self._session_timer.asking(),
             ("User-Agent", PRODUCT),
             *self._headers,
             SDP,
         ]
         return Request("INVITE", str(self._target), Headers(pairs), self._sdp)
+
+
+def _unheeded(status: int, response: Response | None, now: float) -> list[Output]:
+    """Whatever the callee says to a PRACK, the INVITE decides."""
+    return []

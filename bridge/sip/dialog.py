@@ -11,7 +11,8 @@ from .flow import Flow, Protocol, bracketed, next_hop
 from .matching import COOKIE
 from .message import Headers, Request, Response, SipError
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY"
+SUPPORTED = ("Supported", "100rel, timer")
 PRODUCT = "bridge"
 SDP = ("Content-Type", "application/sdp")
 TARGET_REFRESHERS = frozenset({"INVITE", "UPDATE", "NOTIFY", "REFER"})

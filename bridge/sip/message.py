@@ -177,18 +177,26 @@ def caller_of(request: Request) -> tuple[str, str]:
 
     From the first readable of P-Asserted-Identity, Remote-Party-ID and From.
     """
-    privacy = (request.headers.get("Privacy") or "").lower()
-    if "id" in [item.strip(BLANKS) for item in privacy.split(";")]:
-        return "", ""
-    for header in ("P-Asserted-Identity", "Remote-Party-ID", "From"):
+    return _party_in(request, "P-Asserted-Identity", "Remote-Party-ID", "From") or ("", "")
+
+
+def connected_of(message: Message) -> tuple[str, str] | None:
+    """Number and name of whoever is at the other end now, as the peer asserts; None if it says nothing (RFC 5876)."""
+    return _party_in(message, "P-Asserted-Identity", "Remote-Party-ID")
+
+
+def _party_in(message: Message, *sources: str) -> tuple[str, str] | None:
+    privacy = (message.headers.get("Privacy") or "").lower()
+    is_private = "id" in [item.strip(BLANKS) for item in privacy.split(";")]
+    for header in sources:
         try:
-            party = NameAddr.parse(_required(request.headers, header))
+            party = NameAddr.parse(_required(message.headers, header))
         except SipError:
             continue  # the next source may be readable; a broken From was refused before
-        if _is_withheld(party):
+        if is_private or _is_withheld(party):
             return "", ""
         return party.uri.number, "".join(sign for sign in party.name if sign.isprintable()).strip()
-    return "", ""
+    return None
 
 
 def _is_withheld(party: NameAddr) -> bool:

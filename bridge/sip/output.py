@@ -60,7 +60,9 @@ class Cancelled(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Confirmed(Fact):
-    """The ACK to our 2xx came."""
+    """The ACK to a 2xx of ours came; `answer` is there where our 2xx made the offer."""
+
+    answer: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,14 @@ class Reoffered(Fact):
     """A re-INVITE or UPDATE waits for `answer_reoffer`; an empty offer asks for ours."""
 
     offer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartyChanged(Fact):
+    """Somebody else is at the other end now; both "" when withheld."""
+
+    number: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class Progressed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Accepted(Fact):
-    """A 2xx to our INVITE."""
+    """A 2xx to our INVITE; no description where a reliable response had brought it before."""
 
     sdp: bytes
 

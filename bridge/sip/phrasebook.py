@@ -20,6 +20,7 @@ from ..calls.events import (
     PbxCancelled,
     PbxConfirmed,
     PbxHungUp,
+    PbxPartyChanged,
     PbxProgressed,
     PbxRang,
     PbxReanswered,
@@ -40,6 +41,7 @@ from .output import (
     Fact,
     HungUp,
     Output,
+    PartyChanged,
     Progressed,
     Rang,
     Reanswered,
@@ -84,8 +86,10 @@ def told(call: CallId, fact: Fact) -> Event | None:
     match fact:
         case Cancelled(elsewhere):
             return PbxCancelled(call=call, elsewhere=elsewhere)
-        case Confirmed():
-            return PbxConfirmed(call=call)
+        case Confirmed(answer):
+            return PbxConfirmed(call=call, answer=answer)
+        case PartyChanged(number, name):
+            return PbxPartyChanged(call=call, number=number, name=name)
         case Reoffered(offer):
             return PbxReoffered(call=call, offer=offer)
         case HungUp(why):

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .dialog import ALLOW, SDP, Dialog, Identity
+from .dialog import ALLOW, SDP, SUPPORTED, Dialog, Identity
 from .flow import Flow
 from .login import Login
 from .matching import cancel_of
 from .message import Request, Response, session_description
 from .output import Abandon, Ask, Output, Reanswered, ReofferRefused, Transmit
+from .session_timer import SessionTimer
 from .transaction import Timers
 
 MOST_GLARES = 3
@@ -24,8 +25,15 @@ MOST_ACKS = 4
 
 
 @dataclass(slots=True)
-class _Asking:
+class _Wish:
     sdp: bytes
+    quiet: bool
+    """It only refreshes the session: nobody needs to hear of it."""
+
+
+@dataclass(slots=True)
+class _Asking:
+    wish: _Wish
     request: Request
     to: Flow
     cancelled: bool = False
@@ -34,13 +42,14 @@ class _Asking:
 class Reinvite:
     """`made_call_id`: we placed the call, and so wait longer than the peer when both asked at once."""
 
-    def __init__(self, *, me: Identity, timers: Timers, made_call_id: bool) -> None:
+    def __init__(self, *, me: Identity, timers: Timers, made_call_id: bool, session_timer: SessionTimer) -> None:
         self.deadline: float | None = None
         """The end of the pause, or of our patience."""
         self._me = me
         self._timers = timers
         self._made_call_id = made_call_id
-        self._wanted: bytes | None = None
+        self._session_timer = session_timer
+        self._wanted: _Wish | None = None
         self._glares = 0
         self._asking: _Asking | None = None
         self._acks: dict[int, Transmit] = {}
@@ -54,18 +63,18 @@ class Reinvite:
     def is_mine(self, request: Request) -> bool:
         return self._asking is not None and self._asking.request is request
 
-    def want(self, sdp: bytes) -> None:
-        """Of several offers that wait, the newest counts."""
-        self._wanted, self._glares = sdp, 0
+    def want(self, sdp: bytes, *, quiet: bool = False) -> None:
+        """Of several offers that wait, the newest counts; one that only refreshes gives way to any other."""
+        if quiet and (self._wanted or self._asking):
+            return
+        self._wanted, self._glares = _Wish(sdp, quiet), 0
 
     def ask(self, dialog: Dialog, login: Login | None, now: float) -> list[Output]:
         """Send what is wanted, unless it has to wait still."""
         if self._wanted is None or self._asking or self.deadline is not None:
             return []
-        request, to = self._request(dialog, self._wanted)
-        self._asking = _Asking(self._wanted, login.sign(request) if login else request, to)
-        self._wanted = None
-        return [Ask(self._asking.request, to)]
+        wish, self._wanted = self._wanted, None
+        return self._begin(dialog, login, wish)
 
     def responded(self, dialog: Dialog, login: Login | None, response: Response, now: float) -> list[Output]:
         """A response to the request that `is_mine`."""
@@ -76,16 +85,22 @@ class Reinvite:
             self.deadline = self.deadline or now + self._timers.timeout
             return []
         if response.status in {401, 407} and login and not asking.cancelled:
-            again, to = self._request(dialog, asking.sdp)
+            again, to = self._request(dialog, asking.wish.sdp)
             if (signed := login.retry(again, asking.request, response)) is not None:
-                self._asking = _Asking(asking.sdp, signed, to)
+                self._asking = _Asking(asking.wish, signed, to)
                 return [Ask(signed, to)]
         self._asking = self.deadline = None
         if response.status < 300:
+            self._session_timer.agreed(response, now)
             return self._answered(dialog, asking, response)
+        if not asking.cancelled and self._session_timer.is_too_short(response):
+            return self._begin(dialog, login, asking.wish)
         if response.status == 491 and self._glares < MOST_GLARES:
             return self._rest(asking, now)
-        return [ReofferRefused(response.status)]
+        if not asking.wish.quiet:
+            return [ReofferRefused(response.status)]
+        self._session_timer.try_again(now)
+        return []
 
     def acknowledge_again(self, response: Response) -> list[Output]:
         """The ACK once more, for a 2xx that is repeated."""
@@ -115,15 +130,22 @@ class Reinvite:
         self._acks = dict([*self._acks.items(), (asking.request.cseq[0], ack)][-MOST_ACKS:])
         sdp = session_description(response)
         # Without an answer there is nothing that could have changed.
-        return [ack, Reanswered(sdp) if sdp else ReofferRefused(488)]
+        told = Reanswered(sdp) if sdp else ReofferRefused(488)
+        return [ack] if asking.wish.quiet else [ack, told]
 
     def _rest(self, asking: _Asking, now: float) -> list[Output]:
         """RFC 3261 14.1: 2.1 to 4 s for the owner of the Call-ID, up to 2 s for the other, in steps of 10 ms."""
         steps = 210 + int(self._me.fraction() * 191) if self._made_call_id else int(self._me.fraction() * 201)
         self.deadline = now + steps / 100
         self._glares += 1
-        self._wanted = self._wanted or asking.sdp
+        self._wanted = self._wanted or asking.wish
         return []
 
+    def _begin(self, dialog: Dialog, login: Login | None, wish: _Wish) -> list[Output]:
+        request, to = self._request(dialog, wish.sdp)
+        self._asking = _Asking(wish, login.sign(request) if login else request, to)
+        return [Ask(self._asking.request, to)]
+
     def _request(self, dialog: Dialog, sdp: bytes) -> tuple[Request, Flow]:
-        return dialog.request("INVITE", self._me, [("Contact", str(dialog.contact)), ("Allow", ALLOW), SDP], sdp)
+        headers = [("Contact", str(dialog.contact)), ("Allow", ALLOW), SUPPORTED, *self._session_timer.asking(), SDP]
+        return dialog.request("INVITE", self._me, headers, sdp)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .dialog import ALLOW, PRODUCT
+from .dialog import ALLOW, PRODUCT, SUPPORTED
 from .message import Request, Response, respond
 
 METHODS = frozenset({
-    "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "NOTIFY",
+    "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK", "INFO", "NOTIFY",
     "REFER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "REGISTER",
 })  # fmt: skip
 """Those with an answer of their own; every other earns 405."""
@@ -22,7 +22,7 @@ def sundry(request: Request, *, in_dialog: bool, tag: str = "") -> Response:
 def _answer(request: Request, in_dialog: bool) -> tuple[int, list[tuple[str, str]]]:
     match request.method:
         case "OPTIONS":
-            return 200, [("Allow", ALLOW), ("Accept", "application/sdp")]
+            return 200, [("Allow", ALLOW), ("Accept", "application/sdp"), SUPPORTED]
         case "INFO" if in_dialog:
             # Digits in INFO are taken and not used; other bodies were refused as 415 before.
             return (469, [("Recv-Info", "")]) if "Info-Package" in request.headers else (200, [])
@@ -35,7 +35,7 @@ def _answer(request: Request, in_dialog: bool) -> tuple[int, list[tuple[str, str
             return 489, [("Allow-Events", "message-summary")]
         case "REFER":
             return 603, []
-        case "BYE" | "CANCEL" | "INFO" | "UPDATE":
+        case "BYE" | "CANCEL" | "INFO" | "UPDATE" | "PRACK":
             return 481, []
         case _:
             return 405, [("Allow", ALLOW)]

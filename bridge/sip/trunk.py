@@ -215,14 +215,10 @@ class Trunks:
         invite, now = invited.invite, Transport.now()
         account = unquote(Uri.parse(invite.uri).user)
         peer = self._peer_of(invited.source, account)
-        offer = session_description(invite)
         if self._left is not None:
             self._act(usage, usage.refuse(503, "", now, [("Retry-After", "5")]), now)
         elif peer is None:
             self._act(usage, usage.refuse(404, "", now), now)
-        elif not offer:
-            warning = '399 bridge "an INVITE without an offer is not supported"'
-            self._act(usage, usage.refuse(488, "", now, [("Warning", warning)]), now)
         else:
             call = self._new_call_id()
             self._calls[call], self._ids[usage], self._homes[usage] = usage, call, peer
@@ -231,7 +227,7 @@ class Trunks:
             self._post(
                 PbxInvited(
                     call=call, trunk=peer.trunk.name, account=account, line=dialled_line(invite, account),
-                    caller=caller, caller_name=name, offer=offer,
+                    caller=caller, caller_name=name, offer=session_description(invite),
                 )
             )  # fmt: skip
 

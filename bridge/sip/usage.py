@@ -8,18 +8,32 @@ Methods return what is to be done; the user agent does it. Setting up differs: `
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from .dialog import ALLOW, PRODUCT, SDP, TARGET_REFRESHERS, Dialog, Identity
+from .acceptance import Acceptance
+from .dialog import ALLOW, PRODUCT, SDP, SUPPORTED, TARGET_REFRESHERS, Dialog, Identity
 from .errands import Errands
 from .flow import Flow
 from .login import Login
 from .matching import Key
-from .message import Request, Response, respond, session_description
-from .output import Answer, Ask, Confirmed, HungUp, Output, Reoffered, TransferFailed, Transmit
+from .message import Request, Response, connected_of, respond, session_description
+from .output import (
+    Answer,
+    Ask,
+    Confirmed,
+    HungUp,
+    Output,
+    PartyChanged,
+    Reanswered,
+    Reoffered,
+    TransferFailed,
+    Transmit,
+)
 from .refer import Transfer, referred_by
 from .reinvite import Reinvite
+from .session_timer import Due, SessionTimer, too_short
 from .sundry import sundry
 from .transaction import Timers
 
@@ -37,20 +51,9 @@ class Stage(Enum):
 
 class Timer(Enum):
     RING_AGAIN = "ring again"
-    REPEAT = "repeat the 2xx"
-    ACK = "no ACK"
     REOFFER = "offer unanswered"
     GIVE_UP = "no final answer after CANCEL"
     SPARE = "no answer at all, and another address to try"
-
-
-@dataclass(slots=True)
-class _Repeat:
-    """A 2xx that waits for its ACK (RFC 3261 13.3.1.4)."""
-
-    key: Key
-    response: Response
-    interval: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,17 @@ class Usage:
         self._timers = timers
         self._contact = me.contact(user, peer)
         self._due: dict[Timer, float] = {}
-        self._repeat: _Repeat | None = None
+        self._acceptance: Acceptance | None = None
+        """Our 2xx that waits for its ACK."""
         self._reoffer: _Reoffer | None = None
-        self._reinvite = Reinvite(me=me, timers=timers, made_call_id=made_call_id)
+        self._session_timer = SessionTimer()
+        self._reinvite = Reinvite(me=me, timers=timers, made_call_id=made_call_id, session_timer=self._session_timer)
+        self._described = b""
+        """Our newest description that is in force."""
+        self._allowed: frozenset[str] = frozenset()
+        """The methods that the peer knows."""
+        self._party: tuple[str, str] = "", ""
+        """Number and name of whoever is at the other end."""
         self._errands = Errands(me)
         self._transfer: Transfer | None = None
         self._goodbye: Request | None = None
@@ -98,9 +109,13 @@ class Usage:
 
     @property
     def deadline(self) -> float | None:
-        times = list(self._due.values())
-        times += [when for when in (self._reinvite_due, self._transfer_due) if when is not None]
-        return min(times, default=None)
+        times: list[float | None] = list(self._due.values())
+        if self._acceptance is not None:
+            times.append(self._acceptance.deadline)
+        if self.stage is Stage.CONFIRMED:  # once the session ends, only the BYE is waited for
+            times += [self._reinvite.deadline, self._session_timer.deadline]
+            times.append(self._transfer.deadline if self._transfer else None)
+        return min((when for when in times if when is not None), default=None)
 
     # ---- what the user wants
 
@@ -120,9 +135,10 @@ class Usage:
     def answer_reoffer(self, sdp: bytes, now: float) -> list[Output]:
         if (reoffer := self._take_reoffer()) is None:
             return []
-        response = self._success(reoffer.request, sdp)
+        response = self._success(reoffer.request, sdp, now)
+        self._described = sdp
         if reoffer.request.method == "INVITE":
-            self._await_ack(reoffer.key, response, now)
+            self._acceptance = Acceptance(reoffer.key, reoffer.request, response, self._timers, now)
         return [Answer(reoffer.key, response), *self._ask_reoffer(now)]
 
     def refuse_reoffer(self, status: int, phrase: str, now: float) -> list[Output]:
@@ -151,6 +167,7 @@ class Usage:
             return [self._reply(key, request, 481)]
         if not dialog.in_order(request):
             return [self._reply(key, request, 500)]
+        self._note(request)
         if request.method == "BYE":
             return [self._reply(key, request, 200), *self._left(request)]
         if request.method == "NOTIFY" and self._transfer and self._transfer.owns(request):
@@ -165,9 +182,14 @@ class Usage:
 
     def acknowledged(self, request: Request, now: float) -> list[Output]:
         """An ACK to a 2xx of ours; only the one that is waited for counts."""
-        if self._repeat is None or self._repeat.response.cseq[0] != request.cseq[0]:
+        acceptance = self._acceptance
+        if acceptance is None or not acceptance.is_acknowledged_by(request):
             return []
-        return [*self._settled(), *self._ask_reoffer(now)]
+        answer = session_description(request) if acceptance.offers else b""
+        if acceptance.offers and not answer and self.stage is Stage.ANSWERED:
+            told = [HungUp("ACK without an answer to our offer")] if self._cause is None else []
+            return [*self._bye(self._cause or 88), *told]
+        return [*self._settled(answer), *self._ask_reoffer(now)]
 
     def accepted_again(self, response: Response) -> list[Output]:
         """A 2xx that came after its transaction was forgotten: only its ACK is repeated."""
@@ -192,6 +214,8 @@ class Usage:
         if self.stage is Stage.CONFIRMED and response.status in {408, 481}:
             return self._lost(f"{response.status} to our re-INVITE")
         outputs = self._reinvite.responded(self.dialog, self.login, response, now)
+        if any(isinstance(output, Reanswered) for output in outputs):
+            self._described = request.body
         if self.stage is not Stage.CONFIRMED:
             return [output for output in outputs if isinstance(output, Transmit)]
         return [*outputs, *self._ask_reoffer(now)]
@@ -212,19 +236,65 @@ class Usage:
         for timer in [timer for timer, when in self._due.items() if when <= now]:
             if self._due.pop(timer, None) is not None:
                 outputs += self._timed_out(timer, now)
-        if self._reinvite_due is not None and self._reinvite_due <= now:
-            woken = self._reinvite.wake(now)
-            outputs += self._lost("our re-INVITE was not answered") if woken is None else woken
-            outputs += self._ask_reoffer(now)
-        if self._transfer is not None and self._transfer_due is not None and self._transfer_due <= now:
+        outputs += self._wake_acceptance(now)
+        if self.stage is Stage.CONFIRMED:
+            outputs += self._wake_reinvite(now)
+        if self.stage is Stage.CONFIRMED and self._transfer and is_due(self._transfer.deadline, now):
             outputs += self._transfer.wake()
+        if self.stage is Stage.CONFIRMED:
+            outputs += self._wake_session(now)
         return outputs
 
     # ---- within
 
-    @property
-    def _transfer_due(self) -> float | None:
-        return self._transfer.deadline if self._transfer and self.stage is Stage.CONFIRMED else None
+    def _wake_acceptance(self, now: float) -> list[Output]:
+        woken = self._acceptance.wake(now) if self._acceptance else []
+        if woken is not None:
+            return woken
+        told = [HungUp(f"no ACK in {self._timers.timeout:g} s")] if self._cause is None else []
+        return [*self._bye(self._cause or 102), *told]
+
+    def _wake_reinvite(self, now: float) -> list[Output]:
+        if not is_due(self._reinvite.deadline, now):
+            return []
+        woken = self._reinvite.wake(now)
+        return self._lost("our re-INVITE was not answered") if woken is None else [*woken, *self._ask_reoffer(now)]
+
+    def _wake_session(self, now: float) -> list[Output]:
+        match self._session_timer.wake(now):
+            case Due.REFRESH:
+                return self._refresh(now)
+            case Due.EXPIRED:
+                return self._lost("nobody refreshed the session")
+            case None:
+                return []
+
+    def _refresh(self, now: float) -> list[Output]:
+        """UPDATE where the peer knows it, else a re-INVITE that changes nothing (RFC 4028 section 7.4)."""
+        assert self.dialog is not None, "a session that stands has a dialog"
+        if "UPDATE" not in self._allowed:
+            self._session_timer.try_again(now)  # should another offer of ours be on its way and fail
+            self._reinvite.want(self._described, quiet=True)
+            return self._ask_reoffer(now)
+        headers = [("Contact", str(self._contact)), ("Allow", ALLOW), SUPPORTED, *self._session_timer.asking()]
+        return self._errands.ask(self.dialog, self.login, "UPDATE", self._refreshed, headers)
+
+    def _refreshed(self, status: int, response: Response | None, now: float) -> list[Output]:
+        if self.stage is not Stage.CONFIRMED or self.dialog is None:
+            return []
+        if status in {408, 481}:
+            return self._lost(f"{status} to our refresh")
+        if response is not None and status < 300:
+            self.dialog.refresh(response)
+            self._session_timer.agreed(response, now)
+        elif response is not None and self._session_timer.is_too_short(response):
+            return self._refresh(now)
+        elif status in {405, 501}:
+            self._allowed -= {"UPDATE"}
+            return self._refresh(now)
+        else:
+            self._session_timer.try_again(now)
+        return []
 
     def _refer_answered(self, status: int, response: Response | None, now: float) -> list[Output]:
         """A peer that does not know the dialog any more has no session either (RFC 5057, 5.1)."""
@@ -232,22 +302,8 @@ class Usage:
             return []
         return self._lost("481 to our REFER") if status == 481 else self._transfer.answered(status, response, now)
 
-    @property
-    def _reinvite_due(self) -> float | None:
-        """Once the session ends, only the BYE is waited for."""
-        return self._reinvite.deadline if self.stage is Stage.CONFIRMED else None
-
     def _timed_out(self, timer: Timer, now: float) -> list[Output]:
-        if timer is Timer.REPEAT and self._repeat:
-            self._repeat.interval = min(2 * self._repeat.interval, self._timers.t2)
-            self._due[Timer.REPEAT] = now + self._repeat.interval
-            return [Answer(self._repeat.key, self._repeat.response)]
-        if timer is Timer.REOFFER:
-            return self.refuse_reoffer(500, "", now)
-        if timer is Timer.ACK:
-            told = [HungUp(f"no ACK in {self._timers.timeout:g} s")] if self._cause is None else []
-            return [*self._bye(self._cause or 102), *told]
-        return []
+        return self.refuse_reoffer(500, "", now) if timer is Timer.REOFFER else []
 
     def _dialog_with(self, remote_tag: str) -> Dialog | None:
         return self.dialog if self.dialog and self.dialog.remote.tag == remote_tag else None
@@ -255,30 +311,49 @@ class Usage:
     def _offered(self, key: Key, request: Request, dialog: Dialog, now: float) -> list[Output]:
         """re-INVITE and UPDATE. One offer at a time (RFC 3261 14.2, RFC 3311 5.2)."""
         offer = session_description(request)
+        if short := too_short(request):
+            return [self._reply(key, request, 422, short)]
         if request.method == "UPDATE" and not offer:
             dialog.refresh(request)
-            return [Answer(key, self._success(request, b""))]
-        if self._has_offered():
+            return [Answer(key, self._success(request, b"", now)), *self._party_of(request)]
+        if self._has_offered(dialog):
             return [self._reply(key, request, 491)]
-        if self.stage is Stage.INVITING or self._reoffer is not None:
+        if not self._takes_offers(dialog) or self._reoffer is not None:
             return [self._busy(key, request)]
         dialog.refresh(request)
         # Whoever offers anew has our 2xx, even if its ACK was lost or overtaken (RFC 5407 3.1.5).
-        told = self._settled() if self._repeat else []
-        if self.stage is not Stage.CONFIRMED:
+        told = self._settled() if self._acceptance else []
+        if self.stage is Stage.LEAVING:
             return [*told, self._reply(key, request, 481)]
         self._reoffer = _Reoffer(key, request)
         self._due[Timer.REOFFER] = now + REOFFER_SECONDS
         trying = [Answer(key, respond(request, 100))] if request.method == "INVITE" else []
-        return [*told, *trying, Reoffered(offer)]
+        return [*told, *trying, *self._party_of(request), Reoffered(offer)]
 
-    def _settled(self) -> list[Output]:
-        """The awaited ACK is here."""
-        self._stop_repeating()
-        if self.stage is not Stage.ANSWERED:
+    def _takes_offers(self, dialog: Dialog) -> bool:
+        """The first offer of the session was answered."""
+        return self.stage is not Stage.INVITING
+
+    def _party_of(self, message: Request | Response) -> list[Output]:
+        """Who is at the other end now, if that is news (RFC 5876 section 3)."""
+        party = connected_of(message)
+        if party is None or party == self._party:
             return []
+        self._party = party
+        return [PartyChanged(*party)]
+
+    def _note(self, message: Request | Response) -> None:
+        """What the peer says it can."""
+        if "Allow" in message.headers:
+            self._allowed = frozenset(method.upper() for method in message.headers.all("Allow"))
+
+    def _settled(self, answer: bytes = b"") -> list[Output]:
+        """The awaited ACK is here."""
+        self._acceptance = None
+        if self.stage is not Stage.ANSWERED:
+            return [Confirmed(answer)] if answer else []
         self.stage = Stage.CONFIRMED
-        return [Confirmed()] if self._cause is None else self._bye(self._cause)
+        return [Confirmed(answer)] if self._cause is None else self._bye(self._cause)
 
     def _left(self, request: Request) -> list[Output]:
         """Their BYE; crossing ours it is no news."""
@@ -292,7 +367,7 @@ class Usage:
     def _bye(self, cause: int) -> list[Output]:
         assert self.dialog is not None, "a session that stands has a dialog"
         self._cause = cause
-        self._stop_repeating()
+        self._acceptance = None
         outputs = self._drop_reoffer(487, "")
         request, to = self.dialog.request("BYE", self._me, [("Reason", f"Q.850;cause={cause}")])
         self.stage = Stage.LEAVING
@@ -310,19 +385,19 @@ class Usage:
 
     def _finish(self) -> list[Output]:
         outputs = [*self._drop_reoffer(487, ""), *self._reinvite.drop(), *self._errands.drop()]
-        self._stop_repeating()
+        self._acceptance = None
         self._due.clear()
         self._goodbye = None
         self.stage = Stage.OVER
         return outputs
 
-    def _has_offered(self) -> bool:
+    def _has_offered(self, dialog: Dialog) -> bool:
         """An offer of ours is open: theirs has to wait (RFC 3261 14.2, RFC 3311 5.2)."""
         return self._reinvite.is_asking
 
     def _ask_reoffer(self, now: float) -> list[Output]:
         """Our offer that waits, if none is open in either direction."""
-        if self.stage is not Stage.CONFIRMED or self.dialog is None or self._reoffer or self._repeat:
+        if self.stage is not Stage.CONFIRMED or self.dialog is None or self._reoffer or self._acceptance:
             return []
         return self._reinvite.ask(self.dialog, self.login, now)
 
@@ -330,28 +405,19 @@ class Usage:
         reoffer = self._take_reoffer()
         return [] if reoffer is None else [self._refusal(reoffer, status, phrase)]
 
-    def _await_ack(self, key: Key, response: Response, now: float) -> None:
-        self._repeat = _Repeat(key, response, self._timers.t1)
-        self._due[Timer.REPEAT] = now + self._timers.t1
-        self._due[Timer.ACK] = now + self._timers.timeout
-
-    def _stop_repeating(self) -> None:
-        self._repeat = None
-        self._due.pop(Timer.REPEAT, None)
-        self._due.pop(Timer.ACK, None)
-
     def _take_reoffer(self) -> _Reoffer | None:
         reoffer, self._reoffer = self._reoffer, None
         self._due.pop(Timer.REOFFER, None)
         return reoffer
 
-    def _success(self, request: Request, sdp: bytes) -> Response:
-        headers = [("Contact", str(self._contact)), ("Allow", ALLOW), ("Server", PRODUCT)]
+    def _success(self, request: Request, sdp: bytes, now: float) -> Response:
+        headers = [("Contact", str(self._contact)), ("Allow", ALLOW), SUPPORTED, ("Server", PRODUCT)]
+        headers += self._session_timer.grant(request, now)
         headers += [SDP] if sdp else []
         return respond(request, 200, to_tag=self.tag, headers=headers, body=sdp)
 
-    def _reply(self, key: Key, request: Request, status: int) -> Answer:
-        return Answer(key, respond(request, status, to_tag=self.tag, headers=[("Server", PRODUCT)]))
+    def _reply(self, key: Key, request: Request, status: int, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+        return Answer(key, respond(request, status, to_tag=self.tag, headers=[("Server", PRODUCT), *headers]))
 
     def _busy(self, key: Key, request: Request) -> Answer:
         wait = str(int(self._me.fraction() * 11))
@@ -359,6 +425,10 @@ class Usage:
 
     def _refusal(self, reoffer: _Reoffer, status: int, phrase: str) -> Answer:
         return Answer(reoffer.key, respond(reoffer.request, status, phrase, to_tag=self.tag))
+
+
+def is_due(deadline: float | None, now: float) -> bool:
+    return deadline is not None and deadline <= now
 
 
 def _why(request: Request) -> str:

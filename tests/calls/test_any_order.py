@@ -29,7 +29,8 @@ clients = st.none() | st.builds(
 )
 facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.PbxCancelled, call=st.just(ID), elsewhere=st.booleans()),
-    st.builds(on.PbxConfirmed, call=st.just(ID)),
+    st.builds(on.PbxConfirmed, call=st.just(ID), answer=st.sampled_from([b"", b"v=0"])),
+    st.builds(on.PbxPartyChanged, call=st.just(ID), number=st.just("2"), name=st.just("")),
     st.builds(on.PbxReoffered, call=st.just(ID), offer=st.just(b"v=0")),
     st.builds(on.PbxHungUp, call=st.just(ID), why=st.just("BYE")),
     st.builds(on.BrowserAnswered, call=st.just(ID), tab=tabs, offer=st.just("o"), sdp=st.just("v=0")),

@@ -115,6 +115,23 @@ def test_a_pbx_that_asks_for_our_offer_during_our_hold_gets_one_that_holds() -> 
     assert direction(session.reoffered(b"", US)) == "sendonly"
 
 
+def test_section_10_a_reinvite_without_sdp_is_offered_everything_with_the_codec_in_use_first() -> None:
+    session = called()
+    offer = session.reoffered(b"", US, ("PCMA", "PCMU", "opus"))
+    assert re.search(rb"^m=audio 21000 RTP/AVP 0 8 107( 101)?\r$", offer, re.MULTILINE)
+    session.answered(pbx_answer(5000, "PCMA"))
+    assert session.codec is not None
+    assert session.codec.name == "PCMA"
+
+
+def test_a_new_offer_without_the_codec_in_use_takes_another_that_is_allowed() -> None:
+    session = called()
+    answer = session.reoffered(pbx_offer(5000, "PCMA", version=2), US, ("PCMU", "PCMA"))
+    assert b"RTP/AVP 8" in answer
+    assert session.codec is not None
+    assert session.codec.name == "PCMA"
+
+
 def test_inactive_is_an_answer_to_our_hold_and_not_a_hold_of_the_pbxs_own() -> None:
     """Many telephones answer so. Taken for a hold, it would leave the operator unheard after resuming."""
     session = called()

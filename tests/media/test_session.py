@@ -14,6 +14,7 @@ from bridge.calls.events import (
     BrowserAnswered,
     BrowserLost,
     CallId,
+    CodecChanged,
     MediaReady,
     MediaReanswered,
     PbxFellSilent,
@@ -334,13 +335,26 @@ async def test_a_request_for_our_offer_gets_what_is_in_use_both_ways() -> None:
         assert " 3 IN" in lines_of(offered.sdp)[1]
 
 
-@pytest.mark.parametrize("bad", ["other codec", "fax", "junk"])
+async def test_a_new_offer_without_the_codec_in_use_gets_another_and_the_page_is_asked_to_follow() -> None:
+    async with stage() as here:
+        page = await here.connect()
+        await here.join(page)
+        await here.voice.perform(reoffer(pbx_offer(here.pbx.port, "PCMA")))
+        assert (await here.mail.next(CodecChanged)).tab == TAB
+        assert "a=rtpmap:8 PCMA/8000" in lines_of((await here.mail.next(MediaReanswered)).sdp)
+
+
+@pytest.mark.parametrize("bad", ["unknown codec", "fax", "junk"])
 async def test_an_offer_that_can_not_be_followed_changes_nothing(bad: str) -> None:
     async with stage() as here:
         page = await here.connect()
         await here.join(page)
         fax = here.offer().replace(b"m=audio", b"m=image").replace(b"RTP/AVP", b"udptl")
-        sdp = {"other codec": pbx_offer(here.pbx.port, "PCMA"), "fax": fax, "junk": b"\xff\0"}[bad]
+        sdp = {
+            "unknown codec": pbx_offer(here.pbx.port, "PCMA").replace(b"AVP 8", b"AVP 18"),
+            "fax": fax,
+            "junk": b"\xff\0",
+        }[bad]
         with pytest.raises(SdpError):
             await here.voice.perform(reoffer(sdp))
         await page.say(b"as before")

@@ -57,16 +57,29 @@ class Desk:
 class Called(Desk):
     """Bob's desk while Alice calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, *headers: tuple[str, str], offer: bytes = OFFER) -> None:
         super().__init__(Party(BOB), ALICE)
-        self.invite = request(body=OFFER)
+        self.invite = request(headers=(("Contact", "<sip:alice@192.0.2.1:5060>"), *headers), body=offer)
         self.first = self.gets(self.invite)
-        (usage,) = self.agent.usages
-        assert isinstance(usage, Inbound)
-        self.usage = usage
+        self._usage = next(iter(self.agent.usages), None)
+        self._answer: Response | None = None
+
+    @property
+    def usage(self) -> Inbound:
+        """The call, if it was let in."""
+        assert isinstance(self._usage, Inbound)
+        return self._usage
+
+    @property
+    def answer(self) -> Response:
+        """Our 200."""
+        assert self._answer is not None
+        return self._answer
 
     def answered(self) -> Called:
-        self.does(self.usage, self.usage.answer(ANSWER, self.now))
+        for message in self.does(self.usage, self.usage.answer(ANSWER, self.now)):
+            assert isinstance(message, Response)
+            self._answer = message
         return self
 
     def confirmed(self) -> Called:
@@ -102,7 +115,9 @@ class Calling(Desk):
         self.gets(reply(self.invite, 200, sdp=ANSWER))
         return self
 
-    def within(self, method: str, cseq: int, body: bytes = b"", tag: str = "bob") -> Request:
+    def within(
+        self, method: str, cseq: int, body: bytes = b"", tag: str = "bob", headers: tuple[tuple[str, str], ...] = ()
+    ) -> Request:
         """Bob's."""
         return request(
             method,
@@ -112,7 +127,7 @@ class Calling(Desk):
             call_id=self.usage.call_id,
             to=f"<sip:alice@192.0.2.1>;tag={self.usage.tag}",
             from_tag=tag,
-            headers=(("Contact", "<sip:bob@192.0.2.2:5060>"),),
+            headers=(("Contact", "<sip:bob@192.0.2.2:5060>"), *headers),
             body=body,
         )
 

@@ -122,10 +122,18 @@ async def test_an_unknown_account_gets_404(pbx: WirePbx, room: Room) -> None:
     assert room.posted.empty()
 
 
-async def test_an_invite_without_offer_gets_488_and_a_reason(pbx: WirePbx, room: Room) -> None:
+async def test_an_invite_without_offer_gets_ours_in_the_200_and_its_ack_brings_the_answer(
+    pbx: WirePbx, room: Room
+) -> None:
     pbx.send(pbx.message("INVITE"))
-    assert "without an offer" in ((await pbx.response(488)).headers.get("Warning") or "")
-    assert room.posted.empty()
+    invited = await room.event()
+    assert isinstance(invited, PbxInvited)
+    assert invited.offer == b""
+    await room.do(AnswerPbx(call=invited.call, sdp=OFFER))
+    answered = await pbx.response(200)
+    assert answered.body == OFFER
+    pbx.send(pbx.message("ACK", to_tag=answered.to_tag, body=OFFER))
+    assert await room.event() == PbxConfirmed(call=invited.call, answer=OFFER)
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE", "REGISTER"])
@@ -141,8 +149,8 @@ async def test_a_stranger_gets_silence_and_is_counted(pbx: WirePbx, room: Room, 
 
 
 async def test_what_a_peer_requires_of_extensions_gets_420(pbx: WirePbx, room: Room) -> None:
-    pbx.send(pbx.message("INVITE", body=OFFER, headers={"Require": "100rel, timer"}))
-    assert (await pbx.response(420)).headers.all("Unsupported") == ("100rel", "timer")
+    pbx.send(pbx.message("INVITE", body=OFFER, headers={"Require": "100rel, precondition, resource-priority"}))
+    assert (await pbx.response(420)).headers.all("Unsupported") == ("precondition", "resource-priority")
 
 
 async def test_above_the_cap_of_calls_the_pbx_gets_503_and_retry_after(

@@ -1,0 +1,49 @@
+"""Offers that stand elsewhere than in the INVITE, and who is at the other end by now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.calls import commands as do
+from bridge.calls import events as on
+
+from .story import ANNA, ANSWERED, ID, INVITED, OFFERED, READY, TAB, Story, names
+
+DIALLED = on.OperatorDialled(call=ID, operator=ANNA, number="100", voice=TAB)
+NEW_OFFER = on.PbxReoffered(call=ID, offer=b"v=1")
+
+
+def test_a_late_offer_is_ours_and_the_ack_brings_its_answer() -> None:
+    story = Story()
+    story.tell(replace(INVITED, offer=b""), OFFERED, ANSWERED, READY)
+    assert story.of(do.ConnectBrowser)[0].pbx_offer == b""
+    assert story.of(do.AnswerPbx) == [do.AnswerPbx(call=ID, sdp=b"answer")]
+    assert story.tell(on.PbxConfirmed(call=ID, answer=b"theirs")) == [do.AcceptPbxAnswer(call=ID, sdp=b"theirs")]
+
+
+def test_an_ack_without_a_description_changes_nothing() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, ANSWERED, READY)
+    assert story.tell(on.PbxConfirmed(call=ID)) == []
+
+
+def test_an_early_session_follows_a_new_offer_and_one_that_only_rings_refuses_it() -> None:
+    story = Story()
+    story.tell(DIALLED, READY, on.PbxRang(call=ID))
+    assert names(story.tell(NEW_OFFER)) == ["RefusePbxReoffer"]
+    story.tell(on.PbxProgressed(call=ID, sdp=b"v=0"))
+    assert names(story.tell(NEW_OFFER)) == ["ReofferMedia"]
+
+
+def test_a_200_that_brings_nothing_new_leaves_the_early_answer_standing() -> None:
+    story = Story()
+    story.tell(DIALLED, READY, on.PbxProgressed(call=ID, sdp=b"v=0"))
+    assert names(story.tell(on.PbxAnswered(call=ID, sdp=b""))) == ["RecordAnswer"]
+    assert story.state == "talking"
+
+
+def test_a_new_party_is_shown_and_the_record_stays_with_the_first_one() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, ANSWERED, READY, on.PbxPartyChanged(call=ID, number="300", name="Vera"))
+    assert (story.call.view.number, story.call.view.name) == ("300", "Vera")
+    assert [register.number for register in story.of(do.RegisterCall)] == ["+49301"]
