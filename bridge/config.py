@@ -136,6 +136,8 @@ class Portal(_Numbers):
     phone_width: Annotated[int, Field(ge=300, le=2000)] = 520
     dial_from_card: bool = True
     """Make the call of a click when its card is drawn, before the portal's event arrives."""
+    plan: Literal["ordinary", "enterprise"] = "ordinary"
+    """Of Bitrix24: 2 requests a second and 50 at once, or 5 and 250."""
 
     @property
     def id(self) -> str:
