@@ -332,9 +332,10 @@ class Conversation:
     def _report(self, now: float) -> None:
         """Send the reports that are due."""
         for leg in (self._pbx, self.legs.get(self.joined) if self.joined else None):
-            pause = self._equipment.patience.report * random.uniform(0.5, 1.5)  # noqa: S311  # only spreads the load
-            if leg is not None and leg.reports.is_due(now, pause):
-                leg.report(now)
+            if leg is not None and now >= leg.reports.due:
+                pause = self._equipment.patience.report * random.uniform(0.5, 1.5)  # noqa: S311  # only spreads the load
+                if leg.reports.put_off(now, pause):
+                    leg.report(now)
 
     def _listen(self, relay: Relay, pbx: PbxLeg, now: float) -> None:
         """Judge how it sounds, while both speak and hear."""

@@ -60,6 +60,8 @@ class Hub:
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._poller = poller
         self._socket = _bound_socket(address)
+        self.sendto = self._socket.sendto
+        """For the hot path; raises OSError."""
         self.address: Address = self._socket.getsockname()
         self.by_username: dict[str, Endpoint] = {}
         self.by_transaction: dict[bytes, Endpoint] = {}
@@ -89,9 +91,6 @@ class Hub:
             self._socket.sendto(data, address)
         except OSError:  # full buffer or unreachable: media is not repeated, STUN and DTLS repeat themselves
             self.unsent += 1
-
-    def send_buffer(self, length: int, address: Address) -> None:
-        self.send(self._view[:length], address)
 
     def _read(self, now: float) -> int:
         receive, inlet, buffer, owners = self._socket.recvfrom_into, self._inlet, self.buffer, self.by_address

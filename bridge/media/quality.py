@@ -120,12 +120,12 @@ class Ear:
 
     def listen(self, page: Reports, pbx: Reports, codec: str, now: float) -> Quality | None:
         """A verdict at the end of a window, if it is the first or noticeably another."""
+        if self._since is not None and now - self._since < WINDOW:
+            return None
         counts = tuple((side.reception.expected, side.reception.packets) for side in (page, pbx))
         if self._since is None:
             self._since, self._marks = now, counts
             page.told = pbx.told = None  # from before, or of a hold
-            return None
-        if now - self._since < WINDOW:
             return None
         (page_mark, pbx_mark), self._marks, self._since = self._marks, counts, now
         sides = _side(page, page_mark), _side(pbx, pbx_mark)

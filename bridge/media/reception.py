@@ -58,12 +58,20 @@ class Reception:
 
     def take(self, sequence: int, timestamp: int, ssrc: int, octets: int, now: float) -> None:
         """Count a packet of the voice."""
-        if self._count(sequence, ssrc, octets):
-            passed = now - self._at
-            clock = ((timestamp - self._timestamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-            late = passed - clock / self._rate
-            if -_LONGEST_STEP < late < _LONGEST_STEP:
-                self.jitter += ((late if late >= 0 else -late) - self.jitter) / 16
+        step = (sequence - self._newest) & 0xFFFF
+        if step == 1 and ssrc == self.ssrc:  # as most do
+            self.packets += 1
+            self.octets += octets
+            self._newest = sequence
+            self.highest += 1
+            self._source_packets += 1
+        elif not self._count(sequence, ssrc, octets):
+            self._at, self._timestamp = now, timestamp
+            return
+        clock = ((timestamp - self._timestamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        late = now - self._at - clock / self._rate
+        if -_LONGEST_STEP < late < _LONGEST_STEP:
+            self.jitter += ((late if late >= 0 else -late) - self.jitter) / 16
         self._at, self._timestamp = now, timestamp
 
     def pass_over(self, sequence: int, ssrc: int, octets: int) -> None:

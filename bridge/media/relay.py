@@ -108,7 +108,12 @@ class Stream:
         if ssrc != self._source:
             marker = self._follow(ssrc, sequence, timestamp, now)
         elif 0 < step <= MAX_DROPOUT and leap <= self._longest:
-            self._advance(sequence, timestamp, step, now)
+            self._sequence_in, self._timestamp_in = sequence, timestamp
+            self.sequence = (sequence + self._sequence_shift) & 0xFFFF
+            self.timestamp = (timestamp + self._timestamp_shift) & 0xFFFFFFFF
+            if self._late < MAX_MISORDER:
+                self._late = min(self._late + step, MAX_MISORDER)
+            self._at = now
         elif step == 0 or 0x10000 - step <= MAX_MISORDER:
             if step == 0 or 0x10000 - step > self._late:
                 return 0  # repeated, or older than the first of its source: its number is taken
@@ -126,13 +131,6 @@ class Stream:
             self.ssrc,
         )
         return length
-
-    def _advance(self, sequence: int, timestamp: int, step: int, now: float) -> None:
-        self._sequence_in, self._timestamp_in = sequence, timestamp
-        self.sequence = (sequence + self._sequence_shift) & 0xFFFF
-        self.timestamp = (timestamp + self._timestamp_shift) & 0xFFFFFFFF
-        self._late = min(self._late + step, MAX_MISORDER)
-        self._at = now
 
     def _follow(self, ssrc: int, sequence: int, timestamp: int, now: float) -> int:
         self._go_on(now)

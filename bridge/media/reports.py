@@ -49,7 +49,8 @@ class Reports:
         """Reports of the other side."""
         self.broken = 0
         self._cname, self._ssrc, self._rate, self._wall = cname, ssrc, clock_rate, wall
-        self._due = 0.0
+        self.due = 0.0
+        """When the next report is to be sent."""
         self._last_report, self._last_report_at = 0, 0.0
         self._highest_told: tuple[int, int] | None = None
         self._lost_told = 0
@@ -58,12 +59,10 @@ class Reports:
         self._rate = clock_rate
         self.reception.tune(clock_rate)
 
-    def is_due(self, now: float, pause: float) -> bool:
-        """Whether a report is to be sent; the next one `pause` seconds later, the first one after half of it."""
-        if now < self._due:
-            return False
-        first = self._due == 0
-        self._due = now + (pause / 2 if first else pause)
+    def put_off(self, now: float, pause: float) -> bool:
+        """The next report comes `pause` seconds later, the first one after half of it: False if nothing is sent before it."""
+        first = self.due == 0
+        self.due = now + (pause / 2 if first else pause)
         return not first
 
     def write(self, sent: Sent | None, now: float, *, goodbye: bool = False) -> bytes:

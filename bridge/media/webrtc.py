@@ -1,7 +1,6 @@
 """One browser leg: ICE, DTLS and SRTP on the shared socket.
 
-The only module that touches private names of aiortc, aioice and pylibsrtp; `tests/media/test_webrtc.py` notices when
-one of them is gone. Used are aiortc's transports without its peer connection, decoders and jitter buffer.
+The only module that touches private names of aiortc and aioice; `tests/media/test_webrtc.py` notices when one of them is gone. Used are aiortc's transports without its peer connection, decoders and jitter buffer.
 """
 
 from __future__ import annotations
@@ -27,13 +26,12 @@ from aiortc import (
     RTCIceParameters,
     RTCIceTransport,
 )
-from pylibsrtp import Session
-from pylibsrtp._binding import ffi, lib
 
 from . import page_sdp, sdp
 from .hub import Address, Hub
 from .relay import HEADER, RTP
 from .reports import Reports, Sent
+from .srtp import Srtp
 
 log = structlog.get_logger()
 
@@ -246,10 +244,8 @@ class BrowserLeg:
         """Packets from the page's address that SRTP did not accept."""
         self._ended: Callable[[str], None] | None = ended
         self._buffer = hub.buffer
-        self._packet = ffi.from_buffer("char[]", hub.buffer)
-        self._length = ffi.new("int *")
-        self._incoming: Session | None = None
-        self._outgoing: Session | None = None
+        self._view, self._sendto = memoryview(hub.buffer), hub.sendto
+        self._srtp: Srtp | None = None
         self._version = 0
         self._connection = _Connection(self)
         self._gatherer = _Gatherer(self._connection)
@@ -264,7 +260,7 @@ class BrowserLeg:
 
     @property
     def connected(self) -> bool:
-        return self._outgoing is not None
+        return self._srtp is not None
 
     # ---- offer and answer
 
@@ -320,9 +316,9 @@ class BrowserLeg:
     def _dtls_changed(self) -> None:
         state = self._dtls.state
         if state == "connected":
-            self._incoming, self._outgoing = self._dtls._rx_srtp, self._dtls._tx_srtp
+            self._srtp = Srtp(self._buffer, self._dtls._rx_srtp, self._dtls._tx_srtp)
         elif state in ("closed", "failed"):
-            self._incoming = self._outgoing = None
+            self._srtp = None
             self._end("the page closed the connection" if state == "closed" else "DTLS failed")
 
     def _end(self, why: str) -> None:
@@ -334,7 +330,7 @@ class BrowserLeg:
         """Say goodbye and leave the hub; closing twice is harmless."""
         self._ended = None
         self.report(asyncio.get_running_loop().time(), goodbye=True)
-        self._incoming = self._outgoing = None
+        self._srtp = None
         self._dtls.remove_all_listeners()
         try:
             await self._dtls.stop()
@@ -353,44 +349,46 @@ class BrowserLeg:
         self._connection.data_received(data, 1)
 
     def media_received(self, length: int, now: float) -> None:
-        incoming, buffer = self._incoming, self._buffer
-        if incoming is None:
+        srtp, buffer = self._srtp, self._buffer
+        if srtp is None:
             return
-        self._length[0] = length
         if 191 < buffer[1] < 224:  # RTCP (RFC 5761, 4)
-            self._report_received(incoming, now)
+            self._report_received(srtp, length, now)
             return
-        if lib.srtp_unprotect(incoming._srtp[0], self._packet, self._length):
+        length = srtp.unprotect(length)
+        if not length:
             self.refused += 1
             return
-        length = self._length[0]
         _, second, sequence, timestamp, ssrc = RTP.unpack_from(buffer)
         if second & 0x7F == self.codec.payload_type:
             self.reports.reception.take(sequence, timestamp, ssrc, length - HEADER, now)
             self.voice(length, now)
 
-    def _report_received(self, incoming: Session, now: float) -> None:
-        if lib.srtp_unprotect_rtcp(incoming._srtp[0], self._packet, self._length):
+    def _report_received(self, srtp: Srtp, length: int, now: float) -> None:
+        length = srtp.unprotect_report(length)
+        if not length:
             self.refused += 1
         elif self.sent is not None:
-            self.reports.read(bytes(self._buffer[: self._length[0]]), self.sent.ssrc, now)
+            self.reports.read(bytes(self._view[:length]), self.sent.ssrc, now)
 
     def send(self, length: int) -> None:
         """Encrypt the RTP packet in the buffer and send it to the page."""
-        outgoing, remote = self._outgoing, self._connection.remote
-        if outgoing is None or remote is None:
-            return
-        self._length[0] = length
-        if not lib.srtp_protect(outgoing._srtp[0], self._packet, self._length):
-            self.hub.send_buffer(self._length[0], remote)
+        srtp, remote = self._srtp, self._connection.remote
+        if srtp is not None and remote is not None and (length := srtp.protect(length)):
+            self._send(length, remote)
 
     def report(self, now: float, *, goodbye: bool = False) -> None:
         """Send RTCP to the page; overwrites the buffer."""
-        outgoing, remote = self._outgoing, self._connection.remote
-        if outgoing is None or remote is None:
+        srtp, remote = self._srtp, self._connection.remote
+        if srtp is None or remote is None:
             return
         data = self.reports.write(self.sent, now, goodbye=goodbye)
-        self._buffer[: len(data)] = data
-        self._length[0] = len(data)
-        if not lib.srtp_protect_rtcp(outgoing._srtp[0], self._packet, self._length):
-            self.hub.send_buffer(self._length[0], remote)
+        self._view[: len(data)] = data
+        if length := srtp.protect_report(len(data)):
+            self._send(length, remote)
+
+    def _send(self, length: int, remote: Address) -> None:
+        try:
+            self._sendto(self._view[:length], remote)
+        except OSError:
+            self.hub.unsent += 1

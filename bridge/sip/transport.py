@@ -1,4 +1,4 @@
-"""Sockets, connections and one timer around a user agent: all that a SIP room needs of the outside world."""
+"""One UDP socket and one timer around a user agent: all that a SIP room needs of the outside world."""
 
 from __future__ import annotations
 
@@ -6,100 +6,54 @@ import asyncio
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import closing
-from ssl import SSLContext
+from typing import Any
 
 import structlog
 
 from .agent import Report, UserAgent
-from .certificate import Certificate
-from .connections import Connections, Door
-from .datagrams import Datagrams, family_of
-from .flow import Flow, Protocol
-from .tls import Link
+from .flow import Flow
 from .transaction import Send
 
 log = structlog.get_logger()
 
-BACKLOG = 128
-MOST_TRIES = 20
-"""Until a port is found that is free for UDP and TCP alike, where any will do."""
+RECEIVE_BUFFER = 4 * 1024 * 1024
+"""Bytes the kernel keeps while we are busy: a PBX that restarts greets all accounts at once."""
+MOST_DATAGRAM = 65536
 
 
-class AnybodyMayCome:
-    """A door that is open, for a stage without secrets."""
+class Transport(asyncio.DatagramProtocol):
+    """Owns the socket: bind, give it an agent, close. What happens to calls is told to `report`.
 
-    def link(self, name: str) -> Link:
-        return Link()
-
-    def link_of(self, source: Flow, certificate: Certificate) -> str | None:
-        return ""
-
-    def is_used(self, flow: Flow) -> bool:
-        return False
-
-    def lost(self, flow: Flow) -> None:
-        pass
-
-
-class Transport:
-    """Owns the sockets: bind, give it an agent, close. What happens to calls is told to `report`.
-
-    UDP and TCP share the port (RFC 3261 18.2.1), on every host of `hosts`; TLS listens where there is a certificate for it.
-    OSError if a port is taken.
+    The port is bound without SO_REUSEADDR: on UDP that would let a second process steal our calls, and no port has to
+    wait after a crash.
     """
 
-    def __init__(
-        self,
-        hosts: str | Sequence[str],
-        port: int,
-        report: Callable[[Report], None],
-        *,
-        door: Door | None = None,
-        tls_port: int = 0,
-        tls: SSLContext | None = None,
-    ) -> None:
+    def __init__(self, host: str, port: int, report: Callable[[Report], None]) -> None:
         self._report = report
-        self._door = door or AnybodyMayCome()
-        self._tls = tls
-        self._datagrams, self._listeners = _bind([hosts] if isinstance(hosts, str) else hosts, port, self._datagram)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            self._secure = [_listener(host, tls_port) for host, _ in self.addresses] if tls else []
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            self._socket.setblocking(False)
+            self._socket.bind((host, port))
         except BaseException:
-            for one in self._listeners:
-                one.close()
-            for datagrams in self._datagrams:
-                datagrams.discard()
+            self._socket.close()
             raise
-        self._connections = Connections(self, self._door, self.now)
         self._agent: UserAgent | None = None
+        self._udp: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at: float | None = None
         self._flushing = False
+        self._lost = asyncio.Event()
+        self._failed = False
         self.faults = 0
         """Messages dropped by an exception that nobody expected."""
 
     @property
     def address(self) -> tuple[str, int]:
-        """Of the first host."""
-        return self.addresses[0]
-
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        return [datagrams.address for datagrams in self._datagrams]
-
-    def place(self, to: Flow) -> tuple[str, int]:
-        """Where a peer at the other end of a flow would reach us: our address of its family, and the port of its protocol."""
-        family = family_of(to.host)
-        host, port = next((d.address for d in self._datagrams if d.family == family), self.address)
-        if to.protocol is not Protocol.TLS:
-            return host, port
-        secure = next((one for one in self._secure if one.family == family), None)
-        if secure is not None:
-            return host, secure.getsockname()[1]
-        # Nobody can connect to us: what is left to be named is the connection that stands.
-        return self._connections.local(to) or (host, port)
+        host, port = self._socket.getsockname()
+        return host, port
 
     @staticmethod
     def now() -> float:
@@ -107,32 +61,33 @@ class Transport:
 
     async def open(self, agent: UserAgent) -> None:
         self._agent = agent
-        for datagrams in self._datagrams:
-            await datagrams.open()
-        for listener in self._listeners:
-            await self._connections.listen(listener, None)
-        for listener in self._secure:
-            await self._connections.listen(listener, self._tls)
+        loop = asyncio.get_running_loop()
+        udp, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._socket)
+        self._udp = udp
+        if hasattr(udp, "max_size"):
+            udp.max_size = MOST_DATAGRAM  # asyncio allocates four times that for every datagram
         self.flush()
 
     async def close(self) -> None:
-        """Returns when the ports are free again; harmless when repeated."""
+        """Returns when the port is free again; harmless when repeated."""
         self._agent = None
         if self._timer:
             self._timer.cancel()
-        await self._connections.close()
-        for listener in (*self._listeners, *self._secure):
-            listener.close()
-        for datagrams in self._datagrams:
-            await datagrams.close()
+        if self._udp:
+            self._udp.close()
+            await self._lost.wait()
+        self._socket.close()
 
-    def send(self, item: Send) -> bool:
-        """False if the network refused it at once; a stream may still come back with it later."""
-        if item.to.protocol.is_reliable:
-            return self._connections.send(item)
-        family = family_of(item.to.host)
-        datagrams = next((one for one in self._datagrams if one.family == family), None)
-        return datagrams is not None and datagrams.send(item.data, item.to)
+    def send(self, data: bytes, to: Flow) -> bool:
+        """Send a datagram; False if the network refused it. An unreachable peer is noticed by its silence."""
+        if self._udp is None or self._udp.is_closing():
+            return True
+        self._failed = False
+        try:
+            self._udp.sendto(data, (to.host, to.port))
+        except (OSError, ValueError) as error:
+            self.error_received(error)
+        return not self._failed
 
     def flush(self) -> None:
         """Send and report what the agent has ready, and set the timer anew."""
@@ -144,40 +99,26 @@ class Transport:
                 for item in drained:
                     if not isinstance(item, Send):
                         self._guarded(self._report, item)
-                    elif not self.send(item):
+                    elif not self.send(item.data, item.to):
                         self._guarded(self._agent.unsent, item, self.now())
         finally:
             self._flushing = False
         self._set_timer()
 
-    # ---- what sockets and connections tell
-
-    def _datagram(self, data: bytes, source: Flow) -> None:
-        self.received(data, source)
-        self.flush()
-
-    def received(self, data: bytes, source: Flow) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         if self._agent is not None:
-            self._guarded(self._agent.receive, data, source, self.now())
-
-    def spoilt(self, data: bytes, status: int, why: str, source: Flow) -> None:
-        if self._agent is not None:
-            self._guarded(self._agent.spoilt, data, status, why, source)
+            self._guarded(self._agent.receive, data, Flow(addr[0], addr[1]), self.now())
             self.flush()
 
-    def read(self) -> None:
-        self.flush()
+    def error_received(self, exc: Exception) -> None:
+        """Called from within `sendto` too."""
+        log.warning("sip_socket_error", why=str(exc))
+        self._failed = True
 
-    def unsent(self, items: Iterable[Send]) -> None:
-        if self._agent is not None:
-            for item in items:
-                self._guarded(self._agent.unsent, item, self.now())
-            self.flush()
-
-    def lost(self, flow: Flow) -> None:
-        if self._agent is not None:
-            self._guarded(self._agent.lost, flow, self.now())
-            self.flush()
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            log.error("sip_socket_lost", why=str(exc))
+        self._lost.set()
 
     def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
         try:
@@ -207,46 +148,7 @@ class Transport:
 
 def local_address(host: str) -> str:
     """The address of this machine that packets to `host` leave from; nothing is sent."""
-    with closing(socket.socket(family_of(host), socket.SOCK_DGRAM)) as probe:
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         probe.connect((host, 9))
         own: str = probe.getsockname()[0]
         return own
-
-
-def _bind(
-    hosts: Sequence[str], port: int, received: Callable[[bytes, Flow], None]
-) -> tuple[list[Datagrams], list[socket.socket]]:
-    """UDP and TCP on the same port of every host."""
-    for attempt in range(MOST_TRIES):
-        datagrams: list[Datagrams] = []
-        listeners: list[socket.socket] = []
-        try:
-            for host in hosts:
-                datagrams.append(Datagrams(host, port if not datagrams else datagrams[0].address[1], received))
-                listeners.append(_listener(host, datagrams[0].address[1]))
-        except OSError:
-            for listener in listeners:
-                listener.close()
-            for one in datagrams:
-                one.discard()
-            if port or attempt == MOST_TRIES - 1:
-                raise
-        else:
-            return datagrams, listeners
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """A port that was in use a moment ago may be bound again: TCP forgets slowly."""
-    listener = socket.socket(family_of(host), socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if listener.family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.setblocking(False)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener

@@ -6,6 +6,7 @@ All times are Unix seconds. Columns that end in `_sealed` hold Fernet tokens, ne
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import UniqueConstraint as Unique
 
 metadata = MetaData()
 
@@ -59,6 +60,6 @@ outbox = Table(
     Column("last_error", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("first_sent", Double),
-    Index("outbox_call", "call"),
+    Unique("call", "kind", name="outbox_once"),
     Index("outbox_due", "portal", "state", "next_at"),
 )
