@@ -44,6 +44,7 @@ test: setup parts asterisk
 	@$(NPM) test
 	@.venv/bin/pytest -q -rs
 
+bench: PARTS += janus:janus rtpengine:rtpengine-daemon cc:gcc
 bench: setup parts
 	@.venv/bin/python -m tests.bench $(BENCH)
 

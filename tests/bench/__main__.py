@@ -21,7 +21,7 @@ from rich.table import Table
 from ..rig.process import ROOT
 from .figure import Figure
 
-BENCHES = ("ring", "answer", "rejoin", "worker", "tabs", "sip", "cpu")
+BENCHES = ("ring", "answer", "rejoin", "worker", "tabs", "sip", "cpu", "relay")
 console = Console(highlight=False)
 
 
@@ -68,7 +68,8 @@ def _table(figures: list[Figure]) -> Table:
     for figure in figures:
         goal = figure.goal
         verdict = "" if goal is None else "[green]met" if goal.is_met(figure.value) else "[red]missed"
-        table.add_row(figure.name, f"{figure.value:,.4g}", figure.unit, str(goal or ""), verdict, figure.note)
+        name = f"  {figure.against}" if figure.against else figure.name
+        table.add_row(name, f"{figure.value:,.4g}", figure.unit, str(goal or ""), verdict, figure.note)
     return table
 
 

@@ -65,6 +65,12 @@ GOALS: Mapping[str, Goal] = {
     "tabs.emit_ms.p99": Goal("≤", 20),
     "sip.calls_per_s": Goal("≥", 500),
     "call.cpu_ms": Goal("≤", 8),
+    "relay.calls_per_core": Goal("≥", 500),
+    "relay.lost": Goal("≤", 0),
+    "relay.added_ms.p50": Goal("≤", 1),
+    "relay.added_ms.p99": Goal("≤", 4),
+    "relay.added_ms_at_10.p50": Goal("≤", 0.2),
+    "relay.added_ms_at_10.p99": Goal("≤", 2),
 }
 
 

@@ -19,10 +19,9 @@ from bridge.calls.events import (
     PbxReoffered,
 )
 from bridge.errors import OursError, TheirsError
-from bridge.sip import caller, trunk
+from bridge.sip import caller, peer, trunk
 from bridge.sip.flow import Flow
 from bridge.sip.message import Request, Response, respond
-from bridge.sip.resolve import Resolver, Server
 
 from .wire import CHALLENGE, OFFER, Room, WirePbx, a_room, invited, talking, wire_pbx
 
@@ -273,10 +272,10 @@ async def test_without_any_password_a_trunk_by_address_still_takes_calls(
 
 
 async def test_a_pbx_whose_name_is_unknown_is_503(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unknown(self: Resolver, server: Server) -> tuple[Flow, ...]:
+    async def unknown(host: str, port: int) -> tuple[Flow, ...]:
         return ()
 
-    monkeypatch.setattr(Resolver, "locate", unknown)
+    monkeypatch.setattr(peer, "resolve", unknown)
     async with a_room(pbx) as room:
         await room.do(dial())
         refused = await room.event()
@@ -290,12 +289,10 @@ async def test_a_network_that_refuses_the_datagram_is_503(
     transport = room.trunks._transport
     assert transport is not None
 
-    (datagrams,) = transport._datagrams
-
     def unreachable(data: bytes, to: tuple[str, int]) -> None:
-        datagrams.error_received(OSError("Network is unreachable"))
+        transport.error_received(OSError("Network is unreachable"))
 
-    monkeypatch.setattr(datagrams._udp, "sendto", unreachable)
+    monkeypatch.setattr(transport._udp, "sendto", unreachable)
     await room.do(dial())
     refused = await room.event()
     assert isinstance(refused, PbxRefused)
@@ -306,16 +303,15 @@ async def test_a_network_that_refuses_the_datagram_is_503(
 async def test_a_silent_address_is_left_for_the_next_and_avoided_by_later_calls(
     pbx: WirePbx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def locate(self: Resolver, server: Server) -> tuple[Flow, ...]:
-        return Flow(*silent.address, link="main"), Flow(*pbx.address, link="main")
+    async def resolve(host: str, port: int) -> tuple[Flow, ...]:
+        return Flow(*silent.address), Flow(*pbx.address)
 
     monkeypatch.setattr(caller, "SPARE_SECONDS", 0.02)
-    monkeypatch.setattr(Resolver, "locate", locate)
+    monkeypatch.setattr(peer, "resolve", resolve)
     later = CallId("later")
     async with wire_pbx() as silent, a_room(pbx) as room:
         await room.do(dial())
         assert (await silent.request("INVITE")).call_id == (await pbx.request("INVITE")).call_id
-        monkeypatch.setattr(caller, "SPARE_SECONDS", 8)
         await room.do(DialPbx(call=later, trunk="main", account="1001", number="600", sdp=OFFER))
         says(pbx, await pbx.request("INVITE"), 200, ANSWER)
         assert await room.event() == PbxAnswered(call=later, sdp=ANSWER)
