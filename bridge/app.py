@@ -36,7 +36,7 @@ from .portal.notices import Notices
 from .portal.oauth import OAuth
 from .portal.people import People
 from .portal.placement import Placement
-from .portal.rest import Rest
+from .portal.rest import ENTERPRISE, Rest
 from .portal.telephony import Telephony
 from .sip.trunk import Trunks
 from .store.database import Store
@@ -61,7 +61,8 @@ class Bridge:
         self._store = Store(settings.store.url, self._seal)
         self._http = Http()
         oauth = OAuth(settings=settings, portals=self._store.portals, http=self._http)
-        rest = Rest(http=self._http, oauth=oauth)
+        plans = {portal.id: ENTERPRISE for portal in settings.portal if portal.plan == "enterprise"}
+        rest = Rest(http=self._http, oauth=oauth, plans=plans)
         placement = Placement(settings=settings, seal=self._seal, rest=rest)
         identity = Identity(settings=settings, portals=self._store.portals, rest=rest)
         self._people = People(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from .errors import ConfigError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+_SERVER = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
+
+
+def _address(text: str, name: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise ValueError(f"{name} must be an IP address, not {text!r}") from None
 
 
 class _Section(BaseModel):
@@ -33,10 +42,33 @@ class Http(_Section):
 
 
 class Sip(_Section):
-    host: str = "127.0.0.1"
+    host: str | tuple[str, ...] = "127.0.0.1"
+    """One address, or one of IPv4 and one of IPv6."""
     port: Annotated[int, Field(ge=0, le=65535)] = 5080
+    """Of UDP and TCP."""
     advertised: str = ""
     """The address the PBX reaches us by, if not `host` (NAT)."""
+    tls_port: Annotated[int, Field(ge=0, le=65535)] = 5061
+    tls_certificate: Path | None = None
+    """With it TLS is listened for; a PEM file with the chain."""
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+    """Who vouches for PBXs that are known by their certificate."""
+    dns_servers: tuple[str, ...] = ()
+    """`host` or `host:port`, instead of the system's."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return (self.host,) if isinstance(self.host, str) else self.host
+
+    @model_validator(mode="after")
+    def _hosts(self) -> Sip:
+        versions = [_address(host, "host").version for host in self.hosts]
+        if not versions or len(set(versions)) < len(versions):
+            raise ValueError('host must be one address, or one of IPv4 and one of IPv6: ["192.0.2.1", "2001:db8::1"]')
+        if self.advertised:
+            _address(self.advertised, "advertised")
+        return self
 
 
 class Media(_Section):
@@ -104,6 +136,8 @@ class Portal(_Numbers):
     phone_width: Annotated[int, Field(ge=300, le=2000)] = 520
     dial_from_card: bool = True
     """Make the call of a click when its card is drawn, before the portal's event arrives."""
+    plan: Literal["ordinary", "enterprise"] = "ordinary"
+    """Of Bitrix24: 2 requests a second and 50 at once, or 5 and 250."""
 
     @property
     def id(self) -> str:
@@ -123,8 +157,32 @@ class Portal(_Numbers):
 class Trunk(_Numbers):
     name: str
     server: str
-    """`host` or `host:port` of the PBX."""
-    transport: Literal["udp"] = "udp"
+    """`host` or `host:port` of the PBX; IPv6 in brackets. A name without a port is looked up as RFC 3263 says."""
+    transport: Literal["auto", "udp", "tcp", "tls", "ws", "wss"] = "udp"
+    """auto: what the server's DNS prefers (NAPTR, SRV), else udp."""
+    domain: str = ""
+    """The SIP domain of its addresses, if not the server's host."""
+    route: bool = False
+    """The server is an outbound proxy: requests name it in a Route header."""
+    path: Annotated[str, Field(pattern=r"^/[^\s?#]*$")] = "/ws"
+    """Of its WebSocket."""
+    advertised: str = ""
+    """The address this PBX reaches us by, if not that of [sip]."""
+    nat: bool = False
+    """Register with the address that the PBX sees us at."""
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Addresses it also calls from, as `192.0.2.0/28`."""
+    udp_limit: Annotated[int, Field(ge=0, le=65000)] = 1300
+    """Bytes; a larger request goes by TCP if the PBX takes it (RFC 3261, 18.1.1). 0: never."""
+    tls_ca: Path | None = None
+    """Who vouches for its certificate, if not the system's authorities; its own certificate will do."""
+    tls_name: str = ""
+    """What its certificate must name, if not the domain."""
+    tls_wildcards: bool = False
+    """`*.example.com` is good enough."""
+    tls_certificate: Path | None = None
+    """What we show where it asks for one."""
+    tls_key: Path | None = None
     register_accounts: Annotated[bool, Field(alias="register")] = True
     expires: Annotated[int, Field(ge=10, le=86400)] = 300
     decline_status: Literal[486, 603] = 486
@@ -135,14 +193,19 @@ class Trunk(_Numbers):
     """Whom the PBX's voice may come from beside the address of its SDP: nobody, another port of that host, any host (NAT)."""
 
     @property
-    def address(self) -> tuple[str, int]:
-        host, _, port = self.server.partition(":")
-        return host, int(port or 5060)
+    def address(self) -> tuple[str, int | None]:
+        """Host, IPv6 without brackets, and the port if one is given."""
+        match = _SERVER.fullmatch(self.server)
+        assert match is not None, "checked below"
+        host, port = match.groups()
+        return host.strip("[]"), int(port) if port else None
 
     @model_validator(mode="after")
     def _server(self) -> Trunk:
-        if not re.fullmatch(r"[\w.-]+(:\d{1,5})?", self.server):
+        if not _SERVER.fullmatch(self.server):
             raise ValueError('server must be "host" or "host:port"')
+        if self.advertised:
+            _address(self.advertised, "advertised")
         return self
 
 

@@ -42,6 +42,16 @@ def test_the_commented_sample_is_valid() -> None:
     assert load(Path(__file__).parent.parent / "config" / "bridge.toml").http.port == 8090
 
 
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [("pbx", ("pbx", None)), ("pbx.example:5070", ("pbx.example", 5070)), ("[::1]:5060", ("::1", 5060)), ("[::1]", ("::1", None))],
+)  # fmt: skip
+def test_a_trunks_server_is_a_host_and_maybe_a_port(
+    tmp_path: Path, server: str, address: tuple[str, int | None]
+) -> None:
+    assert settings(tmp_path, GOOD.replace("127.0.0.1:5060", server)).trunk[0].address == address
+
+
 def test_a_portal_is_known_by_its_host(tmp_path: Path) -> None:
     assert settings(tmp_path, GOOD).portal[0].id == "acme.bitrix24.com"
 
@@ -59,6 +69,10 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         (("port = 8090", "prot = 8090"), 2, "no such setting"),
         (("https://acme.bitrix24.com", "acme.bitrix24.com"), 4, "must be a url"),
         (("127.0.0.1:5060", "sip:127.0.0.1"), 9, 'server must be "host"'),
+        (("127.0.0.1:5060", "::1"), 9, 'server must be "host"'),
+        (('"127.0.0.1:5060"', '"127.0.0.1"\ntransport = "sctp"'), 12, "'udp'"),
+        (("[http]", '[sip]\nhost = "pbx"\n[http]'), 1, "host must be an IP address, not 'pbx'"),
+        (("[http]", '[sip]\nhost = ["10.0.0.1", "10.0.0.2"]\n[http]'), 1, "one of IPv4 and one of IPv6"),
         (("user_id = 1\n", ""), 13, "required"),
         (('trunk = "office"', 'trunk = "home"'), 0, 'no [[trunk]] has the name "home"'),
         (("[http]", "[media]\npbx_ports = [40000, 41000]\n[http]"), 1, "below 32768"),

@@ -319,6 +319,10 @@ class RegisterCall(PortalCommand):
     """Raise the call card: somebody is there to see it."""
     card: str = ""
     """The CALL_ID of a call that the portal registered itself: nothing is left to register."""
+    callback: bool = False
+    """Asked for by the client, in a form."""
+    call_list: int = 0
+    """Bitrix24's CALL_LIST_ID of a call list that is being worked off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,3 +361,34 @@ class ShowCard(CardCommand):
 
     card: str
     operators: tuple[Operator, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachRecord(PortalCommand):
+    """Promise to attach a recording to the call's record, once that is written (telephony.externalCall.attachRecord)."""
+
+    path: str
+    """WAV or MP3; absolute, and left alone until it is attached."""
+    name: str
+    """What the portal shall call it."""
+    delete: bool = False
+    """Delete the file when the portal has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What one side said; seconds from the start of the call."""
+
+    by_operator: bool
+    start: int
+    stop: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachTranscript(PortalCommand):
+    """Promise to attach what was said to the call's record, once that is written (telephony.call.attachTranscription)."""
+
+    utterances: tuple[Utterance, ...]
+    cost: float | None = None
+    currency: str = ""

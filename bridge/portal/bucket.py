@@ -13,18 +13,20 @@ from ..errors import NetworkError
 
 PER_SECOND = 2.0
 BURST = 50
-RESERVE = 10
-"""What is left of the burst for calls when look-ups and profiles have taken theirs."""
+RESERVED = 0.2
+"""The share of the burst that is left for calls when everything else has taken its own."""
 LONGEST_QUEUE = 1_000
 
 
 class Lane(IntEnum):
-    """Who goes first when the bucket is full."""
+    """Who goes first when the bucket is full. Showing and hiding a card goes with REGISTER."""
 
     REGISTER = 0
     FINISH = 1
     PROFILE = 2
-    OTHER = 3
+    ATTACH = 3
+    OTHER = 4
+    """Look-ups, and all that nobody waits for."""
 
 
 class BucketFullError(NetworkError):
@@ -70,7 +72,7 @@ class Bucket:
         return self._level + 1 <= self._room(lane)
 
     def _room(self, lane: Lane) -> float:
-        return self._burst if lane <= Lane.FINISH else max(1, self._burst - RESERVE)
+        return self._burst if lane <= Lane.FINISH else max(1.0, self._burst * (1 - RESERVED))
 
     def _serve(self) -> None:
         loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ import structlog
 from ..calls.events import Operator
 from ..calls.number import LONGEST_NUMBER, dialable
 from ..config import Settings, portal_id
-from ..store.outbox import StoreDownError
+from ..store.writer import StoreDownError
 from .form import FormError, optional, required
 
 log = structlog.get_logger()

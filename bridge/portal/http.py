@@ -9,7 +9,8 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,8 +20,10 @@ from .resolver import LocalhostResolver
 
 REQUEST_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
+UPLOAD_SECONDS = 300.0
 LARGEST_ANSWER = 2 * 1024 * 1024
 CONNECTIONS_PER_HOST = 16
+_KINDS = {".mp3": "audio/mpeg", ".wav": "audio/wav"}
 
 
 class UnreachableError(NetworkError):
@@ -65,6 +68,15 @@ class Http:
     async def post(self, url: str, body: Mapping[str, Any]) -> Reply:
         return await self._ask("POST", url, json=body)
 
+    async def upload(self, url: str, field: str, path: Path, name: str) -> Reply:
+        """A file as multipart/form-data; UnansweredError when it can't be read."""
+        with _opened(path) as file:
+            form = aiohttp.FormData()
+            form.add_field(
+                field, file, filename=name, content_type=_KINDS.get(path.suffix.lower(), "application/octet-stream")
+            )
+            return await self._ask("POST", url, data=form, timeout=aiohttp.ClientTimeout(total=UPLOAD_SECONDS))
+
     async def get(self, url: str, query: Mapping[str, str]) -> Reply:
         """For the OAuth server, which takes secrets in the query."""
         return await self._ask("GET", url, params=query)
@@ -86,6 +98,13 @@ class Http:
             raise UnansweredError(f"{where} broke off ({type(error).__name__})") from None
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UnansweredError(f"{path} can't be read: {error.strerror}") from None
+
+
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     text = bytearray()
     async for chunk in response.content.iter_any():
@@ -99,6 +118,8 @@ def _object(text: bytes, status: int, where: str) -> dict[str, Any]:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
+        if status == 429:
+            return {}  # a limit, whoever says so
         raise UnansweredError(f"{where} answered {status} without JSON") from None
     if not isinstance(body, dict):
         raise UnansweredError(f"{where} answered {status} without a JSON object")

@@ -1,22 +1,27 @@
-"""Bitrix24's REST methods: one leaky bucket per portal, errors read from the body, an expired token refreshed once.
+"""Bitrix24's REST methods: its two limits kept per portal, errors read from the body, an expired token refreshed once.
 
 Nothing is retried here beyond that: whoever owns the promise owns the retries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import NetworkError, RefusedError
 from .bucket import Bucket, Lane
-from .http import Http, UnansweredError
-from .oauth import OAuth, PortalClosedError
+from .budget import Budget
+from .http import Http, UnansweredError, UnreachableError
+from .oauth import OAuth, PortalClosedError, origin_of
 
 MOVED = "MOVED"
 """Our own code for a redirect: the portal was renamed. A POST must not follow it; a refresh tells the new address."""
 STALE = {"EXPIRED_TOKEN", "INVALID_TOKEN", "NO_AUTH_FOUND", MOVED}
-BUSY = {"QUERY_LIMIT_EXCEEDED", "OVERLOAD_LIMIT", "OPERATION_TIME_LIMIT"}
+TIME_LIMIT = "OPERATION_TIME_LIMIT"
+BUSY = {"QUERY_LIMIT_EXCEEDED", "OVERLOAD_LIMIT", TIME_LIMIT}
 NOT_NOW = STALE | {
     "ACCESS_DENIED",
     "INSUFFICIENT_SCOPE",
@@ -29,11 +34,23 @@ NOT_NOW = STALE | {
 """Faults of the portal's settings, not of the request: an administrator can repair them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a portal's tariff allows: requests a second, and at once."""
+
+    per_second: float
+    burst: int
+
+
+ORDINARY, ENTERPRISE = Plan(2, 50), Plan(5, 250)
+
+
 class PortalRefusedError(RefusedError):
     """Bitrix24 answered with an error; `code` is upper-case, `text` its description."""
 
     def __init__(self, method: str, code: str, text: str) -> None:
         super().__init__(f"{method}: {code}{f' ({text})' if text else ''}")
+        self.method = method
         self.code = code
         self.text = text
 
@@ -47,13 +64,32 @@ class PortalBusyError(NetworkError):
         self.until = until
 
 
+class MethodClosedError(PortalClosedError):
+    """This method is refused for a fault of the portal's settings: a scope, a right, a plan. `method` is the one."""
+
+    def __init__(self, error: PortalRefusedError) -> None:
+        super().__init__(str(error))
+        self.method = error.method
+
+
 class Rest:
     """Calls REST methods of enrolled portals; `call_as` with the token of a page instead of ours."""
 
-    def __init__(self, *, http: Http, oauth: OAuth) -> None:
+    def __init__(
+        self,
+        *,
+        http: Http,
+        oauth: OAuth,
+        plans: Mapping[str, Plan] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`plans` by portal; a portal without one has the ordinary."""
         self._http = http
         self._oauth = oauth
+        self._plans = plans or {}
+        self._clock = clock
         self._buckets: dict[str, Bucket] = {}
+        self._budgets: dict[str, Budget] = {}
 
     async def call(self, portal: str, method: str, params: Mapping[str, Any], lane: Lane = Lane.OTHER) -> Any:
         """The method's result, or PortalRefusedError, PortalClosedError, or one of the NetworkErrors of this room."""
@@ -63,27 +99,53 @@ class Rest:
                 return await self.call_as(portal, enrolled.client_endpoint, method, params, enrolled.access, lane)
             except PortalRefusedError as error:
                 if error.code in NOT_NOW - STALE:
-                    raise PortalClosedError(str(error)) from None
+                    raise MethodClosedError(error) from None
                 if error.code not in STALE:
                     raise
                 stale = error
-            enrolled = await self._oauth.refreshed(portal, enrolled.access)
+            try:
+                enrolled = await self._oauth.refreshed(portal, enrolled.access)
+            except UnansweredError as error:
+                raise UnreachableError(str(error)) from None  # the method itself was refused: nothing was carried out
         raise PortalClosedError(str(stale))
 
     async def call_as(
         self, portal: str, endpoint: str, method: str, params: Mapping[str, Any], token: str, lane: Lane
     ) -> Any:
         """`endpoint` must come from the store or the configuration, never from a request."""
-        bucket = self._buckets.setdefault(portal, Bucket())
+        bucket, budget = self._bucket(portal), self._budgets.setdefault(portal, Budget())
+        if (until := budget.until(method, lane, self._clock())) > 0:
+            raise PortalBusyError(method, TIME_LIMIT, until)
         await bucket.turn(lane)
         reply = await self._http.post(endpoint + method, {**params, "auth": token})
         if reply.moved:
             raise PortalRefusedError(method, MOVED, "the portal answers with a redirect")
+        budget.note(method, reply.body.get("time"))
         try:
             return result_of(method, reply.status, reply.body)
-        except PortalBusyError:
-            bucket.overflowed()
+        except PortalBusyError as error:
+            if error.code != TIME_LIMIT:
+                bucket.overflowed()
+                raise
+            budget.exceeded(method, error.until, self._clock())
+            raise PortalBusyError(method, TIME_LIMIT, budget.until(method, lane, self._clock())) from None
+
+    async def upload(self, portal: str, url: str, field: str, path: Path, name: str) -> None:
+        """Sends a file to the address that a method of this portal has named: at this portal, nowhere else."""
+        if origin_of(url) != origin_of(self._oauth.usable(portal).client_endpoint):
+            raise PortalRefusedError("upload", "UPLOAD_ELSEWHERE", "the file should go to another host than the portal")
+        await self._bucket(portal).turn(Lane.ATTACH)
+        reply = await self._http.upload(url, field, path, name)
+        try:
+            result_of("upload", reply.status, reply.body)
+        except PortalRefusedError as error:
+            if error.code in STALE:
+                raise UnansweredError("the address to upload to is not valid any more") from None
             raise
+
+    def _bucket(self, portal: str) -> Bucket:
+        plan = self._plans.get(portal, ORDINARY)
+        return self._buckets.setdefault(portal, Bucket(per_second=plan.per_second, burst=plan.burst))
 
 
 def result_of(method: str, status: int, body: Mapping[str, Any]) -> Any:
@@ -101,9 +163,11 @@ def result_of(method: str, status: int, body: Mapping[str, Any]) -> Any:
 
 
 def _failure(method: str, status: int, code: str, text: str, body: Mapping[str, Any]) -> Exception:
-    if code in BUSY or status == 429:
-        time = body.get("time")
-        until = time.get("operating_reset_at") if isinstance(time, dict) else None
+    if status == 429 and code not in BUSY:
+        code = TIME_LIMIT
+    if code in BUSY:
+        block = body.get("time")
+        until = block.get("operating_reset_at") if isinstance(block, dict) else None
         return PortalBusyError(method, code, float(until) if isinstance(until, int | float) else 0.0)
     if status >= 500 and code not in NOT_NOW:
         return UnansweredError(f"{method}: {code} with status {status}")

@@ -1,14 +1,7 @@
 """Calls in Bitrix24's words: registered when they ring, finished when they end, exactly once whatever dies in between.
 
-What the commands ask for is promised durably and carried out by the courier beside the call. Choices that Bitrix24
-leaves to us:
-
-- CRM_CREATE 0: an unknown caller does not become a lead by himself; that is a company's policy, not a telephone's.
-- A withheld or non-numeric caller is sent as WITHHELD: Bitrix24 strips letters and refuses what is left of "anonymous",
-  and a short number could be somebody's extension, which would make the call an internal one without CRM.
-- No LINE_NUMBER: Bitrix24 refuses a line that the application did not add, and none is added yet.
-- ADD_TO_CHAT is always sent: portals differ in what its absence means.
-- A call that the portal registered itself (click-to-call) is taken over with its CALL_ID and never registered again.
+What the commands ask for is promised durably and carried out by the courier beside the call. A call that the portal
+registered itself (click-to-call) is taken over with its CALL_ID and never registered again.
 """
 
 from __future__ import annotations
@@ -17,22 +10,30 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from ..calls.commands import Direction, FinishCall, PortalCommand, RecordAnswer, RegisterCall
-from ..calls.events import Event
+from ..calls.commands import (
+    AttachRecord,
+    AttachTranscript,
+    Direction,
+    FinishCall,
+    PortalCommand,
+    RecordAnswer,
+    RegisterCall,
+)
+from ..calls.events import CallId, Event
+from ..errors import RefusedError
 from ..store.database import Store
-from ..store.outbox import CallRecord, StoreDownError
+from ..store.promises import CallRecord, Kind, Promise
+from ..store.writer import StoreDownError
+from . import words
 from .courier import Courier
 from .rest import Rest
 
 log = structlog.get_logger()
 
-WITHHELD = "0000000"
-TYPES = {Direction.OUTBOUND: 1, Direction.INBOUND: 2}
 SEEN_SECONDS = 2.0
 """How far the talk time of a call may fall short that a crash of the bridge has ended."""
 KEPT_DAYS = 30
@@ -57,6 +58,7 @@ class Telephony:
         self._sleep = sleep
         self._outbox = store.outbox
         self._clock = clock
+        self._answered: dict[CallId, RecordAnswer] = {}
         self._courier = Courier(outbox=store.outbox, rest=rest, post=post, clock=clock)
 
     @asynccontextmanager
@@ -87,9 +89,14 @@ class Telephony:
             case RegisterCall():
                 await self._register(command)
             case RecordAnswer():
+                self._answered.setdefault(command.call, command)
                 await self._outbox.answer(command.call, command.operator.user, command.answered)
             case FinishCall():
                 await self._finish(command)
+            case AttachRecord():
+                await self._attach(command, Kind.RECORD, await asyncio.to_thread(words.recording, command))
+            case AttachTranscript():
+                await self._attach(command, Kind.TRANSCRIPT, words.transcript(command))
 
     def reopen(self, portal: str) -> None:
         """The portal was installed: promises that waited for that go out now."""
@@ -111,22 +118,47 @@ class Telephony:
         if command.card:
             if not await self._outbox.adopt(record):
                 log.warning("call_known_already", call=command.call, portal=record.portal, card=record.card)
-        elif await self._outbox.register(record, _registration(command), now):
+        elif await self._outbox.register(record, words.registration(command), now):
             self._courier.wake(command.operator.portal)
 
     async def _finish(self, command: FinishCall) -> None:
-        payload = _finishing(command.operator.user, command.status, command.duration, command.reason)
+        status, duration, reason = command.status, command.duration, command.reason
+        answered = self._answered.get(command.call)
+        if answered is not None and status != words.ANSWERED:
+            # Whatever a later leg came to: somebody has talked with the caller, and that is what the record says.
+            status, duration = words.ANSWERED, round(command.ended - answered.answered)
+        payload = words.finishing(command.operator.user, status, duration, reason)
         now = self._clock()
-        portal = await self._outbox.finish(command.call, payload, status=command.status, ended=command.ended, now=now)
+        portal = await self._outbox.finish(command.call, payload, status=status, ended=command.ended, now=now)
+        self._answered.pop(command.call, None)
         if portal is not None:
             self._courier.wake(portal)
+
+    async def _attach(self, command: PortalCommand, kind: Kind, payload: dict[str, Any]) -> None:
+        portal = await self._outbox.promise(command.call, kind, payload, self._clock())
+        if portal is None:
+            raise RefusedError(f"no call {command.call} is known here; calls are kept for {KEPT_DAYS} days")
+        self._courier.wake(portal)
+
+    # ---- for people
+
+    async def promises(self, limit: int = 1_000) -> list[Promise]:
+        """What Bitrix24 was not told yet: what was set aside first, then what waits."""
+        return await self._outbox.open_promises(limit)
+
+    async def retry(self, promise: int | None) -> list[Promise]:
+        """Puts one promise that was set aside, or all of them, back among those that wait."""
+        again = await self._outbox.retry(promise, self._clock())
+        for portal in {one.portal for one in again}:
+            self._courier.reopen(portal)
+        return again
 
     async def _recover(self) -> None:
         """A crash ends every call: what was known of it last becomes its record."""
         for record in await self._outbox.unfinished():
             status, duration = _last_known(record)
             user = record.user if record.answered_by is None else record.answered_by
-            payload = _finishing(user, status, duration, RESTARTED)
+            payload = words.finishing(user, status, duration, RESTARTED)
             await self._outbox.finish(record.id, payload, status=status, ended=record.seen, now=self._clock())
             log.warning("call_recovered", call=record.id, portal=record.portal, status=status, duration=duration)
 
@@ -149,36 +181,7 @@ class Telephony:
             log.error("promises_given_up", count=unkept, days=KEPT_DAYS)
 
 
-def _registration(command: RegisterCall) -> dict[str, Any]:
-    return {
-        "USER_ID": command.operator.user,
-        "PHONE_NUMBER": phone_number(command.number),
-        "TYPE": TYPES[command.direction],
-        "CALL_START_DATE": datetime.fromtimestamp(command.started, UTC).isoformat(timespec="seconds"),
-        "CRM_CREATE": 0,
-        "SHOW": int(command.show),
-        "ADD_TO_CHAT": 1,
-        "EXTERNAL_CALL_ID": command.call,
-    }
-
-
-def _finishing(user: int, status: str, duration: int, reason: str) -> dict[str, Any]:
-    return {
-        "USER_ID": user,
-        "DURATION": max(0, duration),
-        "STATUS_CODE": status,
-        "FAILED_REASON": reason,
-        "ADD_TO_CHAT": 1,
-    }
-
-
 def _last_known(record: CallRecord) -> tuple[str, int]:
     if record.answered is None:
         return ("304" if record.direction is Direction.INBOUND else "503"), 0
     return "200", max(0, int(record.seen - record.answered))
-
-
-def phone_number(number: str) -> str:
-    """What Bitrix24 accepts as PHONE_NUMBER: the number as it came, or WITHHELD."""
-    numeric = any(sign in "0123456789" for sign in number) and not any(sign.isalpha() for sign in number)
-    return number[:64] if numeric else WITHHELD

@@ -6,7 +6,7 @@ Feed it datagrams and the time, drain what is to be sent and what happened. The 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -22,7 +22,8 @@ from .message import FaultyRequestError, Request, Response, SipError, is_keepali
 from .output import Abandon, Answer, Ask, Fact, Output, Transmit
 from .session_timer import too_short
 from .sundry import METHODS, sundry
-from .transaction import Send, Timers, Transactions
+from .transaction import Send, Timers
+from .transactions import Transactions
 from .usage import Usage
 from .verdict import judge_request, judge_response
 
@@ -90,6 +91,7 @@ class UserAgent:
     def __init__(
         self, *, me: Identity, owner: Owner, timers: Timers | None = None,
         most_calls: int = 2_000, most_transactions: int = MOST_TRANSACTIONS,
+        largest: Callable[[Flow], int] = lambda to: 0,
     ) -> None:  # fmt: skip
         self.me = me
         self.timers = timers or Timers()
@@ -98,7 +100,7 @@ class UserAgent:
         self._owner = owner
         self._most_calls = most_calls
         self._most_transactions = most_transactions
-        self._transactions = Transactions(self.timers)
+        self._transactions = Transactions(self.timers, place=me.place, largest=largest)
         self._deadlines: Deadlines[User] = Deadlines()
         self._usages: dict[tuple[str, str], Usage] = {}
         self._asked: dict[Key, User] = {}
@@ -153,7 +155,28 @@ class UserAgent:
     def unsent(self, item: Send, now: float) -> None:
         """The network refused to take this datagram."""
         if item.key is not None:
-            self._handle(self._transactions.fail(item.key), now)
+            self._handle(self._transactions.fail(item.key, now), now)
+
+    def lost(self, flow: Flow, now: float) -> None:
+        """A connection ended. Dialogs live on: their next request opens another one."""
+        self._handle(self._transactions.lost(flow, now), now)
+
+    def spoilt(self, head: bytes, status: int, why: str, source: Flow) -> None:
+        """A message on a stream has no end that could be told: refused if it is a request that can be answered."""
+        try:
+            message = parse(head)
+        except FaultyRequestError as fault:
+            message = fault.request
+        except SipError:
+            message = None
+        if isinstance(message, Request):
+            self._refuse_faulty(FaultyRequestError(SipError(why, status), message), source)
+        else:
+            self.counts["unreadable"] += 1
+
+    def is_used(self, flow: Flow) -> bool:
+        """Whether a call goes over that connection, or began there."""
+        return any(usage.dialog is not None and usage.dialog.peer.place == flow.place for usage in self.usages)
 
     def call(self, usage: Outbound, now: float) -> None:
         """Begin an outgoing call."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from .address import Via
 from .flow import Flow
 from .message import Headers, Request, Response
 
@@ -40,9 +41,12 @@ def stamp(request: Request, source: Flow) -> Request:
         stamped = stamped.with_param("received", source.host)
     if via.param("rport") is not None:
         stamped = stamped.with_param("rport", str(source.port))
-    if stamped == via:
-        return request
-    return Request(request.method, request.uri, request.headers.replace_first("Via", str(stamped)), request.body)
+    return request if stamped == via else with_via(request, stamped)
+
+
+def with_via(request: Request, via: Via) -> Request:
+    """With another topmost Via."""
+    return Request(request.method, request.uri, request.headers.replace_first("Via", str(via)), request.body)
 
 
 def ack_of_refusal(invite: Request, response: Response) -> Request:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Protocol as Interface
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -15,22 +17,27 @@ from ..errors import ConfigError
 from .address import Uri
 from .agent import UserAgent
 from .dialog import Identity
-from .flow import Flow
+from .flow import Flow, Protocol, bracketed
+from .framer import PING
 from .login import Login
+from .probe import Probe
 from .registration import Registration, State
-from .resolve import resolve
+from .resolve import Resolver, Server
+from .tls import Link, client_context
+from .transaction import Send
 from .transport import Transport
 
 KEEP_ALIVE_SECONDS = 25.0
 """Most NATs forget a UDP flow after 30 s."""
-KEEP_ALIVE = b"\r\n\r\n"
 PACE_SECONDS = 0.01
 """Between two accounts at the start: a PBX takes a hundred a second with ease."""
 RESOLVE_SECONDS = 5.0
 """As long as a call waits for the name of its PBX."""
+REMEMBERED_SECONDS = 3600.0
+"""An address that DNS names no more still is the PBX for so long: its calls go on."""
 
 
-class Account(Protocol):
+class Account(Interface):
     """Somebody of ours at a PBX."""
 
     @property
@@ -51,18 +58,27 @@ class Peer:
         self.trunk = trunk
         self.accounts = accounts
         self.addresses: tuple[Flow, ...] = ()
-        """Empty until its name is resolved."""
+        """Where to send requests, best first; empty until its name is resolved."""
         self.registrations: dict[str, Registration] = {}
         """By SIP user."""
+        self.link = Link()
+        host, port = trunk.address
+        protocol = None if trunk.transport == "auto" else Protocol(trunk.transport.upper())
+        self._server = Server(host=host, port=port, protocol=protocol, link=trunk.name)
+        self._domain = trunk.domain or bracketed(host)
+        self._port = None if trunk.domain or port == 5060 else port
+        self._hosts: dict[str, float] = {}
+        """Every address it had, and until when it counts."""
         self._avoided: dict[Flow, float] = {}
+        self._probes: dict[Flow, Probe] = {}
         self._started = False
+        self._resolver: Resolver | None = None
 
     # ---- calls
 
     def uri(self, user: str) -> Uri:
         """Somebody at this PBX; `user` as it is meant, to be escaped (RFC 3261, 25.1)."""
-        host, port = self.trunk.address
-        return Uri("sip", quote(user, safe="-_.!~*'()&=+$,;?/"), "", host, None if port == 5060 else port)
+        return Uri("sip", quote(user, safe="-_.!~*'()&=+$,;?/"), "", self._domain, self._port)
 
     def identity(self, account: str) -> Uri:
         """An account as From and To name it: whatever the port, it belongs to the domain."""
@@ -78,33 +94,58 @@ class Peer:
                 raise
             return None
 
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """What every request outside a dialog has to pass: an outbound proxy."""
+        if not self.trunk.route:
+            return ()
+        host, port = self.trunk.address
+        return (f"<{Uri('sip', '', '', bracketed(host), port, (('lr', None),))}>",)
+
+    def routes_of(self, account: str) -> tuple[str, ...]:
+        """Where the registrar wants an account's calls to go, else as every request (RFC 3608)."""
+        registration = self.registrations.get(account)
+        return (registration.service if registration else ()) or self.routes
+
     def is_at(self, host: str) -> bool:
         """Whether the PBX sends from this address."""
-        return any(known.host == host for known in self.addresses)
+        return host in self._hosts or any(ip_address(host) in network for network in self.trunk.networks)
 
     async def ways(self, account: str, now: float) -> tuple[Flow, ...]:
         """The addresses to call, best first: where the account is registered, the others, those that were silent."""
-        if not self.addresses:
-            try:
-                async with asyncio.timeout(RESOLVE_SECONDS):
-                    self.addresses = await resolve(*self.trunk.address)
-            except TimeoutError:
-                return ()
+        places: Sequence[Flow] = self.addresses  # old ones are better than none
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RESOLVE_SECONDS):
+                places = await self._locate(now)
         registration = self.registrations.get(account)
-        home = registration.peer if registration else None
-        return tuple(sorted(self.addresses, key=lambda way: (self._avoided.get(way, 0) > now, way != home)))
+        home = registration.way if registration else None
+        return tuple(sorted(places, key=lambda way: (self._avoided.get(way, 0) > now, way != home)))
 
-    def avoid(self, address: Flow, until: float) -> None:
-        """Call other addresses first."""
-        if address in self.addresses:
-            self._avoided = {known: when for known, when in self._avoided.items() if known in self.addresses}
-            self._avoided[address] = until
+    def avoid(self, way: Flow, seconds: float, agent: UserAgent, now: float) -> None:
+        """Call other addresses first, until the time is over or it answers a probe."""
+        if way not in self.addresses:
+            return
+        self._avoided = {known: when for known, when in self._avoided.items() if known in self.addresses}
+        self._avoided[way] = now + seconds
+        if way not in self._probes:
+            probe = self._probes[way] = Probe(way=way, domain=self.uri(""), me=agent.me, now=now)
+            agent.act(probe, [], now)
+
+    def woke_up(self, way: Flow, agent: UserAgent, now: float) -> None:
+        """A place that was silent answers again: what failed there is tried once more."""
+        self._avoided.pop(way, None)
+        self._probes.pop(way, None)
+        for registration in self.registrations.values():
+            if registration.state is State.FAILING and registration.way is not None:
+                agent.act(registration, registration.start(now), now)
 
     # ---- registrations
 
-    def prepare(self, me: Identity) -> None:
-        """For a new start; registrations wait for the address of the PBX. ConfigError if a password is not set."""
-        self.addresses, self._avoided, self._started = (), {}, False
+    def prepare(self, me: Identity, resolver: Resolver) -> None:
+        """For a new start; registrations wait for the address of the PBX. ConfigError for a password or file that is missing."""
+        self.addresses, self._hosts, self._avoided, self._probes, self._started = (), {}, {}, {}, False
+        self._resolver = resolver
+        self.link = self._link()
         self.registrations = {
             user: self._registration(user, me) for user in (self.accounts if self.trunk.register_accounts else ())
         }
@@ -130,15 +171,50 @@ class Peer:
     async def keep(self, agent: UserAgent, transport: Transport) -> None:
         """Know the addresses, start the registrations, keep NAT open."""
         while True:
-            if not self._started or self._is_failing:
-                self._move(await resolve(*self.trunk.address))
-                if not self._started and self.addresses:
-                    self._started = True
-                    self._start(agent, self.registrations)
-                    transport.flush()
-            elif self.registrations:
-                transport.send(KEEP_ALIVE, next(iter(self.registrations.values())).peer)
+            await self._locate(Transport.now())
+            if not self._started and self.addresses:
+                self._started = True
+                self._start(agent, self.registrations)
+                transport.flush()
+            for way in {r.way for r in self.registrations.values() if r.way and r.way.protocol is Protocol.UDP}:
+                transport.send(Send(PING, way))
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
+
+    def lost(self, flow: Flow, agent: UserAgent, now: float) -> None:
+        """A connection ended: register anew."""
+        for registration in self.registrations.values():
+            registration.lost(flow, now)
+            agent.act(registration, [], now)
+
+    async def _locate(self, now: float) -> Sequence[Flow]:
+        """In the order of this moment: weights are drawn anew each time. Without an answer the old ones stay."""
+        assert self._resolver is not None, "prepared before"
+        found = await self._resolver.locate(self._server)
+        self._hosts |= {way.host: now + REMEMBERED_SECONDS for way in found}
+        self._hosts = {host: until for host, until in self._hosts.items() if until > now or not found}
+        if found and set(found) != set(self.addresses):
+            self._move(found)
+        return found or self.addresses
+
+    def _move(self, found: Sequence[Flow]) -> None:
+        self.addresses = tuple(found)
+        for registration in self.registrations.values():
+            registration.move(found)
+        for way in self._probes.keys() - self.addresses:
+            self._probes.pop(way).stop()
+
+    def _link(self) -> Link:
+        trunk = self.trunk
+        if trunk.transport not in {"auto", "tls", "wss"}:
+            return Link(path=trunk.path, server_name=self._domain)
+        return Link(
+            server_name=trunk.tls_name or self._domain.strip("[]"),
+            wildcards=trunk.tls_wildcards,
+            path=trunk.path,
+            context=client_context(
+                ca=trunk.tls_ca, certificate=trunk.tls_certificate, key=trunk.tls_key, where=f"trunk {trunk.name}"
+            ),
+        )
 
     def _registration(self, user: str, me: Identity) -> Registration:
         return Registration(
@@ -147,22 +223,13 @@ class Peer:
             expires=self.trunk.expires,
             login=self._login(user),
             me=me,
-            peer=self.addresses[0] if self.addresses else Flow(*self.trunk.address),
+            ways=self.addresses,
+            routes=self.routes,
+            nat=self.trunk.nat,
         )
 
     def _login(self, account: str) -> Login:
         return Login(account, self.accounts[account].password.get_secret_value(), secrets.token_hex)
-
-    @property
-    def _is_failing(self) -> bool:
-        return any(registration.state is State.FAILING for registration in self.registrations.values())
-
-    def _move(self, addresses: tuple[Flow, ...]) -> None:
-        """Register at the next address if the one in use fails; without an answer the old ones stay."""
-        self.addresses = addresses or self.addresses
-        for registration in self.registrations.values() if self.addresses else ():
-            known = self.addresses.index(registration.peer) + 1 if registration.peer in self.addresses else 0
-            registration.peer = self.addresses[known % len(self.addresses)]
 
     def _start(self, agent: UserAgent, registrations: Mapping[str, Registration]) -> None:
         now = Transport.now()

@@ -1,27 +1,31 @@
 """One account kept registered at its registrar (RFC 3261 section 10, back-off of RFC 5626 4.5; pure).
 
 IDLE ─start→ REGISTERING ─200→ REGISTERED ─refresh fails→ FAILING ─200→ REGISTERED
-                 ├─ silence, 5xx → FAILING: again after a growing pause
+                 ├─ silence, 503 → the next of its places at once; after the last FAILING: again after a growing pause
                  └─ 403, wrong password → REFUSED: again after ten minutes, so as not to hammer
 any ─stop→ STOPPING ─answer→ OVER
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from .address import NameAddr, Uri
 from .dialog import ALLOW, PRODUCT, Identity
-from .flow import Flow
+from .flow import Flow, bracketed, numeric_host
 from .login import Login
 from .message import Headers, Request, Response, SipError, seconds_in
-from .output import Ask, Fact, Output
+from .output import Ask, Fact, Output, Unreachable
 
 BASE_WAIT = 30.0
 MOST_WAIT = 1800.0
 REFUSED_WAIT = 600.0
 MOST_EXPIRES = 86400
+DEAD_SECONDS = 60
+FLOW_WAIT = 2.0
 PATIENCE = 90.0
 """The transaction reports after 32 s; should that report be lost to a fault, the account must not be."""
 LEAST_GRANTED = 10
@@ -48,10 +52,23 @@ class Became(Fact):
 
 
 class Registration:
-    """`peer` is where REGISTER goes; it may be changed at any time."""
+    """`ways` are the places where it may register, best first; they may change at any time, and be unknown until the start.
 
-    def __init__(self, *, account: Uri, registrar: Uri, expires: int, login: Login, me: Identity, peer: Flow) -> None:
-        self.peer = peer
+    `nat`: the address that the registrar sees us at is the one to register with. `routes` are outbound proxies.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: Uri,
+        registrar: Uri,
+        expires: int,
+        login: Login,
+        me: Identity,
+        ways: Sequence[Flow] = (),
+        routes: Sequence[str] = (),
+        nat: bool = False,
+    ) -> None:
         self.account = account
         self.state = State.IDLE
         self.since = 0.0
@@ -59,8 +76,20 @@ class Registration:
         """The last refusal or failure, for a person."""
         self.deadline: float | None = None
         """When to wake it; set before the start, it starts then."""
+        self.service: tuple[str, ...] = ()
+        """The Route that requests of this account take (RFC 3608)."""
+        self._ways = tuple(ways)
+        self._place = 0
+        self._tried = 0
+        """Places that failed since one answered."""
+        self._routes = tuple(routes)
         self._registrar = registrar
-        self._contact = me.contact(account.user, peer)
+        self._contact: NameAddr | None = None
+        """As it was sent last."""
+        self._former: NameAddr | None = None
+        """A binding of ours that is to be removed."""
+        self._nat = nat
+        self._seen: tuple[str, int] | None = None
         self._expires = expires
         self._login = login
         self._me = me
@@ -72,6 +101,23 @@ class Registration:
     @property
     def over(self) -> bool:
         return self.state is State.OVER
+
+    @property
+    def way(self) -> Flow | None:
+        """Where it registers now; None while no place is known."""
+        return self._ways[self._place] if self._ways else None
+
+    def move(self, ways: Sequence[Flow]) -> None:
+        """These are the places from now on; the one in use is kept if it is among them."""
+        current = self.way
+        self._ways = tuple(ways)
+        self._place = self._ways.index(current) if current in self._ways else 0
+        self._tried = min(self._tried, max(0, len(self._ways) - 1))
+
+    def lost(self, flow: Flow, now: float) -> None:
+        """A connection ended: what was bound to it is bound anew, not by everybody at the same moment (RFC 5626 4.5)."""
+        if self.way is not None and self.way.place == flow.place and self.state is State.REGISTERED:
+            self.deadline = min(self.deadline or now + FLOW_WAIT, now + FLOW_WAIT * self._me.fraction())
 
     def start(self, now: float) -> list[Output]:
         """Register now, or try again now."""
@@ -111,22 +157,42 @@ class Registration:
             return self._too_brief(response, now)
         if response.status in _REFUSALS:
             return self._refused(response, now)
-        return self._failed(f"{response.status} {response.phrase}", now, seconds_in(response, "Retry-After"))
+        wait, why = seconds_in(response, "Retry-After"), f"{response.status} {response.phrase}"
+        if response.status == 503:
+            return self._unreachable(why, min(wait, MOST_EXPIRES) or DEAD_SECONDS, now, wait)
+        return self._failed(why, now, wait)
 
     def unanswered(self, request: Request, status: int, now: float) -> list[Output]:
         if self.state is State.STOPPING:
             return self._become(State.OVER, now)
-        return [] if self.over else self._failed("no answer" if status == 408 else "can't be sent", now)
+        return (
+            [] if self.over else self._unreachable("no answer" if status == 408 else "can't be sent", DEAD_SECONDS, now)
+        )
 
     def _register(self, now: float) -> list[Output]:
+        if self.way is None:
+            return []
         self.deadline = now + PATIENCE
-        return [Ask(self._login.sign(self._request()), self.peer)]
+        return [Ask(self._login.sign(self._request(self.way)), self.way)]
 
-    def _request(self) -> Request:
+    def _unreachable(self, why: str, seconds: int, now: float, wait: int = 0) -> list[Output]:
+        """This place is of no use: the next one at once, and after the last a pause (RFC 3263 4.3)."""
+        told: list[Output] = [Unreachable(self.way, seconds)] if self.way is not None else []
+        self._tried += 1
+        if len(self._ways) > 1:
+            self._place = (self._place + 1) % len(self._ways)
+        if self._tried < len(self._ways):
+            return [*told, *self._register(now)]
+        self._tried = 0
+        return [*told, *self._failed(why, now, wait)]
+
+    def _request(self, way: Flow) -> Request:
         self._cseq += 1
-        self._contact = self._me.contact(self.account.user, self.peer)
+        self._contact = self._own_contact(way)
+        removed = [("Contact", str(self._former.with_param("expires", "0")))] if self._former else []
         pairs = [
-            ("Via", str(self._me.via(self.peer))),
+            ("Via", str(self._me.via(way))),
+            *(("Route", route) for route in self._routes),
             ("Max-Forwards", "70"),
             ("From", str(NameAddr("", self.account).with_tag(self._tag))),
             ("To", str(NameAddr("", self.account))),
@@ -134,6 +200,7 @@ class Registration:
             ("CSeq", f"{self._cseq} REGISTER"),
             # Some registrars read only the one, some only the other.
             ("Contact", str(self._contact.with_param("expires", str(self._expires)))),
+            *removed,
             ("Expires", str(self._expires)),
             ("Allow", ALLOW),
             ("User-Agent", PRODUCT),
@@ -141,23 +208,43 @@ class Registration:
         return Request("REGISTER", str(self._registrar), Headers(pairs))
 
     def _challenged(self, request: Request, response: Response, now: float) -> list[Output]:
-        signed = self._login.retry(self._request(), request, response)
-        if signed is not None:
-            return [Ask(signed, self.peer)]
+        signed = self._login.retry(self._request(self.way), request, response) if self.way else None
+        if signed is not None and self.way is not None:
+            return [Ask(signed, self.way)]
         return self._become(State.OVER, now) if self.state is State.STOPPING else self._refused(response, now)
 
     def _granted(self, response: Response, now: float) -> list[Output]:
         granted = max(self._granted_seconds(response), LEAST_GRANTED)
         early = granted * (0.8 + 0.1 * self._me.fraction())
         self.deadline = now + min(early, granted - 5)
-        self._failures = 0
+        self._failures = self._tried = 0
+        self._former = None
         self.why = ""
-        return self._become(State.REGISTERED, now)
+        with suppress(SipError):
+            self.service = response.headers.all("Service-Route")
+        return [*self._become(State.REGISTERED, now), *self._seen_elsewhere(response, now)]
+
+    def _seen_elsewhere(self, response: Response, now: float) -> list[Output]:
+        """Behind NAT: the address that the registrar saw is the one to be reached at, the old binding leads nowhere."""
+        received, rport = response.via.param("received") or "", response.via.param("rport") or ""
+        seen = numeric_host(received), int(rport[:5]) if rport.isascii() and rport.isdigit() else 0
+        if not self._nat or not all(seen) or self._contact is None or seen == self._seen:
+            return []
+        if seen == (numeric_host(self._contact.uri.host), self._contact.uri.port or 5060):
+            return []
+        self._seen, self._former = seen, self._contact
+        return self._register(now)
+
+    def _own_contact(self, way: Flow) -> NameAddr:
+        contact = self._me.contact(self.account.user, way)
+        if self._seen is None:
+            return contact
+        return replace(contact, uri=replace(contact.uri, host=bracketed(self._seen[0]), port=self._seen[1]))
 
     def _granted_seconds(self, response: Response) -> int:
         """From our Contact, else the only one's, else Expires, else what we asked for."""
         contacts = [contact for text in response.headers.all("Contact") if (contact := _contact(text))]
-        ours = [contact for contact in contacts if contact.uri.equals(self._contact.uri)]
+        ours = [contact for contact in contacts if self._contact and contact.uri.equals(self._contact.uri)]
         for contact in ours or (contacts if len(contacts) == 1 else []):
             value = contact.param("expires") or ""
             if value.isascii() and value.isdigit():

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from .deadlines import Deadlines
-from .flow import Flow, return_flow
-from .matching import Key, ack_of_refusal, client_key, server_key
+from .flow import Flow
+from .matching import Key, ack_of_refusal
 from .message import Request, Response
 
 
@@ -134,6 +133,9 @@ class _Machine:
         self._resend_at = now + self._interval
         return self._resend()
 
+    def goes_over(self, flow: Flow) -> bool:
+        return self._to.protocol.is_reliable and self._to.place == flow.place
+
     def _enter(self, state: State, *, end_at: float | None = None, resend_at: float | None = None) -> None:
         self.state, self._end_at = state, end_at
         self._resend_at = None if self._to.protocol.is_reliable else resend_at
@@ -157,16 +159,27 @@ class _Machine:
         return min(2 * interval, self._timers.t2)
 
 
-class _Client(_Machine):
-    __slots__ = ("_request",)
+class Client(_Machine):
+    """`request` is what was asked for; `sent` is the same but for a Via that names another transport."""
 
-    def __init__(self, key: Key, state: State, request: Request, to: Flow, timers: Timers) -> None:
-        super().__init__(key, state, to, timers)
+    __slots__ = ("_plain", "_request", "sent")
+
+    def __init__(
+        self, key: Key, state: State, request: Request, to: Flow, timers: Timers, stream: tuple[Request, Flow] | None
+    ) -> None:
+        super().__init__(key, state, stream[1] if stream else to, timers)
         self._request = request
+        self._plain = to if stream else None
+        """Where it goes as a datagram if the stream can't be had."""
+        self.sent = stream[0] if stream else request
+
+    @property
+    def to(self) -> Flow:
+        return self._to
 
     def start(self, now: float) -> list[Output]:
         self._enter(self.state, end_at=now + self._timers.timeout, resend_at=now + self._timers.t1)
-        return self._transmit(self._request)
+        return self._transmit(self.sent)
 
     def received(self, response: Response, now: float) -> list[Output]:
         raise NotImplementedError
@@ -179,6 +192,16 @@ class _Client(_Machine):
             self.state is State.PROCEEDING and self._request.method != "INVITE"
         )
         return [*([Unanswered(self.key, self._request, 408)] if waiting else []), *super()._end()]
+
+    @property
+    def can_step_down(self) -> bool:
+        """It was too large for a datagram, and may still be sent as one (RFC 3261 18.1.1)."""
+        return self._plain is not None and self.state in {State.CALLING, State.TRYING}
+
+    def step_down(self, now: float) -> list[Output]:
+        assert self._plain is not None, "asked before"
+        self._to, self._plain, self.sent = self._plain, None, self._request
+        return self.start(now)
 
     def failed(self) -> list[Output]:
         """It could not be sent (RFC 3261 17.1.4)."""
@@ -193,13 +216,10 @@ class _Client(_Machine):
         return [Send(self._last, self._to, self.key)] if self._last else []
 
 
-class InviteClient(_Client):
+class InviteClient(Client):
     """RFC 3261 17.1.1: timers A, B, D and, in Accepted, M."""
 
     __slots__ = ()
-
-    def __init__(self, key: Key, request: Request, to: Flow, timers: Timers) -> None:
-        super().__init__(key, State.CALLING, request, to, timers)
 
     def received(self, response: Response, now: float) -> list[Output]:
         undecided = self.state in {State.CALLING, State.PROCEEDING}
@@ -213,20 +233,17 @@ class InviteClient(_Client):
             return [self._deliver(response)] if self.state is State.ACCEPTED else []
         if undecided:
             self._enter(State.COMPLETED, end_at=now + self._unless_reliable(max(32.0, self._timers.timeout)))
-            return [*self._transmit(ack_of_refusal(self._request, response)), self._deliver(response)]
+            return [*self._transmit(ack_of_refusal(self.sent, response)), self._deliver(response)]
         return self._resend() if self.state is State.COMPLETED else []
 
     def _longer(self, interval: float) -> float:
         return 2 * interval
 
 
-class OtherClient(_Client):
+class OtherClient(Client):
     """RFC 3261 17.1.2: timers E, F, K."""
 
     __slots__ = ()
-
-    def __init__(self, key: Key, request: Request, to: Flow, timers: Timers) -> None:
-        super().__init__(key, State.TRYING, request, to, timers)
 
     def received(self, response: Response, now: float) -> list[Output]:
         if self.state is State.COMPLETED:
@@ -239,7 +256,7 @@ class OtherClient(_Client):
         return [self._deliver(response)]
 
 
-class _Server(_Machine):
+class Server(_Machine):
     __slots__ = ()
 
     def repeated(self, request: Request, now: float) -> list[Output]:
@@ -249,7 +266,7 @@ class _Server(_Machine):
         raise NotImplementedError
 
 
-class InviteServer(_Server):
+class InviteServer(Server):
     """RFC 3261 17.2.1: timers G, H, I and, in Accepted, L. The repeats of a 2xx come from above."""
 
     __slots__ = ()
@@ -282,7 +299,7 @@ class InviteServer(_Server):
         return []
 
 
-class OtherServer(_Server):
+class OtherServer(Server):
     """RFC 3261 17.2.2: timer J."""
 
     __slots__ = ()
@@ -301,81 +318,3 @@ class OtherServer(_Server):
         else:
             self._enter(State.COMPLETED, end_at=now + self._unless_reliable(self._timers.timeout))
         return self._transmit(response)
-
-
-# ---- all of them
-
-
-class Transactions:
-    """The transactions of one user agent. Requests must have been stamped with where they came from."""
-
-    def __init__(self, timers: Timers | None = None) -> None:
-        self.timers = timers or Timers()
-        self._machines: dict[Key, _Client | _Server] = {}
-        self._deadlines: Deadlines[Key] = Deadlines()
-
-    def __len__(self) -> int:
-        return len(self._machines)
-
-    @property
-    def next_deadline(self) -> float | None:
-        return self._deadlines.next
-
-    def knows(self, key: Key) -> bool:
-        return key in self._machines
-
-    def ask(self, request: Request, to: Flow, now: float) -> list[Output]:
-        """Begin a client transaction; its Via is the request's."""
-        key = client_key(request)
-        kind = InviteClient if request.method == "INVITE" else OtherClient
-        machine = kind(key, request, to, self.timers)
-        self._machines[key] = machine
-        return self._settle(machine, machine.start(now))
-
-    def answer(self, key: Key, response: Response, now: float) -> list[Output]:
-        """Send a response; nothing happens if the transaction already has a final one or is gone."""
-        machine = self._machines.get(key)
-        return self._settle(machine, machine.answer(response, now)) if isinstance(machine, _Server) else []
-
-    def receive_request(self, request: Request, source: Flow, now: float) -> list[Output]:
-        key = server_key(request)
-        machine = self._machines.get(key)
-        if isinstance(machine, _Server):
-            return self._settle(machine, machine.repeated(request, now))
-        if request.method == "ACK":
-            return [Acknowledged(request)]
-        server = InviteServer if request.method == "INVITE" else OtherServer
-        self._machines[key] = server(key, return_flow(request.via, source), self.timers)
-        return [Arrived(key, request, source)]
-
-    def receive_response(self, response: Response, now: float) -> list[Output] | None:
-        """None if no transaction of ours asked for it."""
-        machine = self._machines.get(client_key(response))
-        if not isinstance(machine, _Client):
-            return None
-        return self._settle(machine, machine.received(response, now))
-
-    def abandon(self, key: Key, now: float) -> None:
-        """Wait for an INVITE of ours no longer than 64·T1: while it rings it has no timer of its own (RFC 3261 9.1)."""
-        machine = self._machines.get(key)
-        if isinstance(machine, _Client):
-            machine.abandon(now)
-            self._settle(machine, [])
-
-    def fail(self, key: Key) -> list[Output]:
-        """What it sent last could not be sent."""
-        machine = self._machines.get(key)
-        return self._settle(machine, machine.failed()) if isinstance(machine, _Client) else []
-
-    def tick(self, now: float) -> list[Output]:
-        outputs: list[Output] = []
-        while (key := self._deadlines.pop(now)) is not None:
-            machine = self._machines[key]
-            outputs += self._settle(machine, machine.wake(now))
-        return outputs
-
-    def _settle(self, machine: _Client | _Server, outputs: list[Output]) -> list[Output]:
-        self._deadlines.set(machine.key, machine.deadline)
-        if machine.state is State.TERMINATED:
-            self._machines.pop(machine.key, None)
-        return outputs

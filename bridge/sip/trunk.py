@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -22,16 +22,20 @@ from .address import NameAddr, Uri
 from .agent import Gone, Invited, Report, UserAgent
 from .callee import Inbound
 from .caller import Outbound
+from .datagrams import family_of
 from .dialog import Identity
 from .flow import Flow
-from .message import Request, Response, caller_of, session_description
+from .message import caller_of, session_description
+from .neighbours import Neighbours
 from .output import Fact, Output, TransferFailed, Unreachable
 from .peer import Account, Peer
 from .phrasebook import carried_out, dialled_line, told
+from .probe import WokeUp
 from .refer import attended, blind
 from .registration import Became, Registration
-from .resolve import numeric
-from .transport import Transport, local_address
+from .resolve import Resolver
+from .tls import server_context
+from .transport import Transport
 from .usage import Usage
 
 log = structlog.get_logger()
@@ -71,7 +75,7 @@ class Trunks:
         self._sip = sip
         self._post = post
         self._new_call_id = new_call_id
-        self._peers = [Peer(trunk, of_trunk) for trunk, of_trunk in _by_trunk(trunks, accounts)]
+        self._neighbours = Neighbours(sip, trunks, accounts)
         self._calls: dict[CallId, Usage] = {}
         self._ids: dict[Usage, CallId] = {}
         self._homes: dict[Usage, Peer] = {}
@@ -86,8 +90,7 @@ class Trunks:
         age = time.time() - Transport.now()
         return tuple(
             AccountStatus(peer.trunk.name, unquote(r.account.user), r.state.value, r.since + age, r.why)
-            for peer in self._peers
-            for r in peer.registrations.values()
+            for peer, r in self._neighbours.registrations
         )
 
     @property
@@ -105,20 +108,19 @@ class Trunks:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """ConfigError if the port is taken or a password is not set."""
-        transport = Transport(self._sip.host, self._sip.port, self._reported)
+        transport, neighbours = self._new_transport(), self._neighbours
         try:
-            agent = UserAgent(me=self._identity(transport), owner=self, most_calls=MOST_CALLS)
+            me = Identity(place=neighbours.place, token=secrets.token_hex, fraction=_random.random)
+            agent = UserAgent(me=me, owner=neighbours, most_calls=MOST_CALLS, largest=neighbours.largest)
             self._transport, self._agent = transport, agent
-            for peer in self._peers:
-                peer.prepare(agent.me)
-            try:
-                await transport.open(agent)
-            except OSError as error:
-                where = f"{self._sip.host}:{self._sip.port}"
-                raise ConfigError(f"sip: can't use UDP {where}: {error.strerror}") from error
-            log.info("sip_listening", address=transport.address)
+            neighbours.live(transport, agent)
+            resolver = self._resolver(transport)
+            for peer in neighbours.peers:
+                peer.prepare(me, resolver)
+            await transport.open(agent)
+            log.info("sip_listening", addresses=transport.addresses)
             async with asyncio.TaskGroup() as tasks:
-                keepers = [tasks.create_task(peer.keep(agent, transport)) for peer in self._peers]
+                keepers = [tasks.create_task(peer.keep(agent, transport)) for peer in neighbours.peers]
                 try:
                     yield
                 finally:
@@ -127,6 +129,7 @@ class Trunks:
                     await self._leave(agent, transport)
         finally:
             await transport.close()
+            neighbours.live(None, None)
             self._transport = self._agent = self._left = None
             self._calls.clear()
             self._ids.clear()
@@ -135,10 +138,7 @@ class Trunks:
 
     def assign(self, accounts: Iterable[Account]) -> None:
         """These accounts from now on, and no others; calls that live go on."""
-        for peer, (_, of_trunk) in zip(
-            self._peers, _by_trunk([peer.trunk for peer in self._peers], accounts), strict=True
-        ):
-            peer.assign(of_trunk, self._agent)
+        self._neighbours.assign(accounts)
         if self._transport is not None and self._agent is not None:
             self._transport.flush()
 
@@ -165,24 +165,16 @@ class Trunks:
         self._consulted[usage] = command.other
         return usage.transfer(attended(other.dialog), now)
 
-    # ---- what the user agent asks
-
-    def admits(self, source: Flow) -> bool:
-        return any(peer.is_at(source.host) for peer in self._peers)
-
-    def is_ours(self, uri: Uri, source: Flow) -> bool:
-        """Our accounts at that PBX, and our bare address, which trunk monitors ask for OPTIONS."""
-        return not uri.user or self._peer_of(source, unquote(uri.user)) is not None
-
-    def outside(self, request: Request, source: Flow, now: float) -> Response | None:
-        return None
-
     # ---- what happened
 
     def _reported(self, report: Report) -> None:
         user, fact = report.user, report.fact
         if isinstance(user, Registration) and isinstance(fact, Became):
             log.info("sip_registration", account=str(user.account), state=fact.state.value, why=fact.why)
+        elif isinstance(fact, Unreachable):
+            self._unreachable(fact)
+        elif isinstance(fact, WokeUp):
+            self._woke_up(fact)
         elif isinstance(user, Usage):
             self._happened(user, fact)
         if self._left is not None and self._agent is not None and self._is_quiet(self._agent):
@@ -196,13 +188,21 @@ class Trunks:
         elif isinstance(fact, Gone):
             del self._calls[call], self._ids[usage], self._homes[usage]
             self._consulted.pop(usage, None)
-        elif isinstance(fact, Unreachable):
-            log.warning("sip_address_avoided", address=str(fact.address), seconds=fact.seconds)
-            for peer in self._peers:
-                peer.avoid(fact.address, Transport.now() + fact.seconds)
         elif (event := told(call, fact)) is not None:
             self._post(event)
             self._tell_consulted(usage, event)
+
+    def _unreachable(self, fact: Unreachable) -> None:
+        peer = self._neighbours.named(fact.address.link)
+        if peer is not None and self._agent is not None:
+            log.warning("sip_address_avoided", address=str(fact.address), seconds=fact.seconds)
+            peer.avoid(fact.address, fact.seconds, self._agent, Transport.now())
+
+    def _woke_up(self, fact: WokeUp) -> None:
+        peer = self._neighbours.named(fact.way.link)
+        if peer is not None and self._agent is not None:
+            log.info("sip_address_answers", address=str(fact.way))
+            peer.woke_up(fact.way, self._agent, Transport.now())
 
     def _tell_consulted(self, usage: Usage, event: Event) -> None:
         """The far ends are together: the call that brought them together is over as well."""
@@ -214,7 +214,7 @@ class Trunks:
     def _invited(self, usage: Inbound, invited: Invited) -> None:
         invite, now = invited.invite, Transport.now()
         account = unquote(Uri.parse(invite.uri).user)
-        peer = self._peer_of(invited.source, account)
+        peer = self._neighbours.of(invited.source, account)
         if self._left is not None:
             self._act(usage, usage.refuse(503, "", now, [("Retry-After", "5")]), now)
         elif peer is None:
@@ -231,18 +231,13 @@ class Trunks:
                 )
             )  # fmt: skip
 
-    def _peer_of(self, source: Flow, account: str) -> Peer | None:
-        """The PBX at that address that has the account; several may share a host, told apart by port."""
-        there = [peer for peer in self._peers if account in peer.accounts and peer.is_at(source.host)]
-        return next((peer for peer in there if source in peer.addresses), there[0] if there else None)
-
     # ---- calls that go out
 
     async def _dial(self, command: DialPbx) -> None:
         """INVITE, to the best address of the PBX; without any the call is refused with 503."""
         if not DIALLED.fullmatch(command.number):
             raise TheirsError("a number is made of 0-9, * and #, with a + in front at most")
-        peer = next((peer for peer in self._peers if peer.trunk.name == command.trunk), None)
+        peer = self._neighbours.named(command.trunk)
         if peer is None or command.account not in peer.accounts:
             raise OursError(f"no account {command.account} at a trunk {command.trunk}")
         ways = await peer.ways(command.account, Transport.now())
@@ -267,6 +262,7 @@ class Trunks:
             peer=ways[0],
             spares=ways[1:],
             login=peer.login(command.account),
+            headers=[("Route", route) for route in peer.routes_of(command.account)],
         )
 
     def _act(self, usage: Usage, outputs: Iterable[Output], now: float) -> None:
@@ -276,20 +272,20 @@ class Trunks:
 
     # ---- registrations
 
-    def _identity(self, transport: Transport) -> Identity:
-        host, port = transport.address
-        host = self._sip.advertised or host
-        if host == "0.0.0.0":  # noqa: S104 - compared, not bound
-            host = self._own_address()
-        return Identity(place=lambda to: (host, port), token=secrets.token_hex, fraction=_random.random)
-
-    def _own_address(self) -> str:
-        """The address that the first PBX known by number sees us at."""
-        hosts = [known.host for peer in self._peers for known in numeric(*peer.trunk.address)]
+    def _new_transport(self) -> Transport:
+        sip = self._sip
+        tls = None
+        if sip.tls_certificate is not None:
+            tls = server_context(ca=sip.tls_ca, certificate=sip.tls_certificate, key=sip.tls_key, where="sip")
         try:
-            return local_address(hosts[0] if hosts else "192.0.2.1")
-        except OSError:
-            raise ConfigError("sip: host is every address and none leads to the PBX: set advertised") from None
+            return Transport(sip.hosts, sip.port, self._reported, door=self._neighbours, tls_port=sip.tls_port, tls=tls)
+        except OSError as error:
+            where = f"{' and '.join(sip.hosts)}, port {sip.port}{f' or {sip.tls_port}' if tls else ''}"
+            raise ConfigError(f"sip: can't listen on {where}: {error.strerror}") from error
+
+    def _resolver(self, transport: Transport) -> Resolver:
+        families = {family_of(host) for host, _ in transport.addresses}
+        return Resolver(nameservers=self._sip.dns_servers, families=families, fraction=_random.random)
 
     async def _leave(self, agent: UserAgent, transport: Transport) -> None:
         """Hang up and un-register, as far as the PBX answers in time."""
@@ -297,7 +293,7 @@ class Trunks:
         now = Transport.now()
         for usage in agent.usages:
             agent.act(usage, usage.hang_up(16, now), now)
-        for registration in (r for peer in self._peers for r in peer.registrations.values()):
+        for _, registration in self._neighbours.registrations:
             agent.act(registration, registration.stop(now), now)
         transport.flush()
         if not self._is_quiet(agent):
@@ -308,12 +304,4 @@ class Trunks:
                 log.warning("sip_left_without_answer", calls=len(agent.usages))
 
     def _is_quiet(self, agent: UserAgent) -> bool:
-        return not agent.usages and all(r.over for peer in self._peers for r in peer.registrations.values())
-
-
-def _by_trunk(
-    trunks: Iterable[config.Trunk], accounts: Iterable[Account]
-) -> Iterator[tuple[config.Trunk, dict[str, Account]]]:
-    everybody = list(accounts)
-    for trunk in trunks:
-        yield trunk, {account.sip_user: account for account in everybody if account.trunk == trunk.name}
+        return not agent.usages and all(r.over for _, r in self._neighbours.registrations)

@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from ..tickets import Seal
 from .outbox import Outbox
 from .portals import Portals
+from .writer import Writer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x627269646765
@@ -35,7 +36,8 @@ class Store:
     def __init__(self, url: str, seal: Seal) -> None:
         self._engine = _engine(url)
         self.portals = Portals(self._engine, seal)
-        self.outbox = Outbox(self._engine)
+        self._writer = Writer(self._engine)
+        self.outbox = Outbox(self._engine, self._writer)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -48,7 +50,8 @@ class Store:
             except (SQLAlchemyError, OSError) as error:
                 where = self._engine.url.render_as_string(hide_password=True)
                 raise ConfigError(f"store.url: {where} can't be used: {_cause(error)}") from error
-            yield
+            async with self._writer.running():
+                yield
         finally:
             await self._engine.dispose()
 

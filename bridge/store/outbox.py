@@ -1,6 +1,7 @@
-"""Calls and the promises they made to their portals: one `register` and one `finish` each, kept in this order.
+"""Calls and the promises they made to their portals: one `register`, one `finish`, then recordings and transcripts.
 
-A call that the portal registered itself (click-to-call) has its CALL_ID from the start and promises a `finish` only.
+A call that the portal registered itself (click-to-call) has its CALL_ID from the start and promises a `finish` only. What
+belongs to the finished call waits until register and finish are kept.
 
 A promise is written in the transaction that gives rise to it and removed in the one that records its effect. The payload
 is the portal's business; nobody here reads it.
@@ -9,179 +10,99 @@ is the portal's business; nobody here reads it.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, exists, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..calls.commands import Direction
 from ..calls.events import CallId
-from ..errors import NetworkError
+from . import promising
+from .promises import CallRecord, Kind, Promise, Slot, State
+from .promising import BASIS, RECORD_LOST, REGISTRATION_LOST
 from .tables import calls, outbox
+from .writer import PASSING, Writer, down
 
-REGISTRATION_LOST = "its registration was set aside"
-
-
-class StoreDownError(NetworkError):
-    """The database can't be written now."""
-
-
-class Kind(StrEnum):
-    REGISTER = "register"
-    FINISH = "finish"
-
-
-class State(StrEnum):
-    PENDING = "pending"
-    SET_ASIDE = "set_aside"
-    """Can't be kept by trying again; waits for a person."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRecord:
-    """What a crash must not take with it."""
-
-    id: CallId
-    portal: str
-    user: int
-    direction: Direction
-    number: str
-    line: str
-    started: float
-    seen: float
-    """The bridge was alive with this call at this time."""
-    answered: float | None = None
-    answered_by: int | None = None
-    ended: float | None = None
-    status: str = ""
-    card: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
-    id: int
-    call: CallId
-    portal: str
-    kind: Kind
-    payload: Mapping[str, Any]
-    attempts: int
-    first_sent: float | None
-    """When it was first sent without us learning the outcome; None while we know that it was not carried out."""
-    state: State
-    last_error: str
-    card: str
-    """The call's CALL_ID, "" until it is registered."""
-    ended: bool
-    """The call is over."""
+_LOST = {Kind.REGISTER: REGISTRATION_LOST, Kind.FINISH: RECORD_LOST}
+_earlier = outbox.alias()
 
 
 class Outbox:
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, writer: Writer) -> None:
         self._engine = engine
+        self._writer = writer
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction; StoreDownError for what may pass by itself: a full disk, a database that is away."""
+        """A transaction; StoreDownError for what may pass by itself."""
         try:
             async with self._engine.begin() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, OSError) as error:
-            raise StoreDownError(str(getattr(error, "orig", None) or error).splitlines()[0]) from error
+        except PASSING as error:
+            raise down(error) from error
 
     # ---- promising
 
     async def register(self, record: CallRecord, payload: Mapping[str, Any], now: float) -> bool:
         """The call and its first promise; False when the call is known already."""
         try:
-            async with self._begin() as connection:
-                await self._write(connection, record)
-                await self._promise(connection, record.id, record.portal, Kind.REGISTER, payload, now)
+            return await self._writer.write(promising.register, promising.NewCall(record, payload, now))
         except IntegrityError:
             return False
-        return True
 
     async def adopt(self, record: CallRecord) -> bool:
         """A call that its portal has registered as `record.card`; False when the call or its CALL_ID is known already."""
-        same = and_(calls.c.portal == record.portal, calls.c.card == record.card)
         try:
-            async with self._begin() as connection:
-                if (await connection.execute(select(calls.c.id).where(same).limit(1))).first():
-                    return False
-                await self._write(connection, record)
+            return await self._writer.write(promising.adopt, record)
         except IntegrityError:
             return False
-        return True
 
     async def answer(self, call: CallId, user: int, answered: float) -> None:
         """The first answer of a living call; a later one changes nothing."""
-        first = and_(calls.c.id == call, calls.c.answered.is_(None), calls.c.ended.is_(None))
-        seen = case((calls.c.seen < answered, answered), else_=calls.c.seen)
-        async with self._begin() as connection:
-            values = {"answered": answered, "answered_by": user, "seen": seen}
-            await connection.execute(update(calls).where(first).values(**values))
+        await self._writer.write(promising.answer, {"of": call, "user": user, "at": answered})
 
     async def finish(
         self, call: CallId, payload: Mapping[str, Any], *, status: str, ended: float, now: float
     ) -> str | None:
         """The end of a living call and its last promise. The portal that has to hear it, None when nothing was alive."""
-        alive = and_(calls.c.id == call, calls.c.ended.is_(None))
-        async with self._begin() as connection:
-            changed = await connection.execute(update(calls).where(alive).values(ended=ended, status=status))
-            if changed.rowcount == 0:
-                return None
-            portal = str(await connection.scalar(select(calls.c.portal).where(calls.c.id == call)))
-            lost = and_(outbox.c.call == call, outbox.c.state == State.SET_ASIDE)
-            aside = await connection.scalar(select(func.count()).select_from(outbox).where(lost))
-            await self._promise(connection, call, portal, Kind.FINISH, payload, now, lost=bool(aside))
-            return portal
+        return await self._writer.write(promising.finish, promising.CallEnd(call, payload, status, ended, now))
 
-    @staticmethod
-    async def _write(connection: AsyncConnection, record: CallRecord) -> None:
-        row = {name: getattr(record, name) for name in CallRecord.__slots__}
-        await connection.execute(insert(calls).values(**row | {"direction": record.direction.value}))
-
-    async def _promise(
-        self,
-        connection: AsyncConnection,
-        call: CallId,
-        portal: str,
-        kind: Kind,
-        payload: Mapping[str, Any],
-        now: float,
-        *,
-        lost: bool = False,
-    ) -> None:
-        await connection.execute(
-            insert(outbox).values(
-                call=call,
-                portal=portal,
-                kind=kind,
-                payload=json.dumps(payload),
-                attempts=0,
-                next_at=now,
-                last_error=REGISTRATION_LOST if lost else "",
-                state=State.SET_ASIDE if lost else State.PENDING,
-            )
-        )
+    async def promise(self, call: str, kind: Kind, payload: Mapping[str, Any], now: float) -> str | None:
+        """A recording or a transcript of a call, named by our id or by its CALL_ID. Its portal, None for an unknown call."""
+        return await self._writer.write(promising.promise_more, promising.More(call, kind, payload, now))
 
     # ---- keeping
 
-    async def due(self, portal: str, now: float, limit: int, busy: Collection[int] = ()) -> list[Promise]:
-        """What can be kept now: registers before finishes, a finish only once its call has a CALL_ID."""
-        query = _promises().where(self._open(portal, busy), outbox.c.next_at <= now)
-        rank = case((outbox.c.kind == Kind.REGISTER, 0), else_=1)
-        async with self._begin() as connection:
-            rows = await connection.execute(query.order_by(rank, outbox.c.next_at, outbox.c.id).limit(limit))
-            return [_promise(row) for row in rows.mappings()]
+    async def due(
+        self, portal: str, now: float, free: Mapping[Slot, int], *, busy: Collection[int] = (), forgotten: float = 0.0
+    ) -> list[Promise]:
+        """What can be kept now, so many of each slot, registers first.
 
-    async def next_at(self, portal: str, busy: Collection[int] = ()) -> float | None:
-        """When the next promise falls due, None when there is none."""
-        query = select(func.min(outbox.c.next_at)).select_from(outbox.join(calls)).where(self._open(portal, busy))
+        A register whose outcome is unknown since before `forgotten` is slow. A promise that nobody can read any more is set
+        aside on the way.
+        """
+        found = list[Promise]()
+        async with self._begin() as connection:
+            for slot, limit in free.items():
+                ready = and_(_waits(portal, busy), _of_slot(slot, forgotten), outbox.c.next_at <= now)
+                query = _promises().where(ready).order_by(outbox.c.next_at, outbox.c.id).limit(limit)
+                for row in (await connection.execute(query)).mappings().all():
+                    try:
+                        found.append(_promise(row))
+                    except (ValueError, TypeError) as error:
+                        aside = {"state": State.SET_ASIDE, "last_error": f"this version can't read it: {error}"}
+                        await connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(**aside))
+        return found
+
+    async def next_at(
+        self, portal: str, slots: Collection[Slot], *, busy: Collection[int] = (), forgotten: float = 0.0
+    ) -> float | None:
+        """When the next promise of these slots falls due, None when there is none."""
+        ready = and_(_waits(portal, busy), or_(*(_of_slot(slot, forgotten) for slot in slots)))
+        query = select(func.min(outbox.c.next_at)).select_from(outbox.join(calls)).where(ready)
         async with self._begin() as connection:
             found = await connection.scalar(query)
         return None if found is None else float(found)
@@ -193,45 +114,94 @@ class Outbox:
 
     async def sending(self, promise: Promise, now: float) -> None:
         """From now on the outcome is unknown, whatever happens to us."""
-        values = {"attempts": outbox.c.attempts + 1, "first_sent": func.coalesce(outbox.c.first_sent, now)}
-        await self._change(promise, values)
+        await self._writer.write(self._sending, {"of": promise.id, "now_": now})
 
     async def registered(self, promise: Promise, card: str) -> bool:
         """The portal's CALL_ID is known, the promise is kept. True while the call lives."""
-        async with self._begin() as connection:
-            await connection.execute(update(calls).where(calls.c.id == promise.call).values(card=card))
-            await connection.execute(delete(outbox).where(outbox.c.id == promise.id))
-            ended = await connection.execute(select(calls.c.ended).where(calls.c.id == promise.call))
-            row = ended.first()
-        return row is not None and row[0] is None
+        return await self._writer.write(self._registered, (promise, card))
 
     async def kept(self, promise: Promise) -> None:
-        async with self._begin() as connection:
-            await connection.execute(delete(outbox).where(outbox.c.id == promise.id))
+        await self._writer.write(self._kept, promise.id)
 
     async def postpone(self, promise: Promise, next_at: float, error: str, *, untouched: bool) -> None:
         """Try again later. `untouched`: the portal certainly did not carry it out, so what was known before still holds."""
         values: dict[str, Any] = {"next_at": next_at, "last_error": error}
         if untouched:
-            values["first_sent"] = promise.first_sent
-        await self._change(promise, values)
+            values |= {"first_sent": promise.first_sent, "attempts": promise.attempts}
+        await self._writer.write(self._postpone, (promise.id, values))
 
     async def set_aside(self, promise: Promise, error: str) -> None:
-        """Out of the way, for a person to look at; a finish that waits for this registration goes with it."""
-        async with self._begin() as connection:
+        """Out of the way, for a person to look at; what can't be without it goes with it."""
+        await self._writer.write(self._set_aside, (promise, error))
+
+    @staticmethod
+    async def _sending(connection: AsyncConnection, items: Sequence[Mapping[str, Any]]) -> list[None]:
+        since = func.coalesce(outbox.c.first_sent, bindparam("now_", type_=outbox.c.first_sent.type))
+        values = {"attempts": outbox.c.attempts + 1, "first_sent": since}
+        await connection.execute(update(outbox).where(outbox.c.id == bindparam("of")).values(**values), list(items))
+        return [None] * len(items)
+
+    @staticmethod
+    async def _registered(connection: AsyncConnection, items: Sequence[tuple[Promise, str]]) -> list[bool]:
+        cards = [{"of": promise.call, "card_": card} for promise, card in items]
+        named = update(calls).where(calls.c.id == bindparam("of")).values(card=bindparam("card_"))
+        await connection.execute(named, cards)
+        await connection.execute(delete(outbox).where(outbox.c.id.in_([promise.id for promise, _ in items])))
+        these = calls.c.id.in_([promise.call for promise, _ in items])
+        living = set((await connection.scalars(select(calls.c.id).where(these, calls.c.ended.is_(None)))).all())
+        return [promise.call in living for promise, _ in items]
+
+    @staticmethod
+    async def _kept(connection: AsyncConnection, items: Sequence[int]) -> list[None]:
+        await connection.execute(delete(outbox).where(outbox.c.id.in_(items)))
+        return [None] * len(items)
+
+    @staticmethod
+    async def _postpone(connection: AsyncConnection, items: Sequence[tuple[int, Mapping[str, Any]]]) -> list[None]:
+        for promise, values in items:
+            await connection.execute(update(outbox).where(outbox.c.id == promise).values(**values))
+        return [None] * len(items)
+
+    @staticmethod
+    async def _set_aside(connection: AsyncConnection, items: Sequence[tuple[Promise, str]]) -> list[None]:
+        for promise, error in items:
             # The row lock orders this against a `finish` of the same call on another connection.
             await connection.execute(select(calls.c.id).where(calls.c.id == promise.call).with_for_update())
             aside = {"state": State.SET_ASIDE, "last_error": error}
             await connection.execute(update(outbox).where(outbox.c.id == promise.id).values(**aside))
-            if promise.kind is Kind.REGISTER:
-                rest = and_(outbox.c.call == promise.call, outbox.c.id != promise.id)
-                await connection.execute(update(outbox).where(rest).values(**aside | {"last_error": REGISTRATION_LOST}))
+            if lost := _LOST.get(promise.kind):
+                rest = and_(outbox.c.call == promise.call, outbox.c.id != promise.id, outbox.c.state == State.PENDING)
+                await connection.execute(update(outbox).where(rest).values(**aside | {"last_error": lost}))
+        return [None] * len(items)
+
+    # ---- for people
 
     async def aside(self, limit: int = 100) -> list[Promise]:
         """What a person should look at, oldest first."""
-        query = _promises().where(outbox.c.state == State.SET_ASIDE).order_by(outbox.c.id).limit(limit)
+        return [promise for promise in await self.open_promises(limit) if promise.state is State.SET_ASIDE]
+
+    async def open_promises(self, limit: int) -> list[Promise]:
+        """What is not kept yet: what was set aside first, then what waits, each oldest first."""
+        waits = case((outbox.c.state == State.SET_ASIDE, 0), else_=1)
+        query = _promises().order_by(waits, outbox.c.id).limit(limit)
         async with self._begin() as connection:
-            return [_promise(row) for row in (await connection.execute(query)).mappings()]
+            return [_promise(row, lenient=True) for row in (await connection.execute(query)).mappings()]
+
+    async def retry(self, promise: int | None, now: float) -> list[Promise]:
+        """Puts this promise, or all that were set aside, back among those that wait, with what hangs on the same call.
+
+        A register is sent as if for the first time: that is what the person decided.
+        """
+        async with self._begin() as connection:
+            aside = outbox.c.state == State.SET_ASIDE
+            if promise is not None:
+                aside = and_(
+                    aside, outbox.c.call.in_(select(outbox.c.call).where(outbox.c.id == promise).scalar_subquery())
+                )
+            rows = (await connection.execute(_promises().where(aside))).mappings().all()
+            again = {"state": State.PENDING, "next_at": now, "attempts": 0, "first_sent": None, "last_error": ""}
+            await connection.execute(update(outbox).where(aside).values(**again))
+        return [_promise(row, lenient=True) for row in rows]
 
     async def counts(self) -> dict[str, tuple[int, int]]:
         """For each portal that has any: promises that wait, promises set aside."""
@@ -242,15 +212,6 @@ class Outbox:
                 waiting, aside = found.get(portal, (0, 0))
                 found[portal] = (waiting, aside + number) if state == State.SET_ASIDE else (waiting + number, aside)
         return found
-
-    async def _change(self, promise: Promise, values: Mapping[str, Any]) -> None:
-        async with self._begin() as connection:
-            await connection.execute(update(outbox).where(outbox.c.id == promise.id).values(**values))
-
-    @staticmethod
-    def _open(portal: str, busy: Collection[int]) -> ColumnElement[bool]:
-        possible = or_(outbox.c.kind == Kind.REGISTER, calls.c.card != "")
-        return and_(outbox.c.portal == portal, outbox.c.state == State.PENDING, outbox.c.id.not_in(busy), possible)
 
     # ---- surviving
 
@@ -287,22 +248,49 @@ class Outbox:
         return unkept.rowcount
 
 
+def _waits(portal: str, busy: Collection[int]) -> ColumnElement[bool]:
+    return and_(outbox.c.portal == portal, outbox.c.state == State.PENDING, outbox.c.id.not_in(busy))
+
+
+def _of_slot(slot: Slot, forgotten: float) -> ColumnElement[bool]:
+    """What can be kept with nothing before it in the way."""
+    lost = and_(outbox.c.kind == Kind.REGISTER, func.coalesce(outbox.c.first_sent, forgotten) < forgotten)
+    match slot:
+        case Slot.REGISTER:
+            return and_(outbox.c.kind == Kind.REGISTER, ~lost)
+        case Slot.FINISH:
+            return and_(outbox.c.kind == Kind.FINISH, calls.c.card != "")
+        case Slot.SLOW:
+            of_call = _earlier.c.call == outbox.c.call
+            basis = exists().where(of_call, _earlier.c.kind.in_(BASIS))
+            older = and_(
+                _earlier.c.kind == outbox.c.kind, _earlier.c.id < outbox.c.id, _earlier.c.state == State.PENDING
+            )
+            unkept = exists().where(of_call, older)
+            more = and_(outbox.c.kind.not_in(BASIS), calls.c.ended.is_not(None), ~basis, ~unkept)
+            return or_(lost, more)
+
+
 def _promises() -> Any:
-    return select(outbox, calls.c.card, calls.c.ended).select_from(outbox.join(calls))
+    return select(outbox, calls.c.card, calls.c.number, calls.c.ended).select_from(outbox.join(calls))
 
 
-def _promise(row: Mapping[Any, Any]) -> Promise:
+def _promise(row: Mapping[Any, Any], *, lenient: bool = False) -> Promise:
+    """ValueError for a row that can't be read, unless `lenient`: then as far as it can be."""
+    payload = {} if lenient else json.loads(row["payload"])
     return Promise(
         id=row["id"],
         call=CallId(row["call"]),
         portal=row["portal"],
         kind=Kind(row["kind"]),
-        payload=json.loads(row["payload"]),
+        payload=payload,
         attempts=row["attempts"],
+        next_at=row["next_at"],
         first_sent=row["first_sent"],
         state=State(row["state"]),
         last_error=row["last_error"],
         card=row["card"],
+        number=row["number"],
         ended=row["ended"] is not None,
     )
 

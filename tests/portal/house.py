@@ -134,6 +134,24 @@ class House:
             while not condition():
                 await asyncio.sleep(0.002)
 
+    async def until_later(self, condition: Callable[[], bool], step: float = 61) -> None:
+        """The same, while minutes pass."""
+        async with asyncio.timeout(10):
+            while not condition():
+                self.later(step)
+                await asyncio.sleep(0.005)
+
+    def is_empty(self) -> bool:
+        """No promise is pending."""
+        with closing(sqlite3.connect(self.path)) as database:
+            found = database.execute("SELECT count(*) FROM outbox WHERE state = 'pending'").fetchone()
+        return bool(found[0] == 0)
+
+    def is_aside(self, count: int = 1) -> bool:
+        with closing(sqlite3.connect(self.path)) as database:
+            found = database.execute("SELECT count(*) FROM outbox WHERE state = 'set_aside'").fetchone()
+        return bool(found[0] >= count)
+
     async def logged(self, count: int = 1) -> None:
         await self.until(lambda: len(self.fake.statistics) >= count)
 
@@ -176,7 +194,7 @@ async def house(
     http = Http(seconds=seconds)
     async with store.running(), http.running():
         oauth = OAuth(settings=settings, portals=store.portals, http=http, clock=clock)
-        rest = Rest(http=http, oauth=oauth)
+        rest = Rest(http=http, oauth=oauth, clock=clock)
         events: list[Event] = []
         telephony = Telephony(store=store, rest=rest, post=events.append, clock=clock)
         placement = Placement(settings=settings, seal=seal, rest=rest)

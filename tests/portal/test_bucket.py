@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bridge.portal.bucket import BURST, LONGEST_QUEUE, RESERVE, Bucket, BucketFullError, Lane
+from bridge.portal.bucket import BURST, LONGEST_QUEUE, RESERVED, Bucket, BucketFullError, Lane
 
 
 async def _passed(bucket: Bucket, lane: Lane, count: int) -> list[asyncio.Task[None]]:
@@ -26,8 +26,9 @@ async def test_a_burst_goes_out_at_once_and_no_more() -> None:
 async def test_profiles_leave_room_for_calls() -> None:
     bucket = Bucket(per_second=0.001)
     profiles = await _passed(bucket, Lane.PROFILE, 200)
-    assert sum(task.done() for task in profiles) == BURST - RESERVE
-    registers = await _passed(bucket, Lane.REGISTER, RESERVE)
+    reserve = int(BURST * RESERVED)
+    assert sum(task.done() for task in profiles) == BURST - reserve
+    registers = await _passed(bucket, Lane.REGISTER, reserve)
     assert all(task.done() for task in registers)
     _cancel(profiles)
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from bridge.calls.events import Operator
 from bridge.portal import click
 from bridge.portal.click import Click, Clicks
-from bridge.store.outbox import StoreDownError
+from bridge.store.writer import StoreDownError
 
 from .fake import FakePortal
 from .house import settings_for

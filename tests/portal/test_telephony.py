@@ -12,8 +12,8 @@ from aiohttp import web
 
 from bridge.calls.commands import Direction, RecordAnswer
 from bridge.calls.events import CallId, CallRegistered, Operator
-from bridge.portal.telephony import WITHHELD, phone_number
-from bridge.store.outbox import Kind
+from bridge.portal.words import WITHHELD, phone_number
+from bridge.store.promises import Kind
 
 from .fake import FINISH, REGISTER, FakePortal, hang, lose_answer, refuse
 from .house import NOW, Clock, House, enrolled, house, leave_as_killed
@@ -103,35 +103,32 @@ async def test_a_lost_answer_leads_to_the_same_registration(room: House) -> None
         await room.telephony.perform(room.register("c1"))
         await room.until(lambda: len(room.fake.live) == 1)
         await room.until_postponed()
-        room.later(2)
-        await room.until(lambda: bool(room.events))
+        await room.until_later(lambda: bool(room.events), 2)
         await room.telephony.perform(room.finish("c1"))
         await room.logged()
         await room.until_postponed()
-        room.later(2)
-        await room.emptied()
+        await room.until_later(room.is_empty, 2)
     assert room.fake.methods() == [REGISTER, REGISTER, FINISH, FINISH]
     assert len(room.fake.statistics) == 1
     assert not await room.store.outbox.aside()
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "status", "seconds"),
     [
-        ("QUERY_LIMIT_EXCEEDED", 503),
-        ("OPERATION_TIME_LIMIT", 429),
-        ("INTERNAL_SERVER_ERROR", 500),
-        ("OVERLOAD_LIMIT", 503),
+        ("QUERY_LIMIT_EXCEEDED", 503, 1),
+        ("OPERATION_TIME_LIMIT", 429, 60),
+        ("INTERNAL_SERVER_ERROR", 500, 1),
+        ("OVERLOAD_LIMIT", 503, 1),
     ],
 )
-async def test_a_busy_portal_is_asked_again_later(room: House, code: str, status: int) -> None:
+async def test_a_busy_portal_is_asked_again_later(room: House, code: str, status: int, seconds: float) -> None:
     room.fake.fail(REGISTER, refuse(code, status))
     async with room.telephony.running():
         await room.telephony.perform(room.register("c1"))
         await room.until_postponed()
         assert room.fake.methods() == [REGISTER]
-        room.later(1)
-        await room.until(lambda: bool(room.events))
+        await room.until_later(lambda: bool(room.events), seconds)
 
 
 async def test_what_bitrix24_refuses_for_good_is_set_aside_with_its_finish(room: House) -> None:
@@ -150,24 +147,12 @@ async def test_what_bitrix24_refuses_for_good_is_set_aside_with_its_finish(room:
     assert [row["EXTERNAL_CALL_ID"] for row in room.fake.statistics] == ["good"]
 
 
-async def test_a_register_of_unknown_outcome_is_not_repeated_after_30_minutes(room: House) -> None:
-    room.fake.fail(REGISTER, lose_answer())
-    async with room.telephony.running():
-        await room.telephony.perform(room.register("c1"))
-        await room.until_postponed()
-        room.later(30 * 60)
-        await room.until_aside(1)
-    assert room.fake.methods() == [REGISTER]
-    assert "look it up" in (await room.store.outbox.aside())[0].last_error
-
-
 async def test_a_register_that_was_certainly_refused_may_wait_for_hours(room: House) -> None:
     room.fake.fail(REGISTER, refuse("QUERY_LIMIT_EXCEEDED", 503))
     async with room.telephony.running():
         await room.telephony.perform(room.register("c1"))
         await room.until_postponed()
-        room.later(3 * 3600)
-        await room.until(lambda: bool(room.events))
+        await room.until_later(lambda: bool(room.events), 3 * 3600)
 
 
 async def test_a_card_is_not_raised_for_a_call_that_is_over(room: House) -> None:
@@ -338,7 +323,7 @@ async def test_a_click_to_call_is_finished_after_a_kill(
 async def test_what_is_under_way_when_the_bridge_stops_stays_promised(
     room: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.portal.courier.GRACE_SECONDS", 0.02)
+    monkeypatch.setattr("bridge.portal.lane.GRACE_SECONDS", 0.02)
     gate = asyncio.Event()
     room.fake.fail(REGISTER, hang(gate))
     async with room.telephony.running():

@@ -8,10 +8,10 @@ import pytest
 
 from bridge.sip.address import Uri
 from bridge.sip.dialog import Identity
-from bridge.sip.flow import Flow
+from bridge.sip.flow import Flow, Protocol
 from bridge.sip.login import Login
 from bridge.sip.message import Request, respond
-from bridge.sip.output import Ask, Output
+from bridge.sip.output import Ask, Output, Unreachable
 from bridge.sip.registration import Became, Registration, State
 
 PBX = Flow("192.0.2.10", 5060)
@@ -19,7 +19,7 @@ CHALLENGE = ("WWW-Authenticate", 'Digest realm="pbx", nonce="{}", algorithm=MD5,
 OURS = "<sip:1001@192.0.2.2:5060>"
 
 
-def account(fraction: float = 0.0, expires: int = 300) -> Registration:
+def account(fraction: float = 0.0, expires: int = 300, *, nat: bool = False) -> Registration:
     numbers = iter(range(1, 10_000))
     me = Identity(
         place=lambda to: ("192.0.2.2", 5060),
@@ -29,7 +29,7 @@ def account(fraction: float = 0.0, expires: int = 300) -> Registration:
     uri = Uri("sip", "1001", "", "pbx.example", None)
     registrar = Uri("sip", "", "", "pbx.example", None)
     login = Login("1001", "secret", me.token)
-    return Registration(account=uri, registrar=registrar, expires=expires, login=login, me=me, peer=PBX)
+    return Registration(account=uri, registrar=registrar, expires=expires, login=login, me=me, ways=(PBX,), nat=nat)
 
 
 def asked(outputs: Sequence[Output]) -> Request:
@@ -210,3 +210,90 @@ def test_an_answer_to_the_refresh_that_comes_after_stop_does_not_revive_it() -> 
 def test_what_never_was_registered_is_over_at_once() -> None:
     registration = account()
     assert registration.stop(0.0) == [Became(State.OVER, "")]
+
+
+# ---- several places, flows, NAT
+
+SPARE = Flow("192.0.2.11", 5060)
+
+
+def ways(outputs: Sequence[Output]) -> list[Flow]:
+    return [output.to for output in outputs if isinstance(output, Ask)]
+
+
+def test_rfc3263_4_3_silence_leads_to_the_next_place_at_once_and_after_the_last_to_a_pause() -> None:
+    registration = account()
+    registration.move((PBX, SPARE))
+    first = asked(registration.start(0.0))
+    outputs = registration.unanswered(first, 408, 32.0)
+    assert ways(outputs) == [SPARE]
+    assert Unreachable(PBX, 60) in outputs
+    (second,) = [output.request for output in outputs if isinstance(output, Ask)]
+    outputs = registration.unanswered(second, 503, 64.0)
+    assert (ways(outputs), registration.state) == ([], State.FAILING)
+    assert registration.way == PBX
+
+
+def test_rfc3263_4_3_503_with_retry_after_spares_the_place_for_so_long() -> None:
+    registration = account()
+    registration.move((PBX, SPARE))
+    outputs = answer(registration, asked(registration.start(0.0)), 503, 1.0, ("Retry-After", "120"))
+    assert Unreachable(PBX, 120) in outputs
+    assert ways(outputs) == [SPARE]
+
+
+def test_other_refusals_cause_no_failover() -> None:
+    registration = account()
+    registration.move((PBX, SPARE))
+    assert ways(answer(registration, asked(registration.start(0.0)), 500, 1.0)) == []
+    assert registration.way == PBX
+
+
+def test_a_place_in_use_is_kept_when_dns_changes_its_mind_and_left_when_it_is_gone() -> None:
+    registration = account()
+    registered(registration)
+    registration.move((SPARE, PBX))
+    assert registration.way == PBX
+    registration.move((SPARE,))
+    assert registration.way == SPARE
+
+
+@pytest.mark.parametrize(("fraction", "when"), [(0.0, 10.0), (0.5, 11.0)])
+def test_rfc5626_4_5_a_connection_that_ends_is_registered_anew_after_a_random_moment(
+    fraction: float, when: float
+) -> None:
+    stream = Flow("192.0.2.10", 5060, Protocol.TCP)
+    registration = account(fraction)
+    registration.move((stream,))
+    (ask,) = [output for output in registration.start(0.0) if isinstance(output, Ask)]
+    answer(registration, ask.request, 200, 0.0, ("Contact", f"{OURS};expires=300"))
+    registration.lost(Flow("192.0.2.10", 5061, Protocol.TLS), 10.0)
+    assert registration.deadline != when
+    registration.lost(Flow("192.0.2.10", 5060, Protocol.TCP, connection=4), 10.0)
+    assert registration.deadline == when
+    assert ways(registration.wake(when)) == [stream]
+
+
+def test_behind_nat_the_address_that_the_registrar_saw_is_registered_and_the_old_one_removed() -> None:
+    registration = account(nat=True)
+    request = asked(registration.start(0.0))
+    seen = str(request.via.with_param("received", "203.0.113.7").with_param("rport", "40000"))
+    outputs = registration.responded(request.__class__("REGISTER", request.uri, request.headers), respond(
+        request.__class__("REGISTER", request.uri, request.headers.replace_first("Via", seen)), 200
+    ), 0.0)  # fmt: skip
+    again = asked(outputs)
+    public, old = again.headers.all("Contact")
+    assert public.startswith("<sip:1001@203.0.113.7:40000>")
+    assert old == f"{OURS};expires=0"
+    via = str(again.via.with_param("received", "203.0.113.7").with_param("rport", "40000"))
+    settled = again.__class__("REGISTER", again.uri, again.headers.replace_first("Via", via))
+    assert not [o for o in registration.responded(again, respond(settled, 200), 1.0) if isinstance(o, Ask)]
+    assert asked(registration.start(100.0)).headers.all("Contact") == (
+        "<sip:1001@203.0.113.7:40000>;expires=300",
+    )  # fmt: skip
+
+
+def test_rfc3608_the_service_route_of_the_registrar_is_remembered() -> None:
+    registration = account()
+    answer(registration, asked(registration.start(0.0)), 200, 0.0, ("Service-Route", "<sip:p1;lr>, <sip:p2;lr>"))
+    assert registration.service == ("<sip:p1;lr>", "<sip:p2;lr>")

@@ -15,9 +15,9 @@ from bridge.sip.transaction import (
     Responded,
     Send,
     Terminated,
-    Transactions,
     Unanswered,
 )
+from bridge.sip.transactions import Transactions
 
 from .parties import ALICE, BOB, reply, request
 
@@ -85,8 +85,8 @@ class TestInviteClient:
         assert isinstance(sent, Send)
         assert sent.key is not None
         failed = Unanswered(client_key(invite), invite, 503)
-        assert transactions.fail(sent.key) == [failed, Terminated(client_key(invite))]
-        assert transactions.fail(sent.key) == []
+        assert transactions.fail(sent.key, 0.0) == [failed, Terminated(client_key(invite))]
+        assert transactions.fail(sent.key, 0.0) == []
         assert transactions.next_deadline is None
 
     def test_timer_d_acknowledges_each_repeat_of_a_refusal_for_32_s(self) -> None:

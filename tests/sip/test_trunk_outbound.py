@@ -19,9 +19,10 @@ from bridge.calls.events import (
     PbxReoffered,
 )
 from bridge.errors import OursError, TheirsError
-from bridge.sip import caller, peer, trunk
+from bridge.sip import caller, trunk
 from bridge.sip.flow import Flow
 from bridge.sip.message import Request, Response, respond
+from bridge.sip.resolve import Resolver, Server
 
 from .wire import CHALLENGE, OFFER, Room, WirePbx, a_room, invited, talking, wire_pbx
 
@@ -272,10 +273,10 @@ async def test_without_any_password_a_trunk_by_address_still_takes_calls(
 
 
 async def test_a_pbx_whose_name_is_unknown_is_503(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unknown(host: str, port: int) -> tuple[Flow, ...]:
+    async def unknown(self: Resolver, server: Server) -> tuple[Flow, ...]:
         return ()
 
-    monkeypatch.setattr(peer, "resolve", unknown)
+    monkeypatch.setattr(Resolver, "locate", unknown)
     async with a_room(pbx) as room:
         await room.do(dial())
         refused = await room.event()
@@ -289,10 +290,12 @@ async def test_a_network_that_refuses_the_datagram_is_503(
     transport = room.trunks._transport
     assert transport is not None
 
-    def unreachable(data: bytes, to: tuple[str, int]) -> None:
-        transport.error_received(OSError("Network is unreachable"))
+    (datagrams,) = transport._datagrams
 
-    monkeypatch.setattr(transport._udp, "sendto", unreachable)
+    def unreachable(data: bytes, to: tuple[str, int]) -> None:
+        datagrams.error_received(OSError("Network is unreachable"))
+
+    monkeypatch.setattr(datagrams._udp, "sendto", unreachable)
     await room.do(dial())
     refused = await room.event()
     assert isinstance(refused, PbxRefused)
@@ -303,15 +306,16 @@ async def test_a_network_that_refuses_the_datagram_is_503(
 async def test_a_silent_address_is_left_for_the_next_and_avoided_by_later_calls(
     pbx: WirePbx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def resolve(host: str, port: int) -> tuple[Flow, ...]:
-        return Flow(*silent.address), Flow(*pbx.address)
+    async def locate(self: Resolver, server: Server) -> tuple[Flow, ...]:
+        return Flow(*silent.address, link="main"), Flow(*pbx.address, link="main")
 
     monkeypatch.setattr(caller, "SPARE_SECONDS", 0.02)
-    monkeypatch.setattr(peer, "resolve", resolve)
+    monkeypatch.setattr(Resolver, "locate", locate)
     later = CallId("later")
     async with wire_pbx() as silent, a_room(pbx) as room:
         await room.do(dial())
         assert (await silent.request("INVITE")).call_id == (await pbx.request("INVITE")).call_id
+        monkeypatch.setattr(caller, "SPARE_SECONDS", 8)
         await room.do(DialPbx(call=later, trunk="main", account="1001", number="600", sdp=OFFER))
         says(pbx, await pbx.request("INVITE"), 200, ANSWER)
         assert await room.event() == PbxAnswered(call=later, sdp=ANSWER)

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -23,14 +25,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bridge.calls.commands import Direction
 from bridge.calls.events import CallId
 from bridge.errors import ConfigError
-from bridge.store.database import Store
-from bridge.store.outbox import CallRecord, Kind, Promise, State
+from bridge.store.database import MIGRATIONS, Store
 from bridge.store.portals import EnrolledPortal
+from bridge.store.promises import CallRecord, Kind, Promise, Slot, State
 from bridge.store.tables import metadata
 from bridge.tickets import Seal, new_key
 
 NOW = 1_800_000_000.0
 SEAL = Seal([new_key()])
+ALL = dict.fromkeys(Slot, 10)
 URLS = ["sqlite", *(["postgresql"] if os.environ.get("TEST_POSTGRES") else [])]
 
 PORTAL = EnrolledPortal(
@@ -86,7 +89,7 @@ async def _finish(store: Store, call: str, ended: float = NOW + 5) -> str | None
 
 
 async def _due(store: Store, now: float = NOW) -> list[Promise]:
-    return await store.outbox.due("p", now, 10)
+    return await store.outbox.due("p", now, ALL)
 
 
 async def test_the_migrations_lead_to_the_tables_of_the_code(store: Store, url: str) -> None:
@@ -97,6 +100,80 @@ async def test_the_migrations_lead_to_the_tables_of_the_code(store: Store, url: 
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()
+
+
+async def test_promises_of_an_older_version_are_kept_by_the_migrations(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.db"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+
+    def old(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.exec_driver_sql("INSERT INTO calls VALUES ('a','p',7,'inbound','+7','1',1,NULL,NULL,1,NULL,'','')")
+        connection.exec_driver_sql("INSERT INTO outbox VALUES (5,'a','p','register','{}',2,1,'why','pending',NULL)")
+
+    async with engine.begin() as connection:
+        await connection.run_sync(old)
+    await engine.dispose()
+    store = Store(f"sqlite+aiosqlite:///{path}", SEAL)
+    async with store.running():
+        (promise,) = await _due(store)
+    assert (promise.id, promise.call, promise.attempts, promise.last_error) == (5, "a", 2, "why")
+
+
+async def test_a_recording_waits_for_the_record_and_goes_in_order(store: Store) -> None:
+    await store.outbox.register(_record("a"), {}, NOW)
+    for name in ("1.mp3", "2.mp3"):
+        assert await store.outbox.promise("a", Kind.RECORD, {"name": name}, NOW) == "p"
+    assert await store.outbox.promise("nobody", Kind.RECORD, {}, NOW) is None
+    (register,) = await _due(store)
+    await store.outbox.registered(register, "externalCall.1")
+    assert await _due(store) == [], "the call is not over"
+    await _finish(store, "a")
+    (finish,) = await _due(store)
+    assert await store.outbox.promise("externalCall.1", Kind.TRANSCRIPT, {}, NOW) == "p"
+    await store.outbox.kept(finish)
+    first, transcript = await _due(store)
+    assert (first.payload, transcript.kind) == ({"name": "1.mp3"}, Kind.TRANSCRIPT)
+    await store.outbox.postpone(first, NOW + 60, "busy", untouched=True)
+    assert [promise.kind for promise in await _due(store)] == [Kind.TRANSCRIPT], (
+        "the second recording replaces the first"
+    )
+    await store.outbox.set_aside(first, "refused")
+    assert {promise.kind for promise in await _due(store)} == {Kind.RECORD, Kind.TRANSCRIPT}
+
+
+async def test_what_hangs_on_a_lost_record_goes_aside_and_comes_back_with_it(store: Store) -> None:
+    await store.outbox.register(_record("a"), {}, NOW)
+    await store.outbox.register(_record("b"), {}, NOW)
+    await store.outbox.promise("a", Kind.RECORD, {}, NOW)
+    register, other = await _due(store)
+    await store.outbox.sending(register, NOW)
+    await store.outbox.set_aside(register, "User is not found")
+    await store.outbox.set_aside(other, "User is not found")
+    await _finish(store, "a")
+    await store.outbox.promise("a", Kind.TRANSCRIPT, {}, NOW)
+    mine = [promise for promise in await store.outbox.aside() if promise.call == "a"]
+    assert len(mine) == 4
+    again = await store.outbox.retry(mine[1].id, NOW)
+    assert {promise.id for promise in again} == {promise.id for promise in mine}
+    assert [promise.call for promise in await store.outbox.aside()] == ["b"]
+    (register,) = await _due(store)
+    assert (register.attempts, register.first_sent, register.last_error) == (0, None, "")
+    assert [promise.call for promise in await store.outbox.retry(None, NOW)] == ["b"]
+    assert await store.outbox.retry(None, NOW) == []
+
+
+async def test_a_promise_that_can_not_be_read_blocks_no_other(store: Store) -> None:
+    await store.outbox.register(_record("a"), {}, NOW)
+    await store.outbox.register(_record("b"), {}, NOW)
+    async with store._engine.begin() as connection:
+        await connection.execute(text("UPDATE outbox SET payload = '{' WHERE call = 'a'"))
+    assert [promise.call for promise in await _due(store)] == ["b"]
+    (aside,) = await store.outbox.aside()
+    assert "can't read it" in aside.last_error
 
 
 async def test_bridges_that_start_together_migrate_once(url: str) -> None:
@@ -197,9 +274,9 @@ async def test_registers_come_before_finishes_and_what_is_busy_is_left_out(store
     await store.outbox.registered(first, "card")
     await _finish(store, "a")
     assert [promise.kind for promise in await _due(store)] == [Kind.REGISTER, Kind.FINISH]
-    (rest,) = await store.outbox.due("p", NOW, 10, {second.id})
+    (rest,) = await store.outbox.due("p", NOW, ALL, busy={second.id})
     assert rest.kind is Kind.FINISH
-    assert await store.outbox.due("other", NOW, 10) == []
+    assert await store.outbox.due("other", NOW, ALL) == []
 
 
 async def test_a_postponed_promise_waits_and_the_next_time_is_known(store: Store) -> None:
@@ -207,8 +284,8 @@ async def test_a_postponed_promise_waits_and_the_next_time_is_known(store: Store
     (promise,) = await _due(store)
     await store.outbox.postpone(promise, NOW + 9, "busy", untouched=True)
     assert await _due(store, NOW + 8) == []
-    assert await store.outbox.next_at("p") == NOW + 9
-    assert await store.outbox.next_at("p", {promise.id}) is None
+    assert await store.outbox.next_at("p", tuple(Slot)) == NOW + 9
+    assert await store.outbox.next_at("p", tuple(Slot), busy={promise.id}) is None
     assert len(await _due(store, NOW + 9)) == 1
 
 
@@ -221,7 +298,7 @@ async def test_an_unknown_outcome_is_remembered_from_its_first_time_on(
     await store.outbox.sending(promise, NOW)
     await store.outbox.postpone(promise, NOW, "why", untouched=untouched)
     (promise,) = await _due(store)
-    assert (promise.first_sent, promise.attempts) == (sent, 1)
+    assert (promise.first_sent, promise.attempts) == (sent, 0 if untouched else 1)
     await store.outbox.sending(promise, NOW + 50)
     (promise,) = await _due(store)
     assert promise.first_sent == (NOW + 50 if sent is None else NOW)
@@ -243,6 +320,23 @@ async def test_a_finish_goes_aside_with_its_register_in_either_order(store: Stor
     ]
     assert aside[1].last_error == "its registration was set aside"
     assert await store.outbox.waiting_portals() == []
+
+
+async def test_each_slot_has_its_own_room_and_what_is_long_unknown_is_slow(store: Store) -> None:
+    for call in "abc":
+        await store.outbox.register(_record(call), {}, NOW)
+    first, second, third = await _due(store)
+    await store.outbox.sending(first, NOW - 2000)
+    await store.outbox.registered(second, "card")
+    await _finish(store, "b")
+    found = await store.outbox.due("p", NOW, dict.fromkeys(Slot, 1), forgotten=NOW - 1800)
+    assert [(promise.call, promise.kind) for promise in found] == [
+        ("c", Kind.REGISTER),
+        ("b", Kind.FINISH),
+        ("a", Kind.REGISTER),
+    ]
+    assert await store.outbox.due("p", NOW, {Slot.REGISTER: 1}, busy={third.id}, forgotten=NOW - 1800) == []
+    assert await store.outbox.next_at("p", {Slot.SLOW}, forgotten=NOW - 1800) == NOW
 
 
 async def test_the_first_answer_counts(store: Store) -> None:

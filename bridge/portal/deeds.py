@@ -1,0 +1,111 @@
+"""What is asked of Bitrix24 to keep a promise, one request or two for each kind; all of them may be repeated.
+
+A repeated register is recognised for 30 minutes, a repeated finish finds no call any more, a recording replaces the one
+before it, a transcript is looked for first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import RefusedError
+from ..store.promises import Promise
+from .bucket import Lane
+from .rest import PortalRefusedError, Rest
+
+REGISTER = "telephony.externalCall.register"
+FINISH = "telephony.externalCall.finish"
+ATTACH_RECORD = "telephony.externalCall.attachRecord"
+ATTACH_TRANSCRIPT = "telephony.call.attachTranscription"
+STATISTICS = "voximplant.statistic.get"
+
+LARGEST_INLINE = 1024 * 1024
+"""Bytes of a recording that go into the request itself; larger ones are uploaded."""
+
+
+class HopelessError(RefusedError):
+    """The promise can't be kept, and it isn't for want of trying."""
+
+
+class UndecidedError(RefusedError):
+    """What became of a request can't be found out."""
+
+
+class Deeds:
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+
+    async def register(self, promise: Promise) -> str:
+        """The portal's CALL_ID."""
+        # No card for a call that nobody can take any more.
+        params = {**promise.payload, "SHOW": 0} if promise.ended else dict(promise.payload)
+        result = await self._rest.call(promise.portal, REGISTER, params, Lane.REGISTER)
+        card = result.get("CALL_ID") if isinstance(result, dict) else None
+        if not isinstance(card, str) or not card:
+            raise HopelessError("Bitrix24 registered the call without a CALL_ID")
+        return card
+
+    async def registered_as(self, promise: Promise) -> str:
+        """The CALL_ID under which the call was recorded, long after its registration; UndecidedError if that can't be told.
+
+        The statistics know finished calls only: a call that was registered and never finished is not among them.
+        """
+        wanted = {"FILTER": {"EXTERNAL_CALL_ID": promise.call}}
+        rows = [row for row in await self._look_up(promise, wanted) if row.get("EXTERNAL_CALL_ID") == promise.call]
+        cards = {str(row.get("CALL_ID") or "") for row in rows} - {""}
+        if len(cards) == 1:
+            return cards.pop()
+        if cards:
+            raise UndecidedError(f"Bitrix24 has {len(cards)} records of this call: {', '.join(sorted(cards))}")
+        raise UndecidedError(
+            "the request to register it got no answer, and 30 minutes later Bitrix24 would not recognise a second one;"
+            " Bitrix24 has no record of the call (looked up), but it may know it as unfinished"
+        )
+
+    async def finish(self, promise: Promise) -> None:
+        params = {**promise.payload, "CALL_ID": promise.card}
+        try:
+            await self._rest.call(promise.portal, FINISH, params, Lane.FINISH)
+        except PortalRefusedError as error:
+            # A finish deletes the portal's call: a second one finds nothing (ERROR_CORE, "Call is not found…").
+            if "call is not found" not in error.text.lower():
+                raise
+
+    async def record(self, promise: Promise) -> None:
+        path, name = Path(promise.payload["path"]), promise.payload["name"]
+        try:
+            size = await asyncio.to_thread(lambda: path.stat().st_size)
+            content = await asyncio.to_thread(path.read_bytes) if size <= LARGEST_INLINE else None
+        except OSError as error:
+            raise HopelessError(f"the recording {path} can't be read: {error.strerror}") from None
+        params = {"CALL_ID": promise.card, "FILENAME": name}
+        if content is not None:
+            params["FILE_CONTENT"] = base64.b64encode(content).decode()
+        result = await self._rest.call(promise.portal, ATTACH_RECORD, params, Lane.ATTACH)
+        if content is None:
+            await self._upload(promise, result, path, name)
+
+    async def _upload(self, promise: Promise, result: Any, path: Path, name: str) -> None:
+        url = result.get("uploadUrl") if isinstance(result, dict) else None
+        if not isinstance(url, str) or not url:
+            raise HopelessError("Bitrix24 named no address to upload the recording to")
+        await self._rest.upload(promise.portal, url, str(result.get("fieldName") or "file"), path, name)
+
+    async def transcript(self, promise: Promise) -> None:
+        if promise.first_sent is not None and await self._has_transcript(promise):
+            return
+        await self._rest.call(
+            promise.portal, ATTACH_TRANSCRIPT, {**promise.payload, "CALL_ID": promise.card}, Lane.ATTACH
+        )
+
+    async def _has_transcript(self, promise: Promise) -> bool:
+        rows = await self._look_up(promise, {"FILTER": {"CALL_ID": promise.card}})
+        return any(row.get("TRANSCRIPT_ID") for row in rows if row.get("CALL_ID") == promise.card)
+
+    async def _look_up(self, promise: Promise, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rows = await self._rest.call(promise.portal, STATISTICS, wanted, Lane.OTHER)
+        return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
