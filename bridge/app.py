@@ -105,6 +105,7 @@ class Bridge:
             sip=settings.sip,
             trunks=settings.trunk,
             accounts=settings.operator,
+            lines=settings.line,
             post=self._post,
             new_call_id=new_call_id,
         )

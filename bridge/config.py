@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .errors import ConfigError
@@ -54,6 +54,10 @@ class Sip(_Section):
     tls_key: Path | None = None
     tls_ca: Path | None = None
     """Who vouches for PBXs that are known by their certificate."""
+    strangers: Literal["drop", "refuse"] = "drop"
+    """What requests from unknown addresses get: silence, or 403."""
+    realm: str = "bridge"
+    """Named where a PBX has to prove who it is."""
     dns_servers: tuple[str, ...] = ()
     """`host` or `host:port`, instead of the system's."""
 
@@ -170,7 +174,7 @@ class Trunk(_Numbers):
     """The address this PBX reaches us by, if not that of [sip]."""
     nat: bool = False
     """Register with the address that the PBX sees us at."""
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    networks: tuple[IPvAnyNetwork, ...] = ()
     """Addresses it also calls from, as `192.0.2.0/28`."""
     udp_limit: Annotated[int, Field(ge=0, le=65000)] = 1300
     """Bytes; a larger request goes by TCP if the PBX takes it (RFC 3261, 18.1.1). 0: never."""
@@ -183,6 +187,28 @@ class Trunk(_Numbers):
     tls_certificate: Path | None = None
     """What we show where it asks for one."""
     tls_key: Path | None = None
+    kind: Literal["accounts", "trunk"] = "accounts"
+    """accounts: one for every operator; trunk: one for all, its numbers lead to [[line]] and to operators' sip_user."""
+    user: str = ""
+    """Of the trunk itself: who registers, and who answers its challenges."""
+    password_env: str = ""
+    known_by: Literal["address", "credentials", "certificate"] = "address"
+    """How we know that a call comes from this PBX."""
+    certificate_names: tuple[str, ...] = ()
+    """What its certificate names, if not the domain."""
+    caller_user: str = ""
+    """What the PBX proves itself with, if known by credentials; `user` by default."""
+    caller_password_env: str = ""
+    caller_id: str = ""
+    """The number that a trunk's calls show, if the operator has none of their own."""
+    identity: Literal["none", "asserted", "preferred"] = "none"
+    """Which header tells the PBX who calls: P-Asserted-Identity, P-Preferred-Identity."""
+    withhold: bool = False
+    """Callers' numbers are not shown to those who are called."""
+    max_calls: Annotated[int, Field(ge=0)] = 0
+    """At once; above, the PBX hears 503. 0: as many as the bridge takes."""
+    max_calls_per_second: Annotated[int, Field(ge=1, le=1000)] = 100
+    """That the PBX may begin."""
     register_accounts: Annotated[bool, Field(alias="register")] = True
     expires: Annotated[int, Field(ge=10, le=86400)] = 300
     decline_status: Literal[486, 603] = 486
@@ -206,7 +232,21 @@ class Trunk(_Numbers):
             raise ValueError('server must be "host" or "host:port"')
         if self.advertised:
             _address(self.advertised, "advertised")
+        if self.kind == "trunk" and self.register_accounts and not (self.user and self.password_env):
+            raise ValueError(
+                "a trunk that registers needs user and password_env; register = false for one that does not"
+            )
+        if self.known_by == "credentials" and not (self.caller_user or self.user):
+            raise ValueError("a trunk that is known by credentials needs caller_user and caller_password_env")
         return self
+
+    @property
+    def password(self) -> SecretStr:
+        return _secret(self.password_env)
+
+    @property
+    def caller_password(self) -> SecretStr:
+        return _secret(self.caller_password_env or self.password_env)
 
 
 class Line(_Section):
@@ -219,6 +259,8 @@ class Line(_Section):
     """Bitrix24 user ids."""
     prefer_responsible: bool | None = None
     """As of the portal, if not said."""
+    trunk: str = ""
+    """The only one that may deliver calls for it, of those of kind trunk."""
 
 
 class OperatorAccount(_Section):
@@ -228,10 +270,15 @@ class OperatorAccount(_Section):
     extension: str
     trunk: str
     sip_user: str
-    password_env: str
+    """The account at the PBX; at a trunk of kind trunk, what is dialled to reach the operator there."""
+    password_env: str = ""
+    caller_id: str = ""
+    """The number that their calls show, if the trunk does not know it by the account."""
 
     @property
     def password(self) -> SecretStr:
+        if not self.password_env:
+            raise ConfigError(f"operator {self.sip_user}: password_env is not set")
         return _secret(self.password_env)
 
 
@@ -283,6 +330,9 @@ class Settings(BaseSettings):
             for user in line.operators:
                 if (portal_id(line.portal), user) not in people:
                     raise ValueError(f'line {line.number}: user {user} of "{line.portal}" is no [[operator]]')
+        for line in self.line:
+            if line.trunk and line.trunk not in trunks:
+                raise ValueError(f'line {line.number}: no [[trunk]] has the name "{line.trunk}"')
         users = [(a.trunk, a.sip_user) for a in self.operator]
         if len(set(users)) < len(users):
             raise ValueError("operator: two operators have the same sip_user on one trunk")

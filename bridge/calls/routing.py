@@ -60,20 +60,21 @@ class Route:
 def route(directory: Directory, trunk: str, account: str, line: str) -> Route | None:
     """The route of a call for one of our accounts, None when nobody stands behind it.
 
-    The account's own operator comes first; a line with operators of its own rings them all at once.
+    The account's own operator comes first; a line with operators of its own rings them all at once, whoever's account the
+    PBX named, or nobody's.
     """
     operator = directory.accounts.get((trunk, account))
-    if operator is None:
-        return None
-    policy = directory.trunks.get(trunk, TrunkPolicy())
     group = directory.lines.get(line, ())
+    if operator is not None and (operator in group or not group):
+        group = (operator, *(member for member in group if member != operator))
+    if not group:
+        return None
+    portal = (operator or group[0]).portal
     return Route(
-        operators=(operator, *(member for member in group if member != operator))
-        if operator in group
-        else group or (operator,),
+        operators=group,
         ring_seconds=directory.ring_seconds,
-        policy=policy,
-        prefers_responsible=directory.preferring_lines.get(line, operator.portal in directory.preferring_portals),
+        policy=directory.trunks.get(trunk, TrunkPolicy()),
+        prefers_responsible=directory.preferring_lines.get(line, portal in directory.preferring_portals),
     )
 
 

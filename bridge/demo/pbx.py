@@ -20,7 +20,7 @@ import structlog
 
 from ..errors import RefusedError
 from ..sip.address import NameAddr, Uri
-from ..sip.agent import Gone, Invited, Report, UserAgent
+from ..sip.agent import Gone, Invited, Report, Standing, UserAgent
 from ..sip.callee import Inbound
 from ..sip.caller import Outbound
 from ..sip.dialog import Identity
@@ -250,8 +250,14 @@ class DemoPbx:
 
     # ---- the registrar, and what the user agent asks
 
-    def admits(self, source: Flow) -> bool:
+    def standing(self, source: Flow) -> Standing:
+        return Standing.KNOWN
+
+    def hears(self, source: Flow, now: float) -> bool:
         return True
+
+    def vet(self, request: Request, source: Flow, now: float) -> Flow | Response:
+        return source
 
     def is_ours(self, uri: Uri, source: Flow) -> bool:
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, TypeAlias
 
 from . import transaction as tx
@@ -17,7 +18,7 @@ from .caller import Outbound
 from .deadlines import Deadlines
 from .dialog import PRODUCT, Identity
 from .flow import Flow, return_flow
-from .matching import Key, client_key, server_key, stamp
+from .matching import Key, client_key, invite_key, server_key, stamp
 from .message import FaultyRequestError, Request, Response, SipError, is_keepalive, parse, respond
 from .output import Abandon, Answer, Ask, Fact, Output, Transmit
 from .session_timer import too_short
@@ -54,11 +55,27 @@ class Report:
     fact: Fact
 
 
+class Standing(Enum):
+    """How far a source is trusted."""
+
+    STRANGER = "stranger"
+    """Gets silence."""
+    UNPROVEN = "unproven"
+    """May prove who it is; until then nothing is remembered of it, and no answer is longer than what it sent."""
+    KNOWN = "known"
+
+
 class Owner(Protocol):
     """What the user agent can't know by itself."""
 
-    def admits(self, source: Flow) -> bool:
-        """Whether this address belongs to a peer of ours; strangers get silence."""
+    def standing(self, source: Flow) -> Standing:
+        """Who sends from there."""
+
+    def hears(self, source: Flow, now: float) -> bool:
+        """Whether one more message from there is read at all."""
+
+    def vet(self, request: Request, source: Flow, now: float) -> Flow | Response:
+        """Of a request that begins something: the flow, with whose it is, or the refusal."""
 
     def is_ours(self, uri: Uri, source: Flow) -> bool:
         """Whether a Request-URI names us."""
@@ -108,6 +125,8 @@ class UserAgent:
         self._origins: dict[Key, _Origin] = {}
         self._pending: set[_Origin] = set()
         self._out: list[Drained] = []
+        self._size = 0
+        """Bytes of the message that is being looked at."""
 
     # ---- in
 
@@ -115,6 +134,10 @@ class UserAgent:
         """Take one datagram; whatever is wrong with it is answered or counted."""
         if is_keepalive(data):
             return
+        if not self._owner.hears(source, now):
+            self.counts["flood"] += 1
+            return
+        self._size = len(data)
         try:
             message = parse(data)
             if isinstance(message, Response):
@@ -224,15 +247,18 @@ class UserAgent:
 
     def _receive_request(self, request: Request, source: Flow, now: float) -> None:
         usage = self._usage_of(request)
-        if usage is None and not self._owner.admits(source):
+        standing = Standing.KNOWN if usage is not None else self._owner.standing(source)
+        if standing is Standing.STRANGER:
             self.counts["stranger"] += 1
             return
         if self._is_repeated(request):
             self._handle(self._transactions.receive_request(request, source, now), now)
             return
+        is_known = standing is Standing.KNOWN
         verdict = judge_request(
             request,
-            ours=lambda uri: usage is not None or self._owner.is_ours(uri, source),
+            # Nobody learns who has an account here before he has proven who he is.
+            ours=lambda uri: usage is not None or not is_known or self._owner.is_ours(uri, source),
             methods=METHODS,
             extensions=EXTENSIONS,
         )
@@ -243,8 +269,28 @@ class UserAgent:
         elif len(self._transactions) >= self._most_transactions and request.method not in {"ACK", "BYE", "CANCEL"}:
             self.counts["overload"] += 1
             self._refuse(request, source, 503, "", [RETRY_AFTER])
+        elif usage is not None or request.method in {"ACK", "CANCEL"}:
+            self._begin(request, source, now, is_welcome=is_known)
         else:
+            self._vet(request, source, now)
+
+    def _begin(self, request: Request, source: Flow, now: float, *, is_welcome: bool) -> None:
+        """A CANCEL of somebody unproven is one of an INVITE that was let in, or nothing."""
+        if is_welcome or (request.method == "CANCEL" and self._transactions.knows(invite_key(server_key(request)))):
             self._handle(self._transactions.receive_request(request, source, now), now)
+        else:
+            self.counts["stranger"] += 1
+
+    def _vet(self, request: Request, source: Flow, now: float) -> None:
+        """A refusal is sent once and forgotten: a repeated request earns it again."""
+        vetted = self._owner.vet(request, source, now)
+        if isinstance(vetted, Response):
+            self.counts["refused"] += 1
+            self._reply(request, vetted, source)
+        elif not self._owner.is_ours(Uri.parse(request.uri), vetted):
+            self._refuse(request, source, 404, "", [])
+        else:
+            self._handle(self._transactions.receive_request(request, vetted, now), now)
 
     def _arrived(self, key: Key, request: Request, source: Flow, now: float) -> None:
         usage = self._usage_of(request)
@@ -290,7 +336,7 @@ class UserAgent:
 
     def _cancel(self, key: Key, request: Request, now: float) -> None:
         """200 if the INVITE is known, whatever becomes of it (RFC 3261 9.2)."""
-        invite = (*key[:3], "INVITE", *key[4:])
+        invite = invite_key(key)
         usage = self._invited.get(invite)
         if usage is None:
             self._answer(key, request, 200 if self._transactions.knows(invite) else 481, now)
@@ -359,11 +405,19 @@ class UserAgent:
             self.counts["faulty request"] += 1
             return
         headers = [("Server", PRODUCT), *headers]
-        response = respond(request, status, phrase, to_tag=self.me.tag(), headers=headers)
-        self._out.append(Send(response.encode(), return_flow(request.via, source)))
+        self._reply(request, respond(request, status, phrase, to_tag=self.me.tag(), headers=headers), source)
+
+    def _reply(self, request: Request, response: Response, source: Flow) -> None:
+        """A datagram's source may be invented: whoever is not known there gets no more bytes than came."""
+        data = response.encode()
+        is_proven = source.protocol.is_reliable or self._owner.standing(source) is Standing.KNOWN
+        if not is_proven and len(data) > self._size:
+            self.counts["not reflected"] += 1
+            return
+        self._out.append(Send(data, return_flow(request.via, source)))
 
     def _refuse_faulty(self, fault: FaultyRequestError, source: Flow) -> None:
-        if not self._owner.admits(source):
+        if self._owner.standing(source) is Standing.STRANGER:
             self.counts["stranger"] += 1
             return
         try:

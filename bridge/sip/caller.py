@@ -28,7 +28,7 @@ MOST_RETRY_AFTER = 3600
 
 
 class Outbound(Usage):
-    """The calling side. `spares` are tried in their order where `peer` is silent or has no time (RFC 3263 4.3)."""
+    """The calling side. `user` is our account in Contact, if not the caller's; `spares` are tried in their order where `peer` is silent or has no time (RFC 3263 4.3)."""
 
     def __init__(
         self,
@@ -39,13 +39,16 @@ class Outbound(Usage):
         me: Identity,
         timers: Timers,
         peer: Flow,
+        user: str = "",
         spares: Sequence[Flow] = (),
         login: Login | None = None,
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:
+        user = user or caller.uri.user
         super().__init__(
-            call_id=me.call_id(), me=me, timers=timers, user=caller.uri.user, peer=peer, login=login, made_call_id=True
+            call_id=me.call_id(), me=me, timers=timers, user=user, peer=peer, login=login, made_call_id=True
         )
+        self._user = user
         self._target = target
         self._caller = caller.with_tag(self.tag)
         self._sdp = sdp
@@ -235,7 +238,7 @@ class Outbound(Usage):
     def _try_next(self, now: float) -> list[Output]:
         """The same request on a new branch (RFC 3263 4.3)."""
         self._peer = self._spares.pop(0)
-        self._contact = self._me.contact(self._caller.uri.user, self._peer)
+        self._contact = self._me.contact(self._user, self._peer)
         headers = self._invite.headers.replace_first("Via", str(self._me.via(self._peer)))
         headers = headers.set("Contact", str(self._contact))
         self._invite = Request("INVITE", self._invite.uri, headers, self._invite.body)

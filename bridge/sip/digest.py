@@ -103,7 +103,7 @@ def _read(header: str, line: str) -> Challenge | None:
     if scheme.lower() != "digest":
         return None
     try:
-        fields = _fields(rest)
+        fields = fields_of(rest)
         _hash(fields.get("algorithm", ""))
     except SipError:
         return None
@@ -117,7 +117,7 @@ def _read(header: str, line: str) -> Challenge | None:
     )
 
 
-def _fields(text: str) -> dict[str, str]:
+def fields_of(text: str) -> dict[str, str]:
     """Of a name given twice the first counts; SipError over MOST_FIELDS."""
     fields: dict[str, str] = {}
     for piece in split_outside(text, ",", MOST_FIELDS):

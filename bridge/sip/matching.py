@@ -33,6 +33,11 @@ def server_key(request: Request) -> Key:
     return "server", via.branch, sent_by, method, request.uri, request.from_tag, request.call_id, number
 
 
+def invite_key(cancel: Key) -> Key:
+    """The INVITE that a CANCEL means (RFC 3261 9.2)."""
+    return (*cancel[:3], "INVITE", *cancel[4:])
+
+
 def stamp(request: Request, source: Flow) -> Request:
     """With the source address in the top Via, so that the answer finds its way (RFC 3261 18.2.1, RFC 3581)."""
     via = request.via

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
@@ -10,9 +11,10 @@ import structlog
 
 from .. import config
 from .address import Uri
-from .agent import UserAgent
+from .agent import Standing, UserAgent
 from .certificate import Certificate
 from .flow import Flow
+from .gatekeeper import Gatekeeper
 from .message import Request, Response
 from .peer import Account, Peer
 from .registration import Registration
@@ -28,8 +30,20 @@ MOST_REMEMBERED = 1_000
 class Neighbours:
     """Answers what the user agent and the transport ask about peers."""
 
-    def __init__(self, sip: config.Sip, trunks: Sequence[config.Trunk], accounts: Iterable[Account]) -> None:
-        self.peers = [Peer(trunk, of_trunk) for trunk, of_trunk in _by_trunk(trunks, accounts)]
+    def __init__(
+        self,
+        sip: config.Sip,
+        trunks: Sequence[config.Trunk],
+        accounts: Iterable[Account],
+        lines: Sequence[config.Line] = (),
+    ) -> None:
+        self.peers = [
+            Peer(trunk, of_trunk, [line.number for line in lines if line.trunk in {"", trunk.name}])
+            for trunk, of_trunk in _by_trunk(trunks, accounts)
+        ]
+        self.calls: Counter[str] = Counter()
+        """At the moment, by trunk."""
+        self._gatekeeper = Gatekeeper(sip, ())
         self._sip = sip
         self._transport: Transport | None = None
         self._agent: UserAgent | None = None
@@ -39,7 +53,10 @@ class Neighbours:
         """What we are called where nobody can connect to us (RFC 7118 section 5)."""
 
     def live(self, transport: Transport | None, agent: UserAgent | None) -> None:
+        """ConfigError if a password is not set that a PBX has to prove."""
         self._transport, self._agent = transport, agent
+        self.calls.clear()
+        self._gatekeeper = Gatekeeper(self._sip, self.peers if transport else ())
 
     @property
     def registrations(self) -> Iterator[tuple[Peer, Registration]]:
@@ -56,18 +73,35 @@ class Neighbours:
 
     def of(self, source: Flow, account: str) -> Peer | None:
         """The PBX at the other end that has the account; several may share a host, told apart by link or port."""
-        there = [peer for peer in self._at(source) if account in peer.accounts]
+        there = [peer for peer in self.at(source) if peer.serves(account)]
         exact = (peer for peer in there if (source.host, source.port) in {(w.host, w.port) for w in peer.addresses})
         return next(exact, there[0] if there else None)
 
-    def _at(self, source: Flow) -> list[Peer]:
-        peers = sorted(self.peers, key=lambda peer: peer.trunk.name != source.link)
-        return [peer for peer in peers if peer.trunk.name == source.link or peer.is_at(source.host)]
+    def at(self, source: Flow) -> list[Peer]:
+        """Those that may be at the other end: whose connection it is first, then those known by their address."""
+        linked = [peer for peer in self.peers if peer.trunk.name == source.link]
+        return [*linked, *(peer for peer in self.peers if peer not in linked and peer.is_known_at(source.host))]
 
     # ---- what the user agent asks
 
-    def admits(self, source: Flow) -> bool:
-        return bool(self._at(source))
+    def standing(self, source: Flow) -> Standing:
+        if self.at(source):
+            return Standing.KNOWN
+        return Standing.UNPROVEN if self._gatekeeper.answers_strangers else Standing.STRANGER
+
+    def hears(self, source: Flow, now: float) -> bool:
+        return bool(self.at(source)) or self._gatekeeper.hears(source, now)
+
+    def vet(self, request: Request, source: Flow, now: float) -> Flow | Response:
+        if not self.at(source):
+            vetted = self._gatekeeper.vet(request, source, now)
+            if isinstance(vetted, Response):
+                return vetted
+            source = vetted
+        peer = self.of(source, unquote(Uri.parse(request.uri).user))
+        if request.method == "INVITE" and not request.to_tag and peer is not None:
+            return self._gatekeeper.limit(request, peer, self.calls[peer.trunk.name], now) or source
+        return source
 
     def is_ours(self, uri: Uri, source: Flow) -> bool:
         """Our accounts at that PBX, and our bare address, which trunk monitors ask for OPTIONS."""
@@ -78,8 +112,12 @@ class Neighbours:
 
     def largest(self, to: Flow) -> int:
         """Bytes that a request there may have as a datagram."""
-        peer = next(iter(self._at(to)), None)
+        peer = next(iter(self._around(to)), None)
         return peer.trunk.udp_limit if peer else 0
+
+    def _around(self, to: Flow) -> list[Peer]:
+        """Whose place it is that we send to, however it proves who it is."""
+        return [peer for peer in self.peers if peer.trunk.name == to.link or (not to.link and peer.is_at(to.host))]
 
     # ---- what connections ask
 
@@ -88,8 +126,9 @@ class Neighbours:
         return peer.link if peer else Link()
 
     def link_of(self, source: Flow, certificate: Certificate) -> str | None:
-        peer = next(iter(self._at(source)), None)
-        return peer.trunk.name if peer else None
+        if peer := self._gatekeeper.certified(certificate) or next(iter(self.at(source)), None):
+            return peer.trunk.name
+        return "" if self._gatekeeper.answers_strangers else None
 
     def is_used(self, flow: Flow) -> bool:
         ways = {registration.way.place for _, registration in self.registrations if registration.way}
@@ -108,7 +147,7 @@ class Neighbours:
         if to.protocol.is_websocket or self._transport is None:
             return self._nowhere, None
         host, port = self._transport.place(to)
-        peer = next(iter(self._at(to)), None)
+        peer = next(iter(self._around(to)), None)
         advertised = (peer.trunk.advertised if peer else "") or self._sip.advertised
         if advertised and (":" in advertised) == (":" in to.host):
             return advertised, port

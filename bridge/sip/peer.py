@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Protocol as Interface
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import SecretStr
 
 from .. import config
 from ..errors import ConfigError
-from .address import Uri
+from .address import NameAddr, Uri
 from .agent import UserAgent
 from .dialog import Identity
 from .flow import Flow, Protocol, bracketed
 from .framer import PING
 from .login import Login
+from .message import Request
+from .party import called, caller, plain
+from .phrasebook import dialled_line
 from .probe import Probe
 from .registration import Registration, State
 from .resolve import Resolver, Server
@@ -50,13 +53,18 @@ class Account(Interface):
     def password(self) -> SecretStr:
         """ConfigError if it is not set."""
 
+    @property
+    def caller_id(self) -> str:
+        """The number that their calls show, "" for the trunk's."""
+
 
 class Peer:
-    """`accounts` by their SIP user."""
+    """`accounts` by their SIP user; `lines` are the numbers that a trunk may deliver, beside those of its operators."""
 
-    def __init__(self, trunk: config.Trunk, accounts: Mapping[str, Account]) -> None:
+    def __init__(self, trunk: config.Trunk, accounts: Mapping[str, Account], lines: Iterable[str] = ()) -> None:
         self.trunk = trunk
         self.accounts = accounts
+        self._lines = {plain(line): line for line in lines}
         self.addresses: tuple[Flow, ...] = ()
         """Where to send requests, best first; empty until its name is resolved."""
         self.registrations: dict[str, Registration] = {}
@@ -85,8 +93,35 @@ class Peer:
         uri = self.uri(account)
         return Uri(uri.scheme, uri.user, "", uri.host)
 
+    @property
+    def is_trunk(self) -> bool:
+        """One account for all, or none."""
+        return self.trunk.kind == "trunk"
+
+    def serves(self, user: str) -> bool:
+        """Whether the PBX may call this user; what a trunk means is told by more than that (`called`)."""
+        return self.is_trunk or user in self.accounts
+
+    def called(self, invite: Request) -> tuple[str, str] | None:
+        """Account and line of a call; None if it is for nobody of ours."""
+        if self.is_trunk:
+            return called(invite, self.accounts, self._lines)
+        account = unquote(Uri.parse(invite.uri).user)
+        return (account, dialled_line(invite, account)) if account in self.accounts else None
+
+    def caller(self, account: str) -> tuple[NameAddr, list[tuple[str, str]]]:
+        """From, and the headers that say who really calls."""
+        trunk = self.trunk
+        number = self.accounts[account].caller_id or trunk.caller_id
+        if not self.is_trunk:
+            who, headers = caller(number or account, self._domain, trunk.identity, withheld=trunk.withhold)
+            return (who if trunk.withhold else NameAddr("", self.identity(account))), headers
+        return caller(number or trunk.user or account, self._domain, trunk.identity, withheld=trunk.withhold)
+
     def login(self, account: str) -> Login | None:
         """None without a password: a PBX where nobody registers may know us by our address."""
+        if self.is_trunk and not self.trunk.password_env:
+            return None
         try:
             return self._login(account)
         except ConfigError:
@@ -104,12 +139,19 @@ class Peer:
 
     def routes_of(self, account: str) -> tuple[str, ...]:
         """Where the registrar wants an account's calls to go, else as every request (RFC 3608)."""
-        registration = self.registrations.get(account)
+        registration = self._registration_of(account)
         return (registration.service if registration else ()) or self.routes
+
+    def _registration_of(self, account: str) -> Registration | None:
+        return self.registrations.get(self.trunk.user if self.is_trunk else account)
 
     def is_at(self, host: str) -> bool:
         """Whether the PBX sends from this address."""
         return host in self._hosts or any(ip_address(host) in network for network in self.trunk.networks)
+
+    def is_known_at(self, host: str) -> bool:
+        """Whether that address alone proves that it is the PBX."""
+        return self.trunk.known_by == "address" and self.is_at(host)
 
     async def ways(self, account: str, now: float) -> tuple[Flow, ...]:
         """The addresses to call, best first: where the account is registered, the others, those that were silent."""
@@ -117,7 +159,7 @@ class Peer:
         with suppress(TimeoutError):
             async with asyncio.timeout(RESOLVE_SECONDS):
                 places = await self._locate(now)
-        registration = self.registrations.get(account)
+        registration = self._registration_of(account)
         home = registration.way if registration else None
         return tuple(sorted(places, key=lambda way: (self._avoided.get(way, 0) > now, way != home)))
 
@@ -146,14 +188,15 @@ class Peer:
         self.addresses, self._hosts, self._avoided, self._probes, self._started = (), {}, {}, {}, False
         self._resolver = resolver
         self.link = self._link()
+        users = [self.trunk.user] if self.is_trunk else list(self.accounts)
         self.registrations = {
-            user: self._registration(user, me) for user in (self.accounts if self.trunk.register_accounts else ())
+            user: self._registration(user, me) for user in (users if self.trunk.register_accounts else ())
         }
 
     def assign(self, accounts: Mapping[str, Account], agent: UserAgent | None) -> None:
         """Other accounts from now on: who left is un-registered, who came is registered. Calls go on."""
         before, self.accounts = self.accounts, accounts
-        if agent is None or not self.trunk.register_accounts:
+        if agent is None or not self.trunk.register_accounts or self.is_trunk:
             return
         now = Transport.now()
         for user in self.registrations.keys() - accounts.keys():
@@ -229,6 +272,8 @@ class Peer:
         )
 
     def _login(self, account: str) -> Login:
+        if self.is_trunk:
+            return Login(self.trunk.user, self.trunk.password.get_secret_value(), secrets.token_hex)
         return Login(account, self.accounts[account].password.get_secret_value(), secrets.token_hex)
 
     def _start(self, agent: UserAgent, registrations: Mapping[str, Registration]) -> None:

@@ -18,7 +18,7 @@ from .. import config
 from ..calls.commands import ConnectPbx, DialPbx, PbxCommand, TransferPbx
 from ..calls.events import CallId, Event, PbxInvited, PbxRefused, PbxTransferFailed, PbxTransferred
 from ..errors import ConfigError, OursError, TheirsError
-from .address import NameAddr, Uri
+from .address import Uri
 from .agent import Gone, Invited, Report, UserAgent
 from .callee import Inbound
 from .caller import Outbound
@@ -29,7 +29,7 @@ from .message import caller_of, session_description
 from .neighbours import Neighbours
 from .output import Fact, Output, TransferFailed, Unreachable
 from .peer import Account, Peer
-from .phrasebook import carried_out, dialled_line, told
+from .phrasebook import carried_out, told
 from .probe import WokeUp
 from .refer import attended, blind
 from .registration import Became, Registration
@@ -71,11 +71,12 @@ class Trunks:
         accounts: Iterable[Account],
         post: Callable[[Event], None],
         new_call_id: Callable[[], CallId],
+        lines: Sequence[config.Line] = (),
     ) -> None:
         self._sip = sip
         self._post = post
         self._new_call_id = new_call_id
-        self._neighbours = Neighbours(sip, trunks, accounts)
+        self._neighbours = Neighbours(sip, trunks, accounts, lines)
         self._calls: dict[CallId, Usage] = {}
         self._ids: dict[Usage, CallId] = {}
         self._homes: dict[Usage, Peer] = {}
@@ -186,7 +187,8 @@ class Trunks:
         elif (call := self._ids.get(usage)) is None:
             return  # refused before anybody heard of it
         elif isinstance(fact, Gone):
-            del self._calls[call], self._ids[usage], self._homes[usage]
+            del self._calls[call], self._ids[usage]
+            self._neighbours.calls[self._homes.pop(usage).trunk.name] -= 1
             self._consulted.pop(usage, None)
         elif (event := told(call, fact)) is not None:
             self._post(event)
@@ -213,23 +215,28 @@ class Trunks:
 
     def _invited(self, usage: Inbound, invited: Invited) -> None:
         invite, now = invited.invite, Transport.now()
-        account = unquote(Uri.parse(invite.uri).user)
-        peer = self._neighbours.of(invited.source, account)
+        peer = self._neighbours.of(invited.source, unquote(Uri.parse(invite.uri).user))
+        called = peer.called(invite) if peer else None
         if self._left is not None:
             self._act(usage, usage.refuse(503, "", now, [("Retry-After", "5")]), now)
-        elif peer is None:
+        elif peer is None or called is None:
             self._act(usage, usage.refuse(404, "", now), now)
         else:
             call = self._new_call_id()
-            self._calls[call], self._ids[usage], self._homes[usage] = usage, call, peer
+            account, line = called
+            self._remember(call, usage, peer)
             usage.login = peer.login(account)
             caller, name = caller_of(invite)
             self._post(
                 PbxInvited(
-                    call=call, trunk=peer.trunk.name, account=account, line=dialled_line(invite, account),
+                    call=call, trunk=peer.trunk.name, account=account, line=line,
                     caller=caller, caller_name=name, offer=session_description(invite),
                 )
             )  # fmt: skip
+
+    def _remember(self, call: CallId, usage: Usage, peer: Peer) -> None:
+        self._calls[call], self._ids[usage], self._homes[usage] = usage, call, peer
+        self._neighbours.calls[peer.trunk.name] += 1
 
     # ---- calls that go out
 
@@ -248,21 +255,24 @@ class Trunks:
             self._post(PbxRefused(call=command.call, status=503, phrase=why, cause=0, provisional=False))
             return
         usage = self._outbound(command, peer, ways, self._agent)
-        self._calls[command.call], self._ids[usage], self._homes[usage] = usage, command.call, peer
+        self._remember(command.call, usage, peer)
         self._agent.call(usage, Transport.now())
         self._transport.flush()
 
     def _outbound(self, command: DialPbx, peer: Peer, ways: Sequence[Flow], agent: UserAgent) -> Outbound:
+        caller, identity = peer.caller(command.account)
+        routes = [("Route", route) for route in peer.routes_of(command.account)]
         return Outbound(
             target=peer.uri(command.number),
-            caller=NameAddr("", peer.identity(command.account)),
+            caller=caller,
+            user=peer.identity(peer.trunk.user or command.account).user,
             sdp=command.sdp,
             me=agent.me,
             timers=agent.timers,
             peer=ways[0],
             spares=ways[1:],
             login=peer.login(command.account),
-            headers=[("Route", route) for route in peer.routes_of(command.account)],
+            headers=[*routes, *identity],
         )
 
     def _act(self, usage: Usage, outputs: Iterable[Output], now: float) -> None:

@@ -34,3 +34,10 @@ def test_a_line_without_the_accounts_operator_rings_only_its_own() -> None:
     found = route(Directory(accounts={("a", "1001"): ANNA}, lines={"555": (BORIS,)}), "a", "1001", "555")
     assert found is not None
     assert found.operators == (BORIS,)
+
+
+def test_a_trunks_number_without_an_account_rings_its_line() -> None:
+    found = route(Directory(lines={"555": (BORIS, ANNA)}, preferring_lines={"555": True}), "a", "+555", "555")
+    assert found is not None
+    assert (found.operators, found.prefers_responsible) == ((BORIS, ANNA), True)
+    assert route(Directory(lines={"555": (BORIS,)}), "a", "556", "556") is None

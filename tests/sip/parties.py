@@ -9,7 +9,7 @@ from itertools import count
 from random import Random
 
 from bridge.sip.address import NameAddr, Uri
-from bridge.sip.agent import Report, UserAgent
+from bridge.sip.agent import Report, Standing, UserAgent
 from bridge.sip.caller import Outbound
 from bridge.sip.dialog import Identity
 from bridge.sip.flow import Flow
@@ -81,8 +81,14 @@ class Party:
     def __post_init__(self) -> None:
         self.agent = UserAgent(me=identity(self.address, self.seed), owner=self)
 
-    def admits(self, source: Flow) -> bool:
+    def standing(self, source: Flow) -> Standing:
+        return Standing.KNOWN
+
+    def hears(self, source: Flow, now: float) -> bool:
         return True
+
+    def vet(self, request: Request, source: Flow, now: float) -> Flow | Response:
+        return source
 
     def is_ours(self, uri: Uri, source: Flow) -> bool:
         return True
