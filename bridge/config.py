@@ -79,12 +79,22 @@ class Media(_Section):
     browser_address: str = "127.0.0.1"
     """Where the browser legs' one UDP port is bound and what pages are told."""
     browser_port: Annotated[int, Field(ge=0, le=65535)] = 30000
+    browser_advertised: str = ""
+    """What pages are told instead, where a NAT stands in between: `address` or `address:port`."""
     pbx_address: str = "127.0.0.1"
     pbx_ports: tuple[Port, Port] = (21000, 21999)
     """First and last UDP port towards PBXs, below 32768; a call takes two."""
 
+    @property
+    def browser_told(self) -> tuple[str, int | None] | None:
+        """`browser_advertised` in its parts; None if nothing is advertised, port None for the port itself."""
+        host, _, port = self.browser_advertised.partition(":")
+        return (host, int(port) if port else None) if host else None
+
     @model_validator(mode="after")
     def _ports(self) -> Media:
+        if not re.fullmatch(r"(\d+\.\d+\.\d+\.\d+(:\d{1,5})?)?", self.browser_advertised, re.ASCII):
+            raise ValueError('browser_advertised must be an IPv4 address, or "address:port"')
         first, last = self.pbx_ports
         if last >= 32768 or last - first < 1:
             raise ValueError(

@@ -54,7 +54,9 @@ class Hub:
     Legs claim an address only after their own check to it was answered, so a forged source takes nothing.
     """
 
-    def __init__(self, address: Address, buffer: bytearray, poller: Poller) -> None:
+    def __init__(
+        self, address: Address, buffer: bytearray, poller: Poller, advertised: tuple[str, int | None] | None = None
+    ) -> None:
         self.buffer, self._view = buffer, memoryview(buffer)
         """Where the one datagram in hand lies."""
         self._inlet = self._view[:LONGEST_DATAGRAM]
@@ -63,6 +65,9 @@ class Hub:
         self.sendto = self._socket.sendto
         """For the hot path; raises OSError."""
         self.address: Address = self._socket.getsockname()
+        host, port = advertised or self.address
+        self.told: Address = host, port or self.address[1]
+        """Where pages send to: another address than ours where a NAT stands in between."""
         self.by_username: dict[str, Endpoint] = {}
         self.by_transaction: dict[bytes, Endpoint] = {}
         self.by_address: dict[Address, Endpoint] = {}

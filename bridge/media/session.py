@@ -68,7 +68,8 @@ class Voice:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the browsers' socket, watch, and close every leg in the end; ConfigError for addresses of no use."""
-        for address in (self._media.browser_address, self._media.pbx_address):
+        told, _ = self._media.browser_told or (self._media.browser_address, None)
+        for address in (self._media.browser_address, told, self._media.pbx_address):
             _check_address(address)
         buffer = bytearray(BUFFER_BYTES)
         poller = Poller()
@@ -184,7 +185,7 @@ class Voice:
     def _open_hub(self, buffer: bytearray, poller: Poller) -> Hub:
         address = self._media.browser_address, self._media.browser_port
         try:
-            return Hub(address, buffer, poller)
+            return Hub(address, buffer, poller, self._media.browser_told)
         except OSError as error:
             raise ConfigError(f"media: can't use UDP {address[0]}:{address[1]}: {error.strerror}") from error
 

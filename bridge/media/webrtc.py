@@ -284,7 +284,7 @@ class BrowserLeg:
         self.reports.tune(codec.clock_rate)
         prints = self._dtls.getLocalParameters().fingerprints
         local = page_sdp.LocalTransport(
-            address=self.hub.address,
+            address=self.hub.told,
             username=self._connection.local_username,
             password=self._connection.local_password,
             fingerprint=next(item.value for item in prints if item.algorithm == "sha-256"),

@@ -11,9 +11,12 @@ import pytest
 
 from ..rig import contract
 from ..rig.asterisk import Asterisk, free_port
+from ..rig.router import Router
 from .stage import AGENTS, Stage, portal_for, secrets_for, settings_for
 
 Stages = Callable[..., Awaitable[Stage]]
+WIFI, MOBILE = "127.0.0.2", "127.0.0.3"
+"""Addresses of one operator's machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`."""
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `router`, `portal`."""
     async with AsyncExitStack() as stack:
 
         async def set_stage(
@@ -35,13 +38,19 @@ async def stages(
             browser: bool = True,
             trunk: dict[str, Any] | None = None,
             portal: dict[str, Any] | None = None,
+            router: bool = False,
             **calls: Any,
         ) -> Stage:
-            port = free_port(SOCK_STREAM)
-            simulated = portal_for(port)
+            port, way = free_port(SOCK_STREAM), None
+            if router:
+                way = await stack.enter_async_context(Router(WIFI, tcp_to=port, udp_to=free_port()).running())
+            simulated = portal_for(way.tcp if way else port)
             await stack.enter_async_context(simulated.running())
             stack.callback(lambda: contract.check(simulated.requests))
             settings = settings_for(port, simulated, asterisk, **calls)
+            if way:
+                settings["http"]["public_url"] = f"http://bridge.localhost:{way.tcp}"
+                settings["media"] |= {"browser_port": way.udp_to, "browser_advertised": f"127.0.0.1:{way.udp}"}
             settings["trunk"][0].update(trunk or {})
             settings["portal"][0].update(portal or {})
             bridge = await bridges(settings, secrets_for(asterisk))
@@ -50,7 +59,7 @@ async def stages(
             for agent in AGENTS.values():
                 await asterisk.wait_registered(agent)
             visible = await browsers() if browser else None
-            stage = Stage(asterisk=asterisk, portal=simulated, bridge=bridge, visible=visible)
+            stage = Stage(asterisk=asterisk, portal=simulated, bridge=bridge, visible=visible, router=way)
             stack.callback(stage.clear)
             return stage
 

@@ -17,6 +17,7 @@ from ..rig.chromium import MICROPHONE_HZ, Chromium
 from ..rig.page import Frame, Page, PageError
 from ..rig.phone_call import OutboundCall
 from ..rig.process import BridgeProcess
+from ..rig.router import Router
 from ..rig.waiting import wait_for
 
 WORKER = "/b24/worker"
@@ -35,6 +36,8 @@ class Stage:
     portal: Portal
     bridge: BridgeProcess
     visible: Chromium | None = None
+    router: Router | None = None
+    """The way of the browser to the bridge, where the story needs one that changes."""
     calls: list[PhoneCall] = field(default_factory=list)
 
     @property
@@ -140,11 +143,11 @@ class Stage:
         """The PBX hears nothing of the operator's tone any more."""
         await wait_for(lambda: not call.hears(MICROPHONE_HZ, share=0.05), 10, "the operator's tone to stop")
 
-    async def heard(self, page: Page, hz: float = TONE_HZ) -> None:
+    async def heard(self, page: Page, hz: float = TONE_HZ, frames: str = WORKER) -> None:
         """The page plays that tone aloud."""
 
         async def loud() -> bool:
-            return any([await self.plays(page, frame, hz) for frame in await page.frames(WORKER)])
+            return any([await self.plays(page, frame, hz) for frame in await page.frames(frames)])
 
         await wait_for(loud, 10, f"{hz:g} Hz in the page")
 

@@ -11,7 +11,7 @@ import pytest
 from ..rig.asterisk import PhoneCall
 from ..rig.page import Page
 from ..rig.waiting import wait_for
-from .conftest import Stages
+from .conftest import MOBILE, Stages
 from .stage import ANNA, Stage
 
 
@@ -105,6 +105,19 @@ async def test_the_lid_is_closed_for_twenty_seconds(stage: Stage) -> None:
         stage.browser.wake()
     await stage.talking(page, call)
     assert call.byes() == (0, 0)
+
+
+async def test_the_operators_machine_changes_its_network_and_address(stages: Stages) -> None:
+    stage = await stages(router=True)
+    router = stage.router
+    assert router is not None
+    page, call = await in_a_call(stage)
+    router.move(MOBILE)
+    await wait_for(lambda: min(router.carried) > 100, 15, "two seconds of voice both ways by the new address")
+    await stage.talking(page, call)
+    assert call.byes() == (0, 0)
+    call.hang_up()
+    assert (await stage.record()).status_code == "200"
 
 
 async def test_nobody_comes_back_is_a_clean_end_with_the_talk_time(stages: Stages) -> None:

@@ -54,6 +54,8 @@ class Faults:
     allow: Allow = "new"
     """What the portal's iframe delegates."""
     no_autoplay: bool = False
+    hidden_barred: bool = False
+    """The hidden frame is delegated nothing, whatever the application's own page gets."""
     frame_delay: float = 0.0
     """Seconds before the portal answers the XHR that brings the worker's frame."""
     slow_load_ms: float = 5000
@@ -72,8 +74,10 @@ class Faults:
     event_delay: float = 0.0
     events_lost: bool = False
 
-    @property
-    def allow_attribute(self) -> str:
+    def allow_attribute(self, *, hidden: bool) -> str:
+        """Of an application's frame; `hidden` for the background worker's."""
+        if hidden and self.hidden_barred:
+            return ""
         return ALLOW["no-autoplay" if self.no_autoplay and self.allow == "new" else self.allow]
 
     def take(self, method: str) -> RestFault | None:

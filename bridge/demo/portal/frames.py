@@ -115,7 +115,7 @@ def render(world: World, frame: Frame) -> str:
         f'<input type="hidden" name="{html.escape(key)}" value="{html.escape(value)}">'
         for key, value in frame.fields.items()
     )
-    allow = world.faults.allow_attribute
+    allow = world.faults.allow_attribute(hidden=frame.placement == WORKER)
     delegated = f' allow="{allow}"' if allow else ""
     return (
         f'<div class="app-frame" data-frame="{html.escape(json.dumps(about))}">'
