@@ -12,7 +12,7 @@ import pytest
 from ..rig import contract
 from ..rig.asterisk import Asterisk, free_port
 from ..rig.router import Router
-from .stage import AGENTS, Stage, portal_for, secrets_for, settings_for
+from .stage import AGENTS, Stage, add_pbx, portal_for, secrets_for, settings_for
 
 Stages = Callable[..., Awaitable[Stage]]
 WIFI, MOBILE = "127.0.0.2", "127.0.0.3"
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `router`, `portal`."""
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `router`, and the port of a `second_pbx`, `portal`."""
     async with AsyncExitStack() as stack:
 
         async def set_stage(
@@ -39,6 +39,7 @@ async def stages(
             trunk: dict[str, Any] | None = None,
             portal: dict[str, Any] | None = None,
             router: bool = False,
+            second_pbx: int = 0,
             **calls: Any,
         ) -> Stage:
             port, way = free_port(SOCK_STREAM), None
@@ -48,6 +49,8 @@ async def stages(
             await stack.enter_async_context(simulated.running())
             stack.callback(lambda: contract.check(simulated.requests))
             settings = settings_for(port, simulated, asterisk, **calls)
+            if second_pbx:
+                add_pbx(settings, second_pbx)
             if way:
                 settings["http"]["public_url"] = f"http://bridge.localhost:{way.tcp}"
                 settings["media"] |= {"browser_port": way.udp_to, "browser_advertised": f"127.0.0.1:{way.udp}"}

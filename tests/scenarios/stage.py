@@ -208,6 +208,13 @@ def settings_for(bridge_port: int, portal: Portal, asterisk: Asterisk, **calls: 
     }
 
 
+def add_pbx(settings: dict[str, Any], port: int) -> None:
+    """A second PBX on this machine, which calls Anna by her address and registers nobody."""
+    anna = settings["operator"][0]
+    settings["trunk"].append({"name": "second", "server": f"127.0.0.1:{port}", "register": False, "codecs": ["PCMU"]})
+    settings["operator"].append({**anna, "trunk": "second"})
+
+
 def secrets_for(asterisk: Asterisk) -> dict[str, str]:
     passwords = {f"PASSWORD_{agent}": password for agent, password in asterisk.passwords.items()}
     return {"BRIDGE_SECRET_KEYS": new_key(), "PORTAL_SECRET": CLIENT_SECRET, **passwords}

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+from ..conftest import needs
+from ..rig.asterisk import free_port
 from ..rig.chromium import MICROPHONE_HZ
+from ..rig.ear import Ear
 from ..rig.waiting import wait_for
-from .stage import ANNA, BORIS, PHONE, Stage
+from .conftest import Stages
+from .stage import AGENTS, ANNA, BORIS, PHONE, Stage
 
 HOLD, KEYPAD = "[data-do=hold]", "[data-do=keypad]"
 MUSIC_HZ = 523
+HOLDS = Path(__file__).parents[1] / "rig/sipp/holds.xml"
 
 
 async def test_hold_plays_the_pbxs_music_and_resume_brings_both_voices_back(stage: Stage) -> None:
@@ -95,3 +103,29 @@ async def test_another_operators_call_rings_only_there(stage: Stage) -> None:
     call = stage.ring(BORIS)
     assert await call.is_answered() == 480
     assert not await page.frames(PHONE)
+
+
+async def test_the_pbx_holds_the_call_and_takes_it_back(stages: Stages, tmp_path: Path) -> None:
+    needs("sipp")
+    port, ear = free_port(), Ear()
+    async with ear.listening():
+        stage = await stages(second_pbx=port)
+        page = await stage.sign_in(ANNA)
+        sip = stage.bridge.settings["sip"]["port"]
+        where = ["-i", "127.0.0.1", "-p", str(port), "-s", AGENTS[ANNA], f"127.0.0.1:{sip}"]
+        what = ["-sf", str(HOLDS), "-key", "rtp", str(ear.port), "-m", "1", "-timeout", "60"]
+        with (tmp_path / "sipp.log").open("wb") as log:
+            pbx = await asyncio.create_subprocess_exec("sipp", *what, *where, cwd=tmp_path, stdout=log, stderr=log)
+        try:
+            await stage.answer(page)
+            await wait_for(lambda: ear.hears, 10, "the operator's voice at the PBX")
+            await stage.says(page, "The other side put you on hold")
+            await wait_for(lambda: not ear.hears, 10, "the operator's voice to stop")
+            await wait_for(lambda: ear.hears, 10, "the operator's voice again")
+            await stage.says(page, "In a call")
+            await stage.hang_up(page)
+            assert await pbx.wait() == 0, (tmp_path / "sipp.log").read_text()[-2000:]
+        finally:
+            if pbx.returncode is None:
+                pbx.kill()
+        assert (await stage.record()).status_code == "200"
