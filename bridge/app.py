@@ -238,6 +238,7 @@ def directory(settings: Settings) -> Directory:
         trunks={
             trunk.name: TrunkPolicy(
                 decline_status=trunk.decline_status,
+                dtmf=trunk.dtmf,
                 codecs=trunk.codecs,
                 media=do.MediaPolicy(latch=do.Latch(trunk.latch)),
             )

@@ -223,6 +223,8 @@ class Trunk(_Numbers):
     expires: Annotated[int, Field(ge=10, le=86400)] = 300
     decline_status: Literal[486, 603] = 486
     """What the PBX hears when an operator declines; 603 stops its other branches too."""
+    dtmf: Literal["rfc4733", "info"] = "rfc4733"
+    """How the PBX is told keys; `rfc4733` falls back to INFO where it takes no telephone-event."""
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = ("PCMU", "PCMA", "G722", "opus")
 
     latch: Literal["never", "port", "address"] = "port"

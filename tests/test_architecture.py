@@ -88,6 +88,7 @@ PURE = [
     "sip/usage.py",
     "sip/acceptance.py",
     "sip/errands.py",
+    "sip/info.py",
     "sip/reliable.py",
     "sip/session_timer.py",
     "sip/refer.py",

@@ -194,6 +194,13 @@ class ReofferPbx(PbxCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PressPbx(PbxCommand):
+    """Keys in INFO, one after the other."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransferPbx(PbxCommand):
     """REFER: the PBX shall call this number and put it through to the other party."""
 

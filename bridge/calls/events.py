@@ -106,6 +106,13 @@ class PbxPartyChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PbxPressed(Event):
+    """Keys that somebody at the other end pressed: told in SIP (INFO) or within the voice (RFC 4733)."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PbxHungUp(Event):
     """The PBX ended the session (BYE), or it is lost (no ACK, 481, transport). Nothing is left to send."""
 
@@ -225,6 +232,13 @@ class CodecChanged(Event):
     """The PBX chose another codec than the leg of `tab` speaks: the page has to offer again on the same transport."""
 
     tab: TabId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigitsUnsent(Event):
+    """The PBX takes no telephone-events with this codec: the keys have to go another way."""
+
+    digits: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .commands import MediaPolicy
 from .events import Operator
@@ -16,6 +17,8 @@ class TrunkPolicy:
 
     decline_status: int = 486
     """486 lets the PBX try its next branch, 603 stops them all."""
+    dtmf: Literal["rfc4733", "info"] = "rfc4733"
+    """How it is told keys; `rfc4733` falls back to INFO where it takes no telephone-event."""
     codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "opus")
     """What may be spoken with it; an inbound call takes the first one of the PBX's own order."""
     media: MediaPolicy = field(default_factory=MediaPolicy)

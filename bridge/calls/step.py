@@ -158,6 +158,7 @@ _IN_ANY_STATE: dict[type[Event], _Handler] = {
     on.CodecChanged: voice.codec_changed,
     on.PbxConfirmed: talking.confirmed,
     on.PbxPartyChanged: talking.party_changed,
+    on.DigitsUnsent: talking.digits_unsent,
     on.PbxHungUp: talking.pbx_hung_up,
     on.PbxReoffered: talking.reoffered,
     on.MediaReanswered: talking.reanswered,

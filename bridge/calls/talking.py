@@ -84,4 +84,10 @@ def sounded(call: Call, event: on.QualityChanged, world: World) -> Step:
 def pressed(call: Call, event: on.OperatorPressed, world: World) -> Step:
     if event.operator != call.answered_by:
         return call, []
+    if call.policy.dtmf == "info":
+        return call, [do.PressPbx(call=call.id, digits=event.digits)]
     return call, [do.SendDigits(call=call.id, digits=event.digits)]
+
+
+def digits_unsent(call: Call, event: on.DigitsUnsent, world: World) -> Step:
+    return call, [do.PressPbx(call=call.id, digits=event.digits)]

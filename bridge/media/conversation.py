@@ -19,19 +19,21 @@ from ..calls.events import (
     BrowserLost,
     CallId,
     CodecChanged,
+    DigitsUnsent,
     MediaReady,
     MediaReanswered,
     MediaReoffered,
     PbxFellSilent,
+    PbxPressed,
     QualityChanged,
     TabId,
 )
 from . import page_sdp, sdp
-from .digits import DigitsError
+from .digits import DigitsError, HeardKeys
 from .equipment import Equipment
 from .pbx_session import PbxSession
 from .quality import Ear
-from .relay import Relay, Stream
+from .relay import HEADER, Relay, Stream
 from .rtp import PbxLeg
 from .webrtc import BrowserLeg
 
@@ -70,6 +72,7 @@ class Conversation:
         self._equipment = equipment
         self._pbx: PbxLeg | None = None
         self._relay: Relay | None = None
+        self._heard = HeardKeys()
         self._session = PbxSession(secrets.randbits(62))
         self._allowed: tuple[str, ...] = ()
         """Names of codecs."""
@@ -179,7 +182,10 @@ class Conversation:
         """Let keys follow one another; DigitsError if the PBX can't be told them."""
         if self._relay is None:
             raise DigitsError("nobody to send keys to yet")
-        self._relay.press(command.digits)
+        if self._session.codec is not None and self._session.event_type is None:
+            self._equipment.post(DigitsUnsent(call=self.call, digits=command.digits))
+        else:
+            self._relay.press(command.digits)
 
     def _running(self) -> tuple[PbxLeg, Relay]:
         if self._pbx is None or self._relay is None:
@@ -204,6 +210,7 @@ class Conversation:
         if self._pbx is None:
             equipment = self._equipment
             self._pbx = PbxLeg(equipment.ports, equipment.buffer, equipment.poller, voice=_nobody)
+            self._pbx.event = self._heard_key
 
     def _first_voice(self, tab: TabId, length: int, now: float) -> None:
         leg = self.legs.get(tab)
@@ -260,6 +267,7 @@ class Conversation:
         assert codec is not None
         assert session.theirs is not None
         pbx.follow(session.theirs.address, session.control, session.payload_type, codec.clock_rate, self._policy.latch)
+        pbx.event_type = session.heard_event_type
         relay.tune(codec.name, codec.payload_type, codec.clock_rate, session.event_type)
         self._open_ways()
         self._expect_pbx(pbx)
@@ -276,6 +284,10 @@ class Conversation:
         elif self._asked != (tab, codec.name):
             self._asked = tab, codec.name
             self._equipment.post(CodecChanged(call=self.call, tab=tab))
+
+    def _heard_key(self, timestamp: int, length: int) -> None:
+        if key := self._heard.take(timestamp, bytes(self._equipment.buffer[HEADER:length])):
+            self._equipment.post(PbxPressed(call=self.call, digits=key))
 
     def _expect_pbx(self, pbx: PbxLeg) -> None:
         """Its silence counts from now on."""

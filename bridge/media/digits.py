@@ -73,3 +73,22 @@ class Keypad:
         end = _END if at >= KEY_FRAMES - 1 else 0
         duration = self._frame * min(at + 1, KEY_FRAMES)
         return EventFrame(payload=_EVENT.pack(event, end | _VOLUME, duration), first=at == 0)
+
+
+_KEYS: Final = {number: key for key, number in EVENTS.items()}
+
+
+class HeardKeys:
+    """Keys that the other side presses: one for each new timestamp, at the first of its packets that arrives."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def take(self, timestamp: int, payload: bytes) -> str:
+        """The key that begins with this packet, else ""."""
+        if timestamp == self._last or len(payload) < _EVENT.size:
+            return ""
+        self._last = timestamp
+        return _KEYS.get(payload[0], "")

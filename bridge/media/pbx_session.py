@@ -81,6 +81,12 @@ class PbxSession:
         """What the PBX wants telephone-events under, at the clock rate of the codec."""
         return self.theirs.event_type(self.codec.clock_rate) if self.theirs and self.codec else None
 
+    @property
+    def heard_event_type(self) -> int | None:
+        """What the PBX's telephone-events come under."""
+        events = self._voice.events if self._voice else ()
+        return next((number for number, rate in events if self.codec and rate == self.codec.clock_rate), None)
+
     def wanted(self, allowed: Sequence[str]) -> tuple[str, ...]:
         """The codecs that a page may have, best first. Once the PBX has chosen, there is one."""
         if self.codec:

@@ -77,6 +77,10 @@ class PbxLeg:
         """What we send it, for the reports."""
         self._control: Address | None = None
         self._payload_type = -1
+        self.event_type: int | None = None
+        """The payload type that its telephone-events come under."""
+        self.event: Callable[[int, int], None] = _unheard
+        """Gets the timestamp and length of each, in the buffer."""
         self.strange = 0
         """Packets that were not believed, or not sent."""
         poller.add(self._rtp, self._read)
@@ -148,6 +152,8 @@ class PbxLeg:
             self.voice(length, now)
         else:
             self.reports.reception.pass_over(sequence, ssrc, length - HEADER)
+            if second & 0x7F == self.event_type:
+                self.event(timestamp, length)
         return 1
 
     def _read_control(self, now: float) -> int:
@@ -164,3 +170,7 @@ class PbxLeg:
             self.strange += 1
         elif self.sent is not None:
             self.reports.read(bytes(self._view[:length]), self.sent.ssrc, now)
+
+
+def _unheard(timestamp: int, length: int) -> None:
+    """Keys that nobody waits for yet."""

@@ -73,6 +73,13 @@ class Reoffered(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class Pressed(Fact):
+    """Somebody at the other end pressed a key."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class PartyChanged(Fact):
     """Somebody else is at the other end now; both "" when withheld."""
 

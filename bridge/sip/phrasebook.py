@@ -8,6 +8,7 @@ from ..calls.commands import (
     CancelPbx,
     HangUpPbx,
     PbxCommand,
+    PressPbx,
     RefusePbx,
     RefusePbxReoffer,
     ReofferPbx,
@@ -21,6 +22,7 @@ from ..calls.events import (
     PbxConfirmed,
     PbxHungUp,
     PbxPartyChanged,
+    PbxPressed,
     PbxProgressed,
     PbxRang,
     PbxReanswered,
@@ -42,6 +44,7 @@ from .output import (
     HungUp,
     Output,
     PartyChanged,
+    Pressed,
     Progressed,
     Rang,
     Reanswered,
@@ -73,6 +76,8 @@ def carried_out(command: PbxCommand, usage: Usage, now: float) -> list[Output]:
             return usage.hang_up(NORMAL_CLEARING, now)
         case ReofferPbx(sdp=sdp):
             return usage.reoffer(sdp, now)
+        case PressPbx(digits=digits):
+            return usage.press(digits, now)
         case AnswerPbxReoffer(sdp=sdp):
             return usage.answer_reoffer(sdp, now)
         case RefusePbxReoffer(status=status, phrase=phrase):
@@ -88,6 +93,8 @@ def told(call: CallId, fact: Fact) -> Event | None:
             return PbxCancelled(call=call, elsewhere=elsewhere)
         case Confirmed(answer):
             return PbxConfirmed(call=call, answer=answer)
+        case Pressed(key):
+            return PbxPressed(call=call, digits=key)
         case PartyChanged(number, name):
             return PbxPartyChanged(call=call, number=number, name=name)
         case Reoffered(offer):

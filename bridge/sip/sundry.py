@@ -24,7 +24,7 @@ def _answer(request: Request, in_dialog: bool) -> tuple[int, list[tuple[str, str
         case "OPTIONS":
             return 200, [("Allow", ALLOW), ("Accept", "application/sdp"), SUPPORTED]
         case "INFO" if in_dialog:
-            # Digits in INFO are taken and not used; other bodies were refused as 415 before.
+            # Keys were read before, and other bodies refused with 415.
             return (469, [("Recv-Info", "")]) if "Info-Package" in request.headers else (200, [])
         case "NOTIFY":
             event = (request.headers.get("Event") or "").partition(";")[0].strip().lower()

@@ -16,6 +16,7 @@ from .acceptance import Acceptance
 from .dialog import ALLOW, PRODUCT, SDP, SUPPORTED, TARGET_REFRESHERS, Dialog, Identity
 from .errands import Errands
 from .flow import Flow
+from .info import RELAY, body_of, key_in
 from .login import Login
 from .matching import Key
 from .message import Request, Response, connected_of, respond, session_description
@@ -26,6 +27,7 @@ from .output import (
     HungUp,
     Output,
     PartyChanged,
+    Pressed,
     Reanswered,
     Reoffered,
     TransferFailed,
@@ -37,6 +39,7 @@ from .session_timer import Due, SessionTimer, too_short
 from .sundry import sundry
 from .transaction import Timers
 
+MOST_KEYS = 64
 REOFFER_SECONDS = 10.0
 """How long a re-INVITE or UPDATE may wait for us; its sender gives up after 32 s."""
 
@@ -99,6 +102,8 @@ class Usage:
         """Number and name of whoever is at the other end."""
         self._errands = Errands(me)
         self._transfer: Transfer | None = None
+        self._keys = ""
+        """Those that wait to be sent; the first one is on its way."""
         self._goodbye: Request | None = None
         self._cause: int | None = None
         """Hang up with this cause as soon as it is allowed."""
@@ -145,6 +150,13 @@ class Usage:
         """The session stays as it was (RFC 3261 14.2)."""
         return [*self._drop_reoffer(status, phrase), *self._ask_reoffer(now)]
 
+    def press(self, keys: str, now: float) -> list[Output]:
+        """INFO for each key, one after the other: what overtakes is pressed in the wrong order."""
+        if self.stage is not Stage.CONFIRMED:
+            return []
+        waits, self._keys = bool(self._keys), (self._keys + keys)[:MOST_KEYS]
+        return [] if waits else self._press_next()
+
     def transfer(self, refer_to: str, now: float) -> list[Output]:
         """REFER: the peer shall call somebody else and put them through (RFC 3515)."""
         if self.stage is not Stage.CONFIRMED or self.dialog is None or (self._transfer and not self._transfer.told):
@@ -176,6 +188,8 @@ class Usage:
             return [self._reply(key, request, 481)]
         if request.method in {"INVITE", "UPDATE"}:
             return self._offered(key, request, dialog, now)
+        if request.method == "INFO" and (pressed := key_in(request)):
+            return [self._reply(key, request, 200), Pressed(pressed)]
         if request.method in TARGET_REFRESHERS and "Contact" in request.headers:
             dialog.refresh(request)
         return [Answer(key, sundry(request, in_dialog=True))]
@@ -295,6 +309,19 @@ class Usage:
         else:
             self._session_timer.try_again(now)
         return []
+
+    def _press_next(self) -> list[Output]:
+        if not self._keys or self.dialog is None:
+            return []
+        headers, body = [("Content-Type", RELAY)], body_of(self._keys[0])
+        return self._errands.ask(self.dialog, self.login, "INFO", self._key_answered, headers, body)
+
+    def _key_answered(self, status: int, response: Response | None, now: float) -> list[Output]:
+        """A peer that does not take one key takes none."""
+        self._keys = self._keys[1:] if status < 300 else ""
+        if self.stage is not Stage.CONFIRMED:
+            return []
+        return self._lost("481 to our INFO") if status == 481 else self._press_next()
 
     def _refer_answered(self, status: int, response: Response | None, now: float) -> list[Output]:
         """A peer that does not know the dialog any more has no session either (RFC 5057, 5.1)."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from bridge.calls import commands as do
 from bridge.calls import events as on
+from bridge.calls.routing import TrunkPolicy
 
-from .story import ANNA, ANSWERED, ID, INVITED, OFFERED, READY, TAB, Story, names
+from .story import ANNA, ANSWERED, DIRECTORY, ID, INVITED, OFFERED, READY, TAB, Story, names
 
 DIALLED = on.OperatorDialled(call=ID, operator=ANNA, number="100", voice=TAB)
 NEW_OFFER = on.PbxReoffered(call=ID, offer=b"v=1")
@@ -47,3 +48,14 @@ def test_a_new_party_is_shown_and_the_record_stays_with_the_first_one() -> None:
     story.tell(INVITED, OFFERED, ANSWERED, READY, on.PbxPartyChanged(call=ID, number="300", name="Vera"))
     assert (story.call.view.number, story.call.view.name) == ("300", "Vera")
     assert [register.number for register in story.of(do.RegisterCall)] == ["+49301"]
+
+
+def test_keys_go_the_way_that_the_trunk_wants_and_another_where_that_is_closed() -> None:
+    pressed = on.OperatorPressed(call=ID, operator=ANNA, digits="1#")
+    story = Story()
+    story.tell(INVITED, OFFERED, ANSWERED, READY)
+    assert names(story.tell(pressed)) == ["SendDigits"]
+    assert story.tell(on.DigitsUnsent(call=ID, digits="1#")) == [do.PressPbx(call=ID, digits="1#")]
+    by_info = Story(directory=replace(DIRECTORY, trunks={"pbx": TrunkPolicy(dtmf="info")}))
+    by_info.tell(INVITED, OFFERED, ANSWERED, READY)
+    assert names(by_info.tell(pressed)) == ["PressPbx"]

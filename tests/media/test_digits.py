@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 import pytest
 
 from bridge.media.comfort import QUIET
-from bridge.media.digits import EVENTS, MAX_WAITING, DigitsError
+from bridge.media.digits import EVENTS, MAX_WAITING, DigitsError, HeardKeys
 from bridge.media.relay import BUFFER_BYTES, Relay, Stream
 
 from .stage import Packet, rtp
@@ -285,3 +285,20 @@ def test_while_the_page_speaks_another_codec_neither_hears_the_other_and_the_pbx
     assert line.page.sent == []
     assert len(line.pbx.sent) == 5
     assert {packet.payload for packet in line.pbx.sent} <= set(line.silence)
+
+
+def test_section_16_a_key_is_heard_once_at_the_first_of_its_packets_that_arrives() -> None:
+    line, heard = Line(), HeardKeys()
+    line.relay.press("1#9D")
+    line.run(40)
+    events = [packet for packet in line.pbx.sent if packet.payload_type != 0]
+    keys = "".join(heard.take(packet.timestamp, packet.payload) for packet in events)
+    assert keys == "1#9D"
+    ends = [packet for packet in events if packet.payload[1] & 0x80]
+    alone = HeardKeys()
+    assert "".join(alone.take(packet.timestamp, packet.payload) for packet in ends) == "1#9D"
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x01", b"\x10\x0a\x00\xa0", b"\xff\x0a\x00\xa0"])
+def test_what_is_no_key_is_not_heard(payload: bytes) -> None:
+    assert HeardKeys().take(1, payload) == ""

@@ -9,10 +9,9 @@ from itertools import pairwise
 import pytest
 
 from bridge.calls.commands import AcceptPbxAnswer, ConnectBrowser, HoldMedia, JoinMedia, SendDigits
-from bridge.calls.events import BrowserLost, CodecChanged, MediaReady, PbxFellSilent, TabId
+from bridge.calls.events import BrowserLost, CodecChanged, DigitsUnsent, MediaReady, PbxFellSilent, TabId
 from bridge.errors import TheirsError
 from bridge.media.comfort import QUIET
-from bridge.media.digits import DigitsError
 from bridge.media.equipment import Patience
 from bridge.media.sdp import SdpError
 
@@ -259,9 +258,9 @@ async def test_a_page_lost_while_it_rings_makes_no_second_offer() -> None:
         await talks(here, again, 0)
 
 
-async def test_keys_are_refused_by_name_where_the_pbx_has_no_telephone_event() -> None:
+async def test_keys_are_handed_back_where_the_pbx_has_no_telephone_event() -> None:
     async with stage() as here:
         await here.dial("PCMU")
         await answered(here, pbx_answer(here.pbx.port, "PCMU", events=""))
-        with pytest.raises(DigitsError, match="no telephone-event"):
-            await here.voice.perform(SendDigits(call=CALL, digits="1"))
+        await here.voice.perform(SendDigits(call=CALL, digits="1#"))
+        assert await here.mail.next(DigitsUnsent) == DigitsUnsent(call=CALL, digits="1#")

@@ -129,3 +129,18 @@ async def test_the_pbx_holds_the_call_and_takes_it_back(stages: Stages, tmp_path
             if pbx.returncode is None:
                 pbx.kill()
         assert (await stage.record()).status_code == "200"
+
+
+async def test_keys_as_info_arrive_at_a_pbx_that_wants_them_so(stages: Stages) -> None:
+    stage = await stages(trunk={"dtmf": "info"})
+    page = await stage.telephone()
+    call = await stage.dial(page, "613")
+    assert await call.is_answered() == 200
+    await page.click(KEYPAD, frame=PHONE)
+    for key in ("1", "2", "#"):
+        await page.click(f"[data-do='key-{key}']", frame=PHONE)
+    await wait_for(lambda: call.received("INFO") == 3, 10, "three INFO at the PBX")
+    bodies = [m.body for m in call.messages() if m.method == "INFO" and m.is_request]
+    assert [body.splitlines()[0] for body in bodies] == ["Signal=1", "Signal=2", "Signal=#"]
+    answers = [m.status for m in call.messages() if m.method == "INFO" and not m.is_request]
+    assert answers == [200, 200, 200]
