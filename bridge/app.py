@@ -239,6 +239,7 @@ def directory(settings: Settings) -> Directory:
             trunk.name: TrunkPolicy(
                 decline_status=trunk.decline_status,
                 dtmf=trunk.dtmf,
+                follow_transfers=trunk.follow_transfers,
                 codecs=trunk.codecs,
                 media=do.MediaPolicy(latch=do.Latch(trunk.latch)),
             )

@@ -225,6 +225,8 @@ class Trunk(_Numbers):
     """What the PBX hears when an operator declines; 603 stops its other branches too."""
     dtmf: Literal["rfc4733", "info"] = "rfc4733"
     """How the PBX is told keys; `rfc4733` falls back to INFO where it takes no telephone-event."""
+    follow_transfers: bool = True
+    """Call whom the PBX wants called in its place (REFER), if it is a number."""
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = ("PCMU", "PCMA", "G722", "opus")
 
     latch: Literal["never", "port", "address"] = "port"

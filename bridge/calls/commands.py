@@ -214,6 +214,20 @@ class ConnectPbx(PbxCommand):
     other: CallId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowPbxReferral(PbxCommand):
+    """Call whom the PBX wants us to call, with this offer; whoever answers takes the PBX's place in the call."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusePbxReferral(PbxCommand):
+    """A refusal of the REFER that waits; the session stays as it was."""
+
+    status: int
+
+
 # ---- the voice
 
 
@@ -264,6 +278,11 @@ class HoldMedia(MediaCommand):
     """Hold (the PBX hears nothing of the operator, and may play its music) or resume; `MediaReoffered` says what to offer."""
 
     held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferMedia(MediaCommand):
+    """Describe everything we can, for a session that is to take the place of the one that stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,13 @@ class PbxPartyChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PbxReferred(Event):
+    """The PBX wants us to call this number in its place (REFER), and waits for `FollowPbxReferral` or a refusal."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PbxPressed(Event):
     """Keys that somebody at the other end pressed: told in SIP (INFO) or within the voice (RFC 4733)."""
 
@@ -223,6 +230,13 @@ class MediaReanswered(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaReoffered(Event):
     """What `HoldMedia` wants the PBX to be offered."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaOfferMade(Event):
+    """Our offer for a session that is to take the place of the one that stands."""
 
     sdp: bytes
 

@@ -19,6 +19,8 @@ class TrunkPolicy:
     """486 lets the PBX try its next branch, 603 stops them all."""
     dtmf: Literal["rfc4733", "info"] = "rfc4733"
     """How it is told keys; `rfc4733` falls back to INFO where it takes no telephone-event."""
+    follow_transfers: bool = True
+    """Call whom the PBX wants called in its place (REFER), if the operator might dial that number."""
     codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "opus")
     """What may be spoken with it; an inbound call takes the first one of the PBX's own order."""
     media: MediaPolicy = field(default_factory=MediaPolicy)

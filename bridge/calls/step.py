@@ -43,6 +43,8 @@ def _failed(call: Call, event: on.CommandFailed, world: World) -> Step:
         return transfer.give_back(call, TransferFailure.FAILED, world)
     if call.state is State.TRANSFERRING and event.command in {"HoldMedia", "ReofferPbx"}:
         return transfer.hold_impossible(call)
+    if event.command == "OfferMedia":
+        return call, [do.RefusePbxReferral(call=call.id, status=488)]
     if event.command == "HoldMedia":
         return replace(call, hold_wish=None), []
     if event.command == "ReofferPbx":
@@ -158,6 +160,8 @@ _IN_ANY_STATE: dict[type[Event], _Handler] = {
     on.CodecChanged: voice.codec_changed,
     on.PbxConfirmed: talking.confirmed,
     on.PbxPartyChanged: talking.party_changed,
+    on.PbxReferred: talking.referred,
+    on.MediaOfferMade: talking.offer_made,
     on.DigitsUnsent: talking.digits_unsent,
     on.PbxHungUp: talking.pbx_hung_up,
     on.PbxReoffered: talking.reoffered,

@@ -91,3 +91,14 @@ def pressed(call: Call, event: on.OperatorPressed, world: World) -> Step:
 
 def digits_unsent(call: Call, event: on.DigitsUnsent, world: World) -> Step:
     return call, [do.PressPbx(call=call.id, digits=event.digits)]
+
+
+def referred(call: Call, event: on.PbxReferred, world: World) -> Step:
+    """Whoever is on the other end may put the operator through, but not while the operator does so themselves."""
+    if call.policy.follow_transfers and call.state in {State.TALKING, State.HELD, State.REJOINING}:
+        return call, [do.OfferMedia(call=call.id)]
+    return call, [do.RefusePbxReferral(call=call.id, status=603)]
+
+
+def offer_made(call: Call, event: on.MediaOfferMade, world: World) -> Step:
+    return call, [do.FollowPbxReferral(call=call.id, sdp=event.sdp)]

@@ -20,6 +20,7 @@ from ..calls.events import (
     CallId,
     CodecChanged,
     DigitsUnsent,
+    MediaOfferMade,
     MediaReady,
     MediaReanswered,
     MediaReoffered,
@@ -177,6 +178,12 @@ class Conversation:
         text = self._session.hold(command.held, pbx.address)
         self._open_ways()
         self._equipment.post(MediaReoffered(call=self.call, sdp=text))
+
+    def offer(self) -> None:
+        """Say what a session that takes the place of this one would be offered; SdpError before anything is agreed."""
+        pbx, _ = self._running()
+        text = self._session.offered_anew(pbx.address, self._allowed)
+        self._equipment.post(MediaOfferMade(call=self.call, sdp=text))
 
     def press(self, command: SendDigits) -> None:
         """Let keys follow one another; DigitsError if the PBX can't be told them."""

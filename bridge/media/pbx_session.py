@@ -165,6 +165,12 @@ class PbxSession:
         self.text = b""
         return self._offer_again(address)
 
+    def offered_anew(self, address: sdp.Address, allowed: Sequence[str]) -> bytes:
+        """What somebody else is offered who is to take the PBX's place."""
+        if self.codec is None:
+            raise sdp.SdpError("nobody's place can be taken before anything is agreed")
+        return self._offer_again(address, others=allowed)
+
     def _offer_again(self, address: sdp.Address, others: Sequence[str] = ()) -> bytes:
         """What is in use, under the payload types that we gave it; after it the others whose types mean nothing else yet."""
         assert self._voice is not None

@@ -19,6 +19,7 @@ from ..calls.commands import (
     HoldMedia,
     JoinMedia,
     MediaCommand,
+    OfferMedia,
     ReofferMedia,
     SendDigits,
 )
@@ -109,6 +110,8 @@ class Voice:
                 conversation.accept(command)
             case HoldMedia():
                 conversation.hold(command)
+            case OfferMedia():
+                conversation.offer()
             case SendDigits():
                 conversation.press(command)
         if conversation.mute:

@@ -21,6 +21,7 @@ from .flow import Flow, return_flow
 from .matching import Key, client_key, invite_key, server_key, stamp
 from .message import FaultyRequestError, Request, Response, SipError, is_keepalive, parse, respond
 from .output import Abandon, Answer, Ask, Fact, Output, Transmit
+from .replaces import replaces_of
 from .session_timer import too_short
 from .sundry import METHODS, sundry
 from .transaction import Send, Timers
@@ -30,7 +31,7 @@ from .verdict import judge_request, judge_response
 
 MOST_TRANSACTIONS = 60_000
 RETRY_AFTER = ("Retry-After", "5")
-EXTENSIONS = frozenset({"100rel", "timer"})
+EXTENSIONS = frozenset({"100rel", "timer", "replaces", "norefersub"})
 """What a peer may require; the rest earns 420."""
 
 
@@ -40,6 +41,8 @@ class Invited(Fact):
 
     invite: Request
     source: Flow
+    replaces: Usage | None = None
+    """The session whose place it takes (RFC 3891)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +299,8 @@ class UserAgent:
         usage = self._usage_of(request)
         if request.method == "CANCEL":
             self._cancel(key, request, now)
+        elif "Replaces" in request.headers and request.method != "INVITE":
+            self._answer(key, request, 400, now)
         elif usage is not None:
             if request.method == "INVITE":
                 self._invited[key] = usage
@@ -318,6 +323,10 @@ class UserAgent:
             self.counts["overload"] += 1
             self._answer(key, request, 503, now, [RETRY_AFTER])
             return
+        replaced = self._replaced_by(request, source)
+        if isinstance(replaced, int):
+            self._answer(key, request, replaced, now)
+            return
         if short := too_short(request):
             self._answer(key, request, 422, now, short)
             return
@@ -332,7 +341,23 @@ class UserAgent:
         self._origins[key] = origin
         self._pending.add(origin)
         self.act(usage, usage.trying(), now)
-        self._out.append(Report(usage, Invited(request, source)))
+        self._out.append(Report(usage, Invited(request, source, replaced)))
+
+    def _replaced_by(self, invite: Request, source: Flow) -> Usage | int | None:
+        """The session that an INVITE is to replace, None for no such wish, or the status it earns (RFC 3891 section 3)."""
+        try:
+            wish = replaces_of(invite)
+        except SipError:
+            return 400
+        if wish is None:
+            return None
+        usage = self._usages.get((wish.call_id, wish.local_tag))
+        if usage is None or not usage.is_with(wish.remote_tag):
+            return 481
+        # Whoever may end the session by BYE may replace it: the PBX that it is with.
+        if usage.dialog is not None and usage.dialog.peer.host != source.host:
+            return 403
+        return usage.refuses_to_be_replaced(early_only=wish.early_only) or usage
 
     def _cancel(self, key: Key, request: Request, now: float) -> None:
         """200 if the INVITE is known, whatever becomes of it (RFC 3261 9.2)."""

@@ -88,6 +88,10 @@ class Inbound(Usage):
             return []
         return [*self.refuse(487, "", now), Cancelled(_is_elsewhere(request))]
 
+    def refuses_to_be_replaced(self, *, early_only: bool) -> int:
+        """An early dialog that we did not start stays (RFC 3891 section 3)."""
+        return 481 if self.stage is Stage.INVITING else super().refuses_to_be_replaced(early_only=early_only)
+
     def _timed_out(self, timer: Timer, now: float) -> list[Output]:
         return self._provisional(*self._last, now) if timer is Timer.RING_AGAIN else super()._timed_out(timer, now)
 

@@ -17,7 +17,7 @@ from .output import Abandon, Accepted, Ask, HungUp, Output, Progressed, Rang, Re
 from .reason import Q850, causes
 from .reliable import ReliableReceiver, rack
 from .transaction import Timers
-from .usage import Stage, Timer, Usage
+from .usage import Stage, Timer, Usage, unheeded
 
 MOST_FORKS = 16
 SPARE_SECONDS = 8.0
@@ -72,6 +72,11 @@ class Outbound(Usage):
         self._previews: dict[str, bytes] = {}
         """Early media by fork."""
         self._acks: dict[str, Transmit] = {}
+
+    @property
+    def number(self) -> str:
+        """Whom it calls."""
+        return self._target.number
 
     def start(self, now: float) -> list[Output]:
         self._invite = self._signed(self._invite)
@@ -169,7 +174,7 @@ class Outbound(Usage):
         if tag in self._early and (is_next := self._reliable.takes(response)) is not None:
             if not is_next:
                 return outputs
-            outputs += self._errands.ask(self._early[tag], self.login, "PRACK", _unheeded, [rack(response)])
+            outputs += self._errands.ask(self._early[tag], self.login, "PRACK", unheeded, [rack(response)])
             if sdp:
                 self._settled_by.setdefault(tag, sdp)
         return outputs if self._cause is not None else [*outputs, *self._heard(tag, sdp)]
@@ -288,8 +293,3 @@ class Outbound(Usage):
             SDP,
         ]
         return Request("INVITE", str(self._target), Headers(pairs), self._sdp)
-
-
-def _unheeded(status: int, response: Response | None, now: float) -> list[Output]:
-    """Whatever the callee says to a PRACK, the INVITE decides."""
-    return []

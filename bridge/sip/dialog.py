@@ -11,8 +11,8 @@ from .flow import Flow, Protocol, bracketed, next_hop
 from .matching import COOKIE
 from .message import Headers, Request, Response, SipError
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, NOTIFY"
-SUPPORTED = ("Supported", "100rel, timer")
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY"
+SUPPORTED = ("Supported", "100rel, timer, replaces, norefersub")
 PRODUCT = "bridge"
 SDP = ("Content-Type", "application/sdp")
 TARGET_REFRESHERS = frozenset({"INVITE", "UPDATE", "NOTIFY", "REFER"})

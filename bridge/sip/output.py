@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .address import Uri
 from .flow import Flow
 from .matching import Key
 from .message import Request, Response
@@ -70,6 +71,13 @@ class Reoffered(Fact):
     """A re-INVITE or UPDATE waits for `answer_reoffer`; an empty offer asks for ours."""
 
     offer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Referred(Fact):
+    """The peer wants us to call somebody else instead; `follow_referral` or `refuse_referral` says what becomes of it."""
+
+    target: Uri
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 import time
 from collections import Counter
@@ -15,8 +14,8 @@ from urllib.parse import unquote
 import structlog
 
 from .. import config
-from ..calls.commands import ConnectPbx, DialPbx, PbxCommand, TransferPbx
-from ..calls.events import CallId, Event, PbxInvited, PbxRefused, PbxTransferFailed, PbxTransferred
+from ..calls.commands import ConnectPbx, DialPbx, FollowPbxReferral, PbxCommand, TransferPbx
+from ..calls.events import CallId, Event, PbxInvited, PbxRefused, PbxReoffered, PbxTransferFailed, PbxTransferred
 from ..errors import ConfigError, OursError, TheirsError
 from .address import Uri
 from .agent import Gone, Invited, Report, UserAgent
@@ -25,11 +24,11 @@ from .caller import Outbound
 from .datagrams import family_of
 from .dialog import Identity
 from .flow import Flow
-from .message import caller_of, session_description
+from .leg import DIALLED, Deed, Leg
+from .message import Request, caller_of, session_description
 from .neighbours import Neighbours
 from .output import Fact, Output, TransferFailed, Unreachable
 from .peer import Account, Peer
-from .phrasebook import carried_out, told
 from .probe import WokeUp
 from .refer import attended, blind
 from .registration import Became, Registration
@@ -43,8 +42,6 @@ log = structlog.get_logger()
 MOST_CALLS = 2_000
 """At once; above, the PBX gets 503 and Retry-After."""
 GOODBYE_SECONDS = 2.0
-DIALLED = re.compile(r"\+?[0-9*#]{1,40}")
-"""Nothing else is called: whoever may write a whole URI may call at the expense of others."""
 _random = secrets.SystemRandom()
 
 
@@ -77,11 +74,8 @@ class Trunks:
         self._post = post
         self._new_call_id = new_call_id
         self._neighbours = Neighbours(sip, trunks, accounts, lines)
-        self._calls: dict[CallId, Usage] = {}
-        self._ids: dict[Usage, CallId] = {}
-        self._homes: dict[Usage, Peer] = {}
-        self._consulted: dict[Usage, CallId] = {}
-        """Attended transfers on their way: the call whose far end takes our place."""
+        self._legs: dict[CallId, Leg] = {}
+        self._of: dict[Usage, Leg] = {}
         self._transport: Transport | None = None
         self._agent: UserAgent | None = None
         self._left: asyncio.Event | None = None
@@ -132,10 +126,8 @@ class Trunks:
             await transport.close()
             neighbours.live(None, None)
             self._transport = self._agent = self._left = None
-            self._calls.clear()
-            self._ids.clear()
-            self._homes.clear()
-            self._consulted.clear()
+            self._legs.clear()
+            self._of.clear()
 
     def assign(self, accounts: Iterable[Account]) -> None:
         """These accounts from now on, and no others; calls that live go on."""
@@ -147,24 +139,43 @@ class Trunks:
         """Carry out one command; a call that is over is let be. TheirsError for a number that is none."""
         if isinstance(command, DialPbx):
             await self._dial(command)
-        elif (usage := self._calls.get(command.call)) is not None:
+        elif (leg := self._legs.get(command.call)) is not None:
             now = Transport.now()
-            if isinstance(command, TransferPbx | ConnectPbx):
-                self._act(usage, self._transferred(command, usage, now), now)
-            else:
-                self._act(usage, carried_out(command, usage, now), now)
+            match command:
+                case TransferPbx() | ConnectPbx():
+                    self._act(leg.usage, self._transferred(command, leg, now), now)
+                case FollowPbxReferral():
+                    await self._follow(command, leg)
+                case _:
+                    self._do(leg.carried_out(command, now), now)
 
-    def _transferred(self, command: TransferPbx | ConnectPbx, usage: Usage, now: float) -> list[Output]:
+    def _transferred(self, command: TransferPbx | ConnectPbx, leg: Leg, now: float) -> list[Output]:
         """Only to numbers that may be dialled, and to calls that stand."""
         if isinstance(command, TransferPbx):
             if not DIALLED.fullmatch(command.number):
                 raise TheirsError("a number is made of 0-9, * and #, with a + in front at most")
-            return usage.transfer(blind(self._homes[usage].uri(command.number)), now)
-        other = self._calls.get(command.other)
-        if other is None or other.dialog is None or self._homes[other] is not self._homes[usage]:
+            return leg.usage.transfer(blind(leg.peer.uri(command.number)), now)
+        other = self._legs.get(command.other)
+        if other is None or other.usage.dialog is None or other.peer is not leg.peer:
             return [TransferFailed(404, "", refused=False)]
-        self._consulted[usage] = command.other
-        return usage.transfer(attended(other.dialog), now)
+        leg.consulted = command.other
+        return leg.usage.transfer(attended(other.usage.dialog), now)
+
+    async def _follow(self, command: FollowPbxReferral, leg: Leg) -> None:
+        """Call whom the PBX refers us to: at the same PBX, from the same account."""
+        ways = await leg.peer.ways(leg.account, Transport.now())
+        now, referral = Transport.now(), leg.usage.referral
+        if self._agent is None or self._transport is None or referral is None or leg.heir is not None:
+            return
+        if not ways or self._left is not None or len(self._agent.usages) >= MOST_CALLS:
+            self._act(leg.usage, leg.usage.refuse_referral(503, now), now)
+            return
+        number = unquote(referral.target.user)
+        heir = self._outbound(number, command.sdp, leg.account, leg.peer, ways, self._agent, referral.referred_by)
+        self._remember(heir, leg)
+        self._do(leg.follow(heir, now), now)
+        self._agent.call(heir, now)
+        self._transport.flush()
 
     # ---- what happened
 
@@ -184,15 +195,40 @@ class Trunks:
     def _happened(self, usage: Usage, fact: Fact) -> None:
         if isinstance(fact, Invited) and isinstance(usage, Inbound):
             self._invited(usage, fact)
-        elif (call := self._ids.get(usage)) is None:
+        elif (leg := self._of.get(usage)) is None:
             return  # refused before anybody heard of it
         elif isinstance(fact, Gone):
-            del self._calls[call], self._ids[usage]
-            self._neighbours.calls[self._homes.pop(usage).trunk.name] -= 1
-            self._consulted.pop(usage, None)
-        elif (event := told(call, fact)) is not None:
-            self._post(event)
-            self._tell_consulted(usage, event)
+            self._forget(usage, leg)
+        else:
+            self._do(leg.happened(usage, fact, Transport.now()), Transport.now())
+
+    def _remember(self, usage: Usage, leg: Leg) -> None:
+        self._of[usage] = leg
+        self._neighbours.calls[leg.peer.trunk.name] += 1
+
+    def _forget(self, usage: Usage, leg: Leg) -> None:
+        del self._of[usage]
+        self._neighbours.calls[leg.peer.trunk.name] -= 1
+        if leg.heir is usage:
+            leg.heir = None
+        if not any(each in self._of for each in leg.usages):
+            self._legs.pop(leg.call, None)
+
+    def _do(self, deeds: Iterable[Deed], now: float) -> None:
+        for deed in deeds:
+            if isinstance(deed, Event):
+                self._tell(deed)
+            else:
+                self._act(*deed, now)
+
+    def _tell(self, event: Event) -> None:
+        """The call, and the one that it asked about when their far ends are together."""
+        self._post(event)
+        leg = self._legs.get(event.call)
+        if leg is not None and isinstance(event, PbxTransferred | PbxTransferFailed):
+            other, leg.consulted = leg.consulted, None
+            if other is not None and isinstance(event, PbxTransferred):
+                self._post(PbxTransferred(call=other))
 
     def _unreachable(self, fact: Unreachable) -> None:
         peer = self._neighbours.named(fact.address.link)
@@ -206,13 +242,6 @@ class Trunks:
             log.info("sip_address_answers", address=str(fact.way))
             peer.woke_up(fact.way, self._agent, Transport.now())
 
-    def _tell_consulted(self, usage: Usage, event: Event) -> None:
-        """The far ends are together: the call that brought them together is over as well."""
-        if isinstance(event, PbxTransferred | PbxTransferFailed):
-            other = self._consulted.pop(usage, None)
-            if other is not None and isinstance(event, PbxTransferred):
-                self._post(PbxTransferred(call=other))
-
     def _invited(self, usage: Inbound, invited: Invited) -> None:
         invite, now = invited.invite, Transport.now()
         peer = self._neighbours.of(invited.source, unquote(Uri.parse(invite.uri).user))
@@ -222,10 +251,14 @@ class Trunks:
         elif peer is None or called is None:
             self._act(usage, usage.refuse(404, "", now), now)
         else:
-            call = self._new_call_id()
             account, line = called
-            self._remember(call, usage, peer)
             usage.login = peer.login(account)
+            if invited.replaces is not None:
+                self._replace(usage, invite, self._of.get(invited.replaces), now)
+                return
+            call = self._new_call_id()
+            self._legs[call] = Leg(call=call, usage=usage, peer=peer, account=account)
+            self._remember(usage, self._legs[call])
             caller, name = caller_of(invite)
             self._post(
                 PbxInvited(
@@ -234,9 +267,14 @@ class Trunks:
                 )
             )  # fmt: skip
 
-    def _remember(self, call: CallId, usage: Usage, peer: Peer) -> None:
-        self._calls[call], self._ids[usage], self._homes[usage] = usage, call, peer
-        self._neighbours.calls[peer.trunk.name] += 1
+    def _replace(self, heir: Inbound, invite: Request, leg: Leg | None, now: float) -> None:
+        """To the call it is a new offer: the voice answers, and then the heir is the session."""
+        if leg is None or leg.heir is not None:
+            self._act(heir, heir.refuse(486 if leg else 481, "", now), now)
+            return
+        leg.heir, leg.arrival = heir, invite
+        self._remember(heir, leg)
+        self._post(PbxReoffered(call=leg.call, offer=session_description(invite)))
 
     # ---- calls that go out
 
@@ -248,31 +286,36 @@ class Trunks:
         if peer is None or command.account not in peer.accounts:
             raise OursError(f"no account {command.account} at a trunk {command.trunk}")
         ways = await peer.ways(command.account, Transport.now())
-        if self._agent is None or self._transport is None or command.call in self._calls:
+        if self._agent is None or self._transport is None or command.call in self._legs:
             return
         if not ways or self._left is not None or len(self._agent.usages) >= MOST_CALLS:
             why = "the name of the PBX is not known" if not ways else "too many calls, or the bridge is about to stop"
             self._post(PbxRefused(call=command.call, status=503, phrase=why, cause=0, provisional=False))
             return
-        usage = self._outbound(command, peer, ways, self._agent)
-        self._remember(command.call, usage, peer)
+        usage = self._outbound(command.number, command.sdp, command.account, peer, ways, self._agent)
+        leg = Leg(call=command.call, usage=usage, peer=peer, account=command.account)
+        self._legs[command.call] = leg
+        self._remember(usage, leg)
         self._agent.call(usage, Transport.now())
         self._transport.flush()
 
-    def _outbound(self, command: DialPbx, peer: Peer, ways: Sequence[Flow], agent: UserAgent) -> Outbound:
-        caller, identity = peer.caller(command.account)
-        routes = [("Route", route) for route in peer.routes_of(command.account)]
+    def _outbound(
+        self, number: str, sdp: bytes, account: str, peer: Peer, ways: Sequence[Flow], agent: UserAgent,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> Outbound:  # fmt: skip
+        caller, identity = peer.caller(account)
+        routes = [("Route", route) for route in peer.routes_of(account)]
         return Outbound(
-            target=peer.uri(command.number),
+            target=peer.uri(number),
             caller=caller,
-            user=peer.identity(peer.trunk.user or command.account).user,
-            sdp=command.sdp,
+            user=peer.identity(peer.trunk.user or account).user,
+            sdp=sdp,
             me=agent.me,
             timers=agent.timers,
             peer=ways[0],
             spares=ways[1:],
-            login=peer.login(command.account),
-            headers=[*routes, *identity],
+            login=peer.login(account),
+            headers=[*routes, *identity, *headers],
         )
 
     def _act(self, usage: Usage, outputs: Iterable[Output], now: float) -> None:

@@ -19,7 +19,7 @@ from .flow import Flow
 from .info import RELAY, body_of, key_in
 from .login import Login
 from .matching import Key
-from .message import Request, Response, connected_of, respond, session_description
+from .message import Request, Response, SipError, connected_of, respond, session_description
 from .output import (
     Answer,
     Ask,
@@ -29,11 +29,13 @@ from .output import (
     PartyChanged,
     Pressed,
     Reanswered,
+    Referred,
     Reoffered,
     TransferFailed,
     Transmit,
 )
 from .refer import Transfer, referred_by
+from .referral import Referral
 from .reinvite import Reinvite
 from .session_timer import Due, SessionTimer, too_short
 from .sundry import sundry
@@ -55,6 +57,7 @@ class Stage(Enum):
 class Timer(Enum):
     RING_AGAIN = "ring again"
     REOFFER = "offer unanswered"
+    REFERRAL = "referral unanswered"
     GIVE_UP = "no final answer after CANCEL"
     SPARE = "no answer at all, and another address to try"
 
@@ -102,6 +105,9 @@ class Usage:
         """Number and name of whoever is at the other end."""
         self._errands = Errands(me)
         self._transfer: Transfer | None = None
+        self.referral: Referral | None = None
+        """A REFER of the peer's that waits for us, or that we follow."""
+        self._referrals = 0
         self._keys = ""
         """Those that wait to be sent; the first one is on its way."""
         self._goodbye: Request | None = None
@@ -121,6 +127,16 @@ class Usage:
             times += [self._reinvite.deadline, self._session_timer.deadline]
             times.append(self._transfer.deadline if self._transfer else None)
         return min((when for when in times if when is not None), default=None)
+
+    def is_with(self, remote_tag: str) -> bool:
+        """One of its dialogs has that tag at the other end."""
+        return self._dialog_with(remote_tag) is not None
+
+    def refuses_to_be_replaced(self, *, early_only: bool) -> int:
+        """The status that an INVITE with Replaces earns, 0 if it may take our place (RFC 3891 section 3)."""
+        if self.stage in {Stage.LEAVING, Stage.OVER}:
+            return 603
+        return 486 if early_only and self.stage is not Stage.INVITING else 0
 
     # ---- what the user wants
 
@@ -170,6 +186,37 @@ class Usage:
         self._transfer = Transfer(self.dialog.local_cseq + 1, self._timers)
         return self._errands.ask(self.dialog, self.login, "REFER", self._refer_answered, headers)
 
+    def follow_referral(self, now: float) -> list[Output]:
+        """Take the peer's REFER; `tell_referral` says how it goes on."""
+        if self.referral is None or self.referral.taken or self.dialog is None:
+            return []
+        self.referral.taken = True
+        self._due.pop(Timer.REFERRAL, None)
+        headers = [("Contact", str(self._contact)), ("Server", PRODUCT)]
+        headers += [("Refer-Sub", "false")] if self.referral.is_silent else []
+        accepted = respond(self.referral.request, 202, to_tag=self.tag, headers=headers)
+        return [Answer(self.referral.key, accepted), *self.tell_referral(100, "", now)]
+
+    def tell_referral(self, status: int, phrase: str, now: float) -> list[Output]:
+        """NOTIFY what the new party's telephone said; a final status ends the referral."""
+        referral = self.referral
+        if referral is None or not referral.taken or self.dialog is None or self.stage is not Stage.CONFIRMED:
+            return []
+        if status >= 200:
+            self.referral = None
+        if referral.is_silent:
+            return []
+        headers, body = referral.news(status, phrase)
+        headers = [("Contact", str(self._contact)), *headers]
+        return self._errands.ask(self.dialog, self.login, "NOTIFY", unheeded, headers, body)
+
+    def refuse_referral(self, status: int, now: float) -> list[Output]:
+        if self.referral is None or self.referral.taken:
+            return []
+        refused, self.referral = self.referral, None
+        self._due.pop(Timer.REFERRAL, None)
+        return [self._reply(refused.key, refused.request, status)]
+
     # ---- what the peer sends
 
     def received(self, key: Key, request: Request, now: float) -> list[Output]:
@@ -188,6 +235,8 @@ class Usage:
             return [self._reply(key, request, 481)]
         if request.method in {"INVITE", "UPDATE"}:
             return self._offered(key, request, dialog, now)
+        if request.method == "REFER":
+            return self._referred(key, request, now)
         if request.method == "INFO" and (pressed := key_in(request)):
             return [self._reply(key, request, 200), Pressed(pressed)]
         if request.method in TARGET_REFRESHERS and "Contact" in request.headers:
@@ -310,6 +359,19 @@ class Usage:
             self._session_timer.try_again(now)
         return []
 
+    def _referred(self, key: Key, request: Request, now: float) -> list[Output]:
+        if self.stage is not Stage.CONFIRMED:
+            return [self._reply(key, request, 603)]
+        if self.referral is not None:
+            return [self._reply(key, request, 491)]
+        try:
+            self.referral = Referral(key, request, first=not self._referrals)
+        except SipError:
+            return [self._reply(key, request, 400)]
+        self._referrals += 1
+        self._due[Timer.REFERRAL] = now + REOFFER_SECONDS
+        return [Referred(self.referral.target)]
+
     def _press_next(self) -> list[Output]:
         if not self._keys or self.dialog is None:
             return []
@@ -330,6 +392,8 @@ class Usage:
         return self._lost("481 to our REFER") if status == 481 else self._transfer.answered(status, response, now)
 
     def _timed_out(self, timer: Timer, now: float) -> list[Output]:
+        if timer is Timer.REFERRAL:
+            return self.refuse_referral(603, now)
         return self.refuse_reoffer(500, "", now) if timer is Timer.REOFFER else []
 
     def _dialog_with(self, remote_tag: str) -> Dialog | None:
@@ -395,7 +459,7 @@ class Usage:
         assert self.dialog is not None, "a session that stands has a dialog"
         self._cause = cause
         self._acceptance = None
-        outputs = self._drop_reoffer(487, "")
+        outputs = [*self._drop_reoffer(487, ""), *self.refuse_referral(487, 0)]
         request, to = self.dialog.request("BYE", self._me, [("Reason", f"Q.850;cause={cause}")])
         self.stage = Stage.LEAVING
         self._goodbye = self.login.sign(request) if self.login else request
@@ -411,7 +475,8 @@ class Usage:
         return self._finish()
 
     def _finish(self) -> list[Output]:
-        outputs = [*self._drop_reoffer(487, ""), *self._reinvite.drop(), *self._errands.drop()]
+        outputs = [*self._drop_reoffer(487, ""), *self.refuse_referral(487, 0)]
+        outputs += [*self._reinvite.drop(), *self._errands.drop()]
         self._acceptance = None
         self._due.clear()
         self._goodbye = None
@@ -456,6 +521,11 @@ class Usage:
 
 def is_due(deadline: float | None, now: float) -> bool:
     return deadline is not None and deadline <= now
+
+
+def unheeded(status: int, response: Response | None, now: float) -> list[Output]:
+    """For requests whose answer changes nothing."""
+    return []
 
 
 def _why(request: Request) -> str:

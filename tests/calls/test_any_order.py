@@ -76,6 +76,8 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.OperatorConnected, call=st.just(ID), operator=operators, other=st.just("call-2"), number=st.just("2")),
     st.builds(on.PbxTransferProgressed, call=st.just(ID), status=st.sampled_from([100, 180])),
     st.builds(on.PbxTransferred, call=st.just(ID)),
+    st.builds(on.PbxReferred, call=st.just(ID), number=st.just("300")),
+    st.builds(on.MediaOfferMade, call=st.just(ID), sdp=st.just(b"v=0")),
     st.builds(on.PbxPressed, call=st.just(ID), digits=st.just("1")),
     st.builds(on.DigitsUnsent, call=st.just(ID), digits=st.just("1")),
     st.builds(
@@ -102,6 +104,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
                 "SendDigits",
                 "TransferPbx",
                 "ConnectPbx",
+                "OfferMedia",
             ]
         ),
         why=st.just(""),

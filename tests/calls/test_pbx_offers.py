@@ -59,3 +59,22 @@ def test_keys_go_the_way_that_the_trunk_wants_and_another_where_that_is_closed()
     by_info = Story(directory=replace(DIRECTORY, trunks={"pbx": TrunkPolicy(dtmf="info")}))
     by_info.tell(INVITED, OFFERED, ANSWERED, READY)
     assert names(by_info.tell(pressed)) == ["PressPbx"]
+
+
+def test_a_pbx_that_refers_us_is_followed_with_a_full_offer() -> None:
+    referred = on.PbxReferred(call=ID, number="300")
+    story = Story()
+    assert names([*story.tell(INVITED, OFFERED), *story.tell(referred)])[-1] == "RefusePbxReferral"
+    story.tell(ANSWERED, READY)
+    assert names(story.tell(referred)) == ["OfferMedia"]
+    made = on.MediaOfferMade(call=ID, sdp=b"all")
+    assert story.tell(made) == [do.FollowPbxReferral(call=ID, sdp=b"all")]
+    failed = on.CommandFailed(call=ID, command="OfferMedia", why="")
+    assert story.tell(failed) == [do.RefusePbxReferral(call=ID, status=488)]
+
+
+def test_a_trunk_may_forbid_to_be_followed() -> None:
+    story = Story(directory=replace(DIRECTORY, trunks={"pbx": TrunkPolicy(follow_transfers=False)}))
+    story.tell(INVITED, OFFERED, ANSWERED, READY)
+    refused = story.tell(on.PbxReferred(call=ID, number="300"))
+    assert refused == [do.RefusePbxReferral(call=ID, status=603)]

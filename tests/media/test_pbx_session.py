@@ -245,3 +245,14 @@ def test_both_sides_may_hold_in_any_order_and_voice_comes_back_when_neither_does
     assert direction(session.text) == "sendrecv"
     assert session.pbx_listens
     assert session.pbx_should_speak
+
+
+def test_whoever_takes_the_pbxs_place_is_offered_everything_and_its_answer_read() -> None:
+    with pytest.raises(SdpError):
+        PbxSession(7).offered_anew(US, ("PCMU",))
+    session = called()
+    offer = session.offered_anew(US, ("PCMU", "PCMA"))
+    assert re.search(rb"^m=audio 21000 RTP/AVP 0 8( 101)?\r$", offer, re.MULTILINE)
+    session.answered(pbx_answer(6000, "PCMU"))
+    assert session.theirs is not None
+    assert session.theirs.address == ("127.0.0.1", 6000)

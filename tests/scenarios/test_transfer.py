@@ -18,6 +18,11 @@ async def passes_on(page: Page, number: str, how: str) -> None:
     await page.click(how, frame=PHONE)
 
 
+def persons(stage: Stage) -> int:
+    """People behind the PBX who are in a call."""
+    return stage.asterisk.cli("core show channels concise").count("!person!talk!")
+
+
 async def test_a_blind_transfer_leaves_the_caller_with_the_new_party_and_one_record(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     call = stage.ring(then="bridged")
@@ -56,10 +61,11 @@ async def test_an_attended_transfer_brings_both_together_and_both_talks_have_the
     second = await stage.asterisk.dialled("1001", before)
     await stage.talking(page, second)
     assert call.is_held()
+    people = persons(stage)
     await page.click(COMPLETE, frame=PHONE)
     await stage.ended()
     assert "Replaces=" in next(m.header("Refer-To") for m in call.messages() if m.method == "REFER" and m.is_request)
-    assert stage.asterisk.cli("core show channels concise").count("!person!talk!") == 2, "they talk to each other"
+    assert persons(stage) == people, "they talk to each other"
     await wait_for(lambda: all(entry.finished for entry in stage.portal.calls), 15, "the records")
     assert [(entry.user, entry.status_code) for entry in stage.portal.calls] == [(ANNA, "200")] * 2
 

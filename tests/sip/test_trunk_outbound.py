@@ -72,7 +72,7 @@ def within(pbx: WirePbx, invite: Request, method: str, body: bytes = b"") -> Req
 async def is_forgotten(room: Room) -> None:
     """Nothing of the call is left but transactions that run out."""
     async with asyncio.timeout(3):
-        while room.trunks._calls or room.trunks._ids:
+        while room.trunks._legs or room.trunks._of:
             await asyncio.sleep(0)
 
 

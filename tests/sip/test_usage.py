@@ -283,7 +283,7 @@ def test_update_with_sdp_while_the_first_offer_is_open_gets_500() -> None:
         ("INFO", (("Info-Package", "foo"),), b"", 469),
         ("NOTIFY", (("Event", "message-summary"),), b"", 200),
         ("NOTIFY", (("Event", "conference"),), b"", 489),
-        ("REFER", (("Refer-To", "<sip:x@y>"),), b"", 603),
+        ("REFER", (), b"", 400),
         ("MESSAGE", (), b"", 405),
         ("PUBLISH", (), b"", 405),
         ("SUBSCRIBE", (("Event", "presence"),), b"", 489),
