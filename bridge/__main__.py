@@ -159,6 +159,42 @@ def portals(config_file: ConfigFile = CONFIG) -> None:
 
 
 @cli.command()
+def promises(
+    retry: Annotated[str, typer.Option(help="Try this promise again that was set aside, or all.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """What Bitrix24 was not told yet, and why: what was set aside for you to decide first."""
+    state = config.load(config_file).state_dir
+    if retry:
+        again = asyncio.run(control.ask(state, do="retry", promise=retry))["retried"]
+        out.print(json.dumps(again) if as_json else f"Trying again: {', '.join(map(str, again)) or 'nothing'}")
+        return
+    rows = asyncio.run(control.ask(state, do="promises"))["promises"]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("id", "portal", "call", "number", "what", "state", "why", show_lines=True)
+    for row in rows:
+        when = datetime.fromtimestamp(row["next"], UTC).astimezone().strftime("%H:%M:%S")
+        state_now = "set aside" if row["aside"] else f"waits, next try {when}"
+        table.add_row(str(row["id"]), row["portal"], row["call"], row["number"], row["what"], state_now, row["why"])
+    out.print(table if rows else "Bitrix24 knows everything.")
+
+
+@cli.command()
+def attach(
+    call: Annotated[str, typer.Argument(help="Our id of the call, or Bitrix24's CALL_ID.")],
+    file: Annotated[Path, typer.Argument(help="A recording, .mp3 or .wav; the bridge must be able to read it.")],
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """Attach a recording to the CRM's record of a call."""
+    path = file.resolve()
+    asyncio.run(control.ask(config.load(config_file).state_dir, do="attach", call=call, path=str(path), name=path.name))
+    out.print("Promised: it is attached as soon as the call's record is written (bridge promises shows what waits).")
+
+
+@cli.command()
 def number(
     number: Annotated[str, typer.Argument(help="As a PBX shows it, or as somebody types it.")],
     portal: Annotated[str, typer.Option(help="The portal's url.")],

@@ -27,6 +27,7 @@ from .numbers import Numbers
 from .operators.channel import Channel
 from .portal.callers import Callers
 from .portal.cards import Cards
+from .portal.clerk import Clerk
 from .portal.click import Clicks
 from .portal.doors import Doors
 from .portal.http import Http
@@ -117,6 +118,7 @@ class Bridge:
             post=self._post,
             ticket=self._robot_ticket,
             status=self._status,
+            more=Clerk(self._telephony).answers,
         )
         self.url = settings.http.public_url
 

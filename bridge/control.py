@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 PATH_LIMIT = 107
 """Bytes in the name of a unix socket (Linux)."""
 IDLE_SECONDS = 60.0
+LONGEST_ANSWER = 16 * 1024 * 1024
 
 
 def socket_path(state_dir: Path) -> Path:
@@ -41,7 +42,9 @@ class Control:
         post: Callable[[Event], None],
         ticket: Callable[[str, int], dict[str, str]],
         status: Callable[[], dict[str, Any]],
+        more: Mapping[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] | None = None,
     ) -> None:
+        """`more` are answers of rooms that take their time."""
         if len(str(path).encode()) > PATH_LIMIT:
             raise ConfigError(f"state_dir: {path} is too long for a unix socket; choose a shorter folder")
         self._path = path
@@ -55,6 +58,7 @@ class Control:
             "ticket": self._give_ticket,
             "status": lambda request: self._status(),
         }
+        self._more = more or {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,21 +77,26 @@ class Control:
         try:
             async with asyncio.timeout(IDLE_SECONDS):
                 while line := await reader.readline():
-                    writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+                    writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
                     await writer.drain()
         except (TimeoutError, ConnectionError, ValueError):
             log.info("control_client_left")
         finally:
             writer.close()
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             request = json.loads(line)
-            answer = self._answers[request["do"]]
+            name = request["do"]
+            slow, quick = self._more.get(name), self._answers.get(name)
         except (ValueError, KeyError, TypeError):
-            return {"ok": False, "error": f'say {{"do": …}} with one of: {", ".join(self._answers)}'}
+            slow = quick = None
         try:
-            return {"ok": True, **answer(request)}
+            if slow is not None:
+                return {"ok": True, **await slow(request)}
+            if quick is not None:
+                return {"ok": True, **quick(request)}
+            return {"ok": False, "error": f'say {{"do": …}} with one of: {", ".join([*self._answers, *self._more])}'}
         except BridgeError as error:
             return {"ok": False, "error": str(error)}
         except (KeyError, TypeError, ValueError) as error:
@@ -134,7 +143,7 @@ async def ask(state_dir: Path, **request: Any) -> dict[str, Any]:
     """One question to the running bridge; NetworkError when none runs, BridgeError with its sentence when it refuses."""
     path = socket_path(state_dir)
     try:
-        reader, writer = await asyncio.open_unix_connection(path)
+        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_ANSWER)
     except OSError:
         raise NetworkError(f"no bridge is running here (nothing listens at {path})") from None
     try:

@@ -27,7 +27,15 @@ def control(tmp_path: Path, posted: list[Event]) -> Control:
         post=posted.append,
         ticket=ticket,
         status=lambda: {"tabs": []},
+        more={"wait": _wait},
     )
+
+
+async def _wait(request: dict[str, Any]) -> dict[str, Any]:
+    await asyncio.sleep(0)
+    if "for" not in request:
+        raise RefusedError("wait for what?")
+    return {"long": "x" * int(request["for"])}
 
 
 async def test_calls_are_listed_and_hung_up_by_their_operator(tmp_path: Path) -> None:
@@ -59,6 +67,13 @@ async def test_a_refusal_reaches_the_person_as_a_sentence(tmp_path: Path) -> Non
     async with control(tmp_path, []).running():
         with pytest.raises(BridgeError, match="user 2 is no operator"):
             await ask(tmp_path, do="ticket", portal="p", user=2)
+
+
+async def test_answers_may_take_their_time_and_be_long(tmp_path: Path) -> None:
+    async with control(tmp_path, []).running():
+        assert len((await ask(tmp_path, do="wait", **{"for": 300_000}))["long"]) == 300_000
+        with pytest.raises(BridgeError, match="wait for what"):
+            await ask(tmp_path, do="wait")
 
 
 async def test_no_bridge_running_is_said_so(tmp_path: Path) -> None:

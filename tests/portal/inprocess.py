@@ -16,7 +16,7 @@ from bridge.calls.commands import Direction, FinishCall, RecordAnswer, RegisterC
 from bridge.calls.events import CallId, Event, Operator
 from bridge.portal.http import Http, Reply, UnansweredError, UnreachableError
 from bridge.portal.oauth import OAuth
-from bridge.portal.rest import Rest
+from bridge.portal.rest import ORDINARY, Plan, Rest
 from bridge.portal.telephony import Telephony
 from bridge.store.database import Store
 from bridge.tickets import Seal
@@ -57,6 +57,8 @@ class Wire(Http):
     weather: Callable[[], Weather] = lambda: Weather.FINE
     seconds: Callable[[str], float] = lambda method: ANSWER_SECONDS
     """How long the portal takes for a method."""
+    spent: Callable[[], dict[str, Any]] = dict
+    """The `time` block of its answers."""
     sent: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
     """When, which method, with what."""
 
@@ -98,7 +100,7 @@ class Wire(Http):
 
     def _do(self, method: str, params: dict[str, Any]) -> Reply:
         try:
-            return Reply(200, {"result": self.portal.do(method, params, ""), "time": {}})
+            return Reply(200, {"result": self.portal.do(method, params, ""), "time": self.spent()})
         except Error as error:
             return Reply(error.status, {"error": error.code, "error_description": error.text})
 
@@ -149,7 +151,7 @@ class Day:
 
 
 @asynccontextmanager
-async def day(folder: Path) -> AsyncIterator[Day]:
+async def day(folder: Path, plan: Plan = ORDINARY) -> AsyncIterator[Day]:
     """The room on its first morning; run in virtual time."""
     loop = asyncio.get_running_loop()
 
@@ -166,7 +168,7 @@ async def day(folder: Path) -> AsyncIterator[Day]:
     async with store.running():
         await store.portals.save(enrolled(portal))
         oauth = OAuth(settings=settings, portals=store.portals, http=wire, clock=clock)
-        rest = Rest(http=wire, oauth=oauth, clock=clock)
+        rest = Rest(http=wire, oauth=oauth, plans={"portal.localhost": plan}, clock=clock)
         telephony = Telephony(store=store, rest=rest, post=events.append, clock=clock)
         async with telephony.running():
             yield Day(portal, wire, store, rest, telephony, Operator("portal.localhost", 7), events)
