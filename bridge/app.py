@@ -39,6 +39,7 @@ from .portal.people import People
 from .portal.placement import Placement
 from .portal.rest import ENTERPRISE, Rest
 from .portal.telephony import Telephony
+from .portal.transcripts import Transcripts
 from .sip.trunk import Trunks
 from .store.database import Store
 from .switchboard import Switchboard
@@ -73,6 +74,10 @@ class Bridge:
         self._cards = Cards(rest)
         self._notices = Notices(portals=self._store.portals, rest=rest)
         self._telephony = Telephony(store=self._store, rest=rest, post=self._post)
+        token = settings.transcripts.token
+        self._recogniser = (
+            Transcripts(token=token.get_secret_value(), attach=self._telephony.perform) if token else None
+        )
         installation = Installation(
             settings=settings,
             portals=self._store.portals,
@@ -163,6 +168,8 @@ class Bridge:
         app = web.Application()
         self._doors.attach(app)
         self._channel.attach(app)
+        if self._recogniser is not None:
+            self._recogniser.attach(app)
         app.router.add_get("/healthz", _healthy)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()

@@ -114,6 +114,15 @@ class Keys(_Section):
     """Or a file that holds them, one a line; made on first start if it is missing."""
 
 
+class Transcripts(_Section):
+    token_env: str = ""
+    """The variable that holds the token of a speech recogniser; without one its door stays shut."""
+
+    @property
+    def token(self) -> SecretStr | None:
+        return _secret(self.token_env) if self.token_env else None
+
+
 class Calls(_Section):
     ring_seconds: Annotated[float, Field(gt=0, le=300)] = 30
     rejoin_seconds: Annotated[float, Field(gt=0, le=300)] = 30
@@ -307,6 +316,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     keys: Keys = Keys()
     calls: Calls = Calls()
+    transcripts: Transcripts = Transcripts()
     oauth_hosts: tuple[str, ...] = ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech")
     """Where access tokens are verified and refreshed; no other host ever sees a client secret."""
     state_dir: Path = Path("var")
