@@ -121,7 +121,6 @@ export class Page {
         break;
       case "announceAnswer":
         this.answers.postMessage(effect.call);
-        this.answerSeen(effect.call);
         break;
       case "openApplication":
         this.openApplication(effect.open);

@@ -68,7 +68,7 @@ export interface Session {
   readonly recaptures: number;
   /** Calls for which this page has told the bridge that it can't speak. */
   readonly failed: readonly string[];
-  /** The call that a person of this browser has just answered: the microphone opens while the bridge hears of it. */
+  /** The call that was just answered here, or where this page will speak: the microphone opens while the bridge hears of it. */
   readonly answering: string;
   readonly card: Card | null;
   readonly opened: readonly string[];
@@ -223,7 +223,7 @@ function take(session: Session, event: Event): Step {
     case "measured":
       return [measured(session, event.presence, event.obstacle), []];
     case "answerSeen":
-      return [{ ...session, answering: event.call }, []];
+      return [session.lead ? { ...session, answering: event.call } : session, []];
     case "answerLapsed":
       return [{ ...session, answering: "" }, []];
     case "cardSaid":
@@ -297,7 +297,7 @@ function opened(session: Session, open: Open): Step {
 function complained(session: Session, text: string, of: string): Session {
   const { card } = session;
   const refused = card?.shown.card === of ? { ...card, refused: text } : card;
-  return { ...session, complaint: text, holds: [], dialling: null, card: refused };
+  return { ...session, complaint: text, holds: [], dialling: null, answering: "", card: refused };
 }
 
 // ---- the voice

@@ -109,8 +109,8 @@ function settleMicrophone(session: Session): Step {
  * Somebody has just answered, and this page will most likely have to speak: opening the microphone takes as long as the
  * answer's way to the bridge and back. Only where no question would be asked.
  */
-function isAnswering({ answering, calls, lead, presence }: Session): boolean {
-  return lead && presence.capture === "yes" && calls.some((call) => call.id === answering && isRinging(call));
+function isAnswering({ answering, calls, presence }: Session): boolean {
+  return presence.capture === "yes" && calls.some((call) => call.id === answering && isRinging(call));
 }
 
 function settleLegs(session: Session): Step {

@@ -105,10 +105,11 @@ function callWished(session: Session, card: Card, call: Call, said: CardSaid): S
   }
 }
 
-/** The other pages of this browser see it at once, and the one that will speak makes ready. */
+/** A hidden page that was clicked on will speak itself; a phone page lets the lead know. */
 function answer(session: Session, call: string): Step {
   const send: Effect = { type: "send", name: "answer", payload: { call } };
-  return [{ ...session, answering: call }, [{ type: "announceAnswer", call }, send]];
+  if (session.page === "worker") return [{ ...session, answering: call }, [send]];
+  return [session, [{ type: "announceAnswer", call }, send]];
 }
 
 /** With whoever was asked on the line they are put together; else the call goes there without a word. */

@@ -124,9 +124,8 @@ describe("a card in a session", () => {
     expect(withCard().on(said(button))).toEqual([{ type: "send", name, payload: { call: "call-1" } }]);
   });
 
-  test("answer click → answer, and every page of this browser sees it", () => {
+  test("answer click → answer, and this page, which will speak, opens its microphone", () => {
     expect(withCard().on(said("answer"))).toMatchObject([
-      { type: "announceAnswer", call: "call-1" },
       { type: "send", name: "answer", payload: { call: "call-1" } },
       { type: "capture" },
     ]);

@@ -70,6 +70,14 @@ describe("the operator answers", () => {
     expect(types(page.hear(aCall({ state: "joining", voice: TAB })))).toEqual(["stopRing", "setFlow"]);
   });
 
+  test("a click on the phone page lets the lead know before the bridge does", () => {
+    const phone = new Driven("phone");
+    phone.connect();
+    phone.hear(aCall());
+    const wish = { type: "wished", wish: "answer", call: "call-1" } as const;
+    expect(types(phone.on(wish))).toEqual(["announceAnswer", "send answer"]);
+  });
+
   test("and closes it again when another page shall speak, or when the answer came to nothing", () => {
     const page = new Driven();
     page.connect();
