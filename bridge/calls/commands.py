@@ -371,6 +371,8 @@ class FinishCall(PortalCommand):
     reason: str
     """FAILED_REASON, "" for an answered call."""
     ended: float
+    card_stays: float = 0.0
+    """Seconds until it is sent: meanwhile the card tells the operator why nobody was reached, and offers to dial again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from .call import Call, State, Step, World
 from .commands import Command, Direction
 from .outcome import ANSWERED, INBOUND, OUTBOUND, Ending, Outcome
 
+CARD_SECONDS = 8.0
+"""How long an operator looks at why nobody was reached; Bitrix24 closes the card with the call."""
 DECLINE_PHRASES = {486: "Busy Here", 603: "Decline"}
 
 
@@ -36,12 +38,19 @@ def end(
             duration=round(world.now - call.answered) if call.answered else 0,
             reason=reason or outcome.reason,
             ended=world.now,
+            card_stays=CARD_SECONDS if _is_unreached(call, ending) else 0.0,
         )
     )
     ended = replace(
         call, state=State.ENDED, ending=ending, ended=world.now, media_open=False, deadline=None, transfer=None
     )
     return ended, commands
+
+
+def _is_unreached(call: Call, ending: Ending) -> bool:
+    """The operator wanted to reach somebody and could not."""
+    own = {Ending.CANCELLED, Ending.BRIDGE_STOPPED}
+    return call.direction is Direction.OUTBOUND and not call.answered and call.dialled and ending not in own
 
 
 def _outcome(call: Call, ending: Ending) -> Outcome:

@@ -128,8 +128,8 @@ class Telephony:
             # Whatever a later leg came to: somebody has talked with the caller, and that is what the record says.
             status, duration = words.ANSWERED, round(command.ended - answered.answered)
         payload = words.finishing(command.operator.user, status, duration, reason)
-        now = self._clock()
-        portal = await self._outbox.finish(command.call, payload, status=status, ended=command.ended, now=now)
+        due = self._clock() + command.card_stays
+        portal = await self._outbox.finish(command.call, payload, status=status, ended=command.ended, now=due)
         self._answered.pop(command.call, None)
         if portal is not None:
             self._courier.wake(portal)

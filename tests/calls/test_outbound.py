@@ -205,3 +205,14 @@ def test_the_codec_the_pbx_chose_is_asked_of_the_page() -> None:
     story = Story()
     story.tell(DIALLED, OFFERED, READY)
     assert names(story.tell(on.CodecChanged(call=ID, tab=TAB))) == ["AskReoffer"]
+
+
+def test_the_card_of_a_call_that_reached_nobody_stays_for_a_while_any_other_goes_at_once() -> None:
+    busy, cancelled, answered = Story(), Story(), Story()
+    for story in (busy, cancelled, answered):
+        story.tell(DIALLED, OFFERED, READY)
+    busy.tell(on.PbxRefused(call=ID, status=486, phrase="Busy Here", cause=0, provisional=True))
+    cancelled.tell(on.OperatorHungUp(call=ID, operator=ANNA))
+    answered.tell(PICKED_UP, on.PbxHungUp(call=ID, why="BYE"))
+    assert busy.record.card_stays > 0
+    assert cancelled.record.card_stays == answered.record.card_stays == 0

@@ -165,6 +165,18 @@ async def test_a_card_is_not_raised_for_a_call_that_is_over(room: House) -> None
     assert room.events == []
 
 
+async def test_the_end_of_a_call_that_reached_nobody_is_told_when_the_card_was_read(room: House) -> None:
+    async with room.telephony.running():
+        await room.telephony.perform(room.register("c1", direction=Direction.OUTBOUND))
+        await room.telephony.perform(room.finish("c1", status="486", card_stays=8.0))
+        await room.telephony.perform(room.register("c2"))
+        await room.telephony.perform(room.finish("c2"))
+        await room.logged()
+        assert [row["EXTERNAL_CALL_ID"] for row in room.fake.statistics] == ["c2"]
+        room.later(8)
+        await room.logged(2)
+
+
 async def test_promises_wait_for_the_installation(room: House) -> None:
     await room.store.portals.change(room.portal, needs_login=True)
     async with room.telephony.running():
