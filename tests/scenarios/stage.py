@@ -160,6 +160,16 @@ class Stage:
         except PageError:  # the frame is on its way out, or in
             return False
 
+    async def record_of(self, direction: str, timeout: float = 15) -> Call:
+        """The one finished CRM record of this direction."""
+
+        def finished() -> list[Call]:
+            return [entry for entry in self.portal.calls if entry.direction == direction and entry.finished is not None]
+
+        await wait_for(finished, timeout, f"the CRM record of the {direction} call")
+        (record,) = [entry for entry in self.portal.calls if entry.direction == direction]
+        return record
+
     async def record(self, call: PhoneCall | None = None, timeout: float = 15) -> Call:
         """The one CRM record, finished; fails if there is a second one."""
 

@@ -74,6 +74,11 @@ class Portal:
         return list(self.world.requests)
 
     @property
+    def delivered(self) -> list[str]:
+        """Names of the events that the application has taken, oldest first."""
+        return list(self._server.events.delivered)
+
+    @property
     def installed(self) -> bool:
         return self.world.installed
 

@@ -14,7 +14,7 @@ from .events import Events
 from .frames import app_frame, refusal, render, worker_frames
 from .methods import Caller, RestError
 from .placements import WORKER
-from .telephony import click_to_call
+from .telephony import callback_form, click_to_call
 from .world import User, World
 
 log = structlog.get_logger()
@@ -60,6 +60,7 @@ class Desk:
             "refreshAuth": self._refresh,
             "installFinish": self._install_finish,
             "clickToCall": self._click_to_call,
+            "callbackForm": self._callback_form,
             "saveComment": self._comment,
             "callExists": self._exists,
         }
@@ -117,6 +118,14 @@ class Desk:
         except RestError as refused:
             return {"error": refused.text}
         return {"callId": call_id}
+
+    def _callback_form(self, user: User, fields: dict[str, str]) -> dict[str, Any]:
+        params = {"PHONE_NUMBER": fields.get("phone", ""), "TEXT": fields.get("text", "")[:500]}
+        try:
+            callback_form(Caller(world=self._world, events=self._events, user=user, params=params))
+        except RestError as refused:
+            return {"error": refused.text}
+        return {}
 
     def _comment(self, _user: User, fields: dict[str, str]) -> dict[str, Any]:
         self._world.ledger.note(fields.get("callId", ""), fields.get("comment", "")[:2000])

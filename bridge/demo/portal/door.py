@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import ClientSession, TCPConnector, web
@@ -15,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 from aiohttp.typedefs import Handler
 
+from .control import control
 from .desk import COOKIE, Desk
 from .events import Events
 from .install import install
@@ -43,6 +45,7 @@ class Server:
         self._state = state
         self._http: ClientSession | None = None
         self._memory = ""
+        self._orders: list[web.RouteDef] = []
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -84,7 +87,8 @@ class Server:
 
     def _application(self, http: ClientSession) -> web.Application:
         app = web.Application(middlewares=[self._hosts], client_max_size=32 * 1024 * 1024)
-        app.add_routes(Sim(self.world, self.desk, http, self._call_me).routes())
+        self._orders = Sim(self.world, self.desk, http, self._call_me).routes()
+        app.add_routes(self._orders)
         app.add_routes(
             [
                 web.route("*", "/oauth/token/", self._oauth.token),
@@ -108,6 +112,8 @@ class Server:
                 return await self._oauth.app_info(request)
             if path != "/oauth/token/":
                 raise web.HTTPNotFound
+        if path.startswith("/sim/") and _is_foreign(request):
+            raise web.HTTPForbidden(text="only the portal's own pages and programs of this machine may order that")
         return await handler(request)
 
     async def _static(self, request: web.Request) -> web.Response:
@@ -133,10 +139,19 @@ class Server:
         visit = Visit(self.world, user, path=path, query=dict(request.query), can_call=self._call_me is not None)
         if user is None and path != "/":
             raise web.HTTPFound("/")
-        text = _render(visit, path, request)
+        if path == "/sim/":
+            text: str | None = visit.simulator(control(self.world.faults, self._orders))
+        else:
+            text = _render(visit, path, request)
         if text is None:
             raise web.HTTPNotFound(text="there is no such page")
         return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+def _is_foreign(request: web.Request) -> bool:
+    """Sent by a page of another site."""
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc != request.host
 
 
 def _render(visit: Visit, path: str, request: web.Request) -> str | None:

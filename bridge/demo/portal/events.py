@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from .world import SCOPES, World
 
 log = structlog.get_logger()
 _QUEUE = 1_000
+_KEPT = 1_000
 _PATIENCE = ClientTimeout(total=30)
 _WITH_REFRESH = {"ONAPPINSTALL", "ONAPPUPDATE", "ONOFFLINEEVENT"}
 
@@ -33,13 +35,17 @@ class Events:
     def __init__(self, world: World) -> None:
         self._world = world
         self._queue: asyncio.Queue[_Delivery] = asyncio.Queue(_QUEUE)
+        self.delivered: deque[str] = deque(maxlen=_KEPT)
+        """Names of the events that their handlers took, oldest first."""
 
     def happen(self, event: str, data: Mapping[str, Any], *, user: int) -> None:
         """Queues an event for its handlers. Nothing is delivered before the installation is finished."""
         if not self._world.installed or self._world.faults.events_lost:
             return
         for handler in self._world.handlers.of(event):
-            self._put(_Delivery(url=handler.url, fields=self._fields(event, data, handler, user)))
+            delivery = _Delivery(url=handler.url, fields=self._fields(event, data, handler, user))
+            for _ in range(2 if self._world.faults.events_twice else 1):
+                self._put(delivery)
 
     def placement_deleted(self, error_url: str) -> None:
         """Tells an application that its widget was too slow; without tokens, as Bitrix24 does."""
@@ -50,13 +56,22 @@ class Events:
     async def deliver(self, http: ClientSession) -> None:
         """Runs until cancelled."""
         while True:
-            delivery = await self._queue.get()
+            waiting = [await self._queue.get()]
             await asyncio.sleep(self._world.faults.event_delay)
-            try:
-                async with http.post(delivery.url, data=flatten(delivery.fields), timeout=_PATIENCE) as response:
-                    log.info("event_delivered", event_name=delivery.fields.get("event"), status=response.status)
-            except (ClientError, TimeoutError, ValueError) as error:
-                log.warning("event_lost", event_name=delivery.fields.get("event"), error=repr(error))
+            if self._world.faults.events_reversed:
+                while not self._queue.empty():
+                    waiting.insert(0, self._queue.get_nowait())
+            for delivery in waiting:
+                await self._hand_over(http, delivery)
+
+    async def _hand_over(self, http: ClientSession, delivery: _Delivery) -> None:
+        name = str(delivery.fields.get("event", ""))
+        try:
+            async with http.post(delivery.url, data=flatten(delivery.fields), timeout=_PATIENCE) as response:
+                log.info("event_delivered", event_name=name, status=response.status)
+                self.delivered.append(name)
+        except (ClientError, TimeoutError, ValueError) as error:
+            log.warning("event_lost", event_name=name, error=repr(error))
 
     def _put(self, delivery: _Delivery) -> None:
         if self._queue.full():
@@ -66,7 +81,9 @@ class Events:
 
     def _fields(self, event: str, data: Mapping[str, Any], handler: Handler, user: int) -> dict[str, Any]:
         auth = {"member_id": self._world.member_id, "application_token": self._world.application_token}
-        if event != "ONAPPUNINSTALL":
+        if self._world.faults.events_forged:
+            auth["application_token"] = "0" * 32
+        if event != "ONAPPUNINSTALL" and not self._world.faults.events_without_tokens:
             auth |= self._auth(handler.user or user, with_refresh=event in _WITH_REFRESH)
         return {
             "event": event,

@@ -65,6 +65,12 @@ class Faults:
     push_lost: bool = False
     card_registers_late: float = 0.0
     """Seconds after page load in which the card's events can't be subscribed and its commands are unknown."""
+    comment_seconds: float = 65.0
+    """How much longer a card stays in which a comment is being written."""
+    call_list: bool = False
+    """Clicks on numbers come from a call list: the card has a button for the next one."""
+    transfer_by_type: bool = False
+    """transferButtonClick carries {type, target} instead of {phoneNumber, target}."""
     desktop_app: bool = False
     """The operator runs the desktop application: browser tabs draw no card."""
     quality_event: bool = False
@@ -73,6 +79,12 @@ class Faults:
     """An unfolded card makes the browser ask before leaving the page."""
     event_delay: float = 0.0
     events_lost: bool = False
+    events_twice: bool = False
+    events_reversed: bool = False
+    """Events that wait at the same time are delivered newest first."""
+    events_without_tokens: bool = False
+    events_forged: bool = False
+    """Events carry an application_token that is not this application's."""
 
     def allow_attribute(self, *, hidden: bool) -> str:
         """Of an application's frame; `hidden` for the background worker's."""

@@ -22,6 +22,7 @@ _MENU = (
     ("/crm/calls/", "Calls", "calls"),
     ("/company/", "Employees", "company"),
     ("/marketplace/app/1/", "Telephone", "app"),
+    ("/sim/", "Simulator", "sim"),
 )
 _STAGES = ("New", "Proposal", "Negotiation", "Won")
 
@@ -82,6 +83,8 @@ class Visit:
             "slowLoadMs": faults.slow_load_ms,
             "registersLate": faults.card_registers_late,
             "qualityEvent": faults.quality_event,
+            "commentMs": faults.comment_seconds * 1000,
+            "transferByType": faults.transfer_by_type,
             "desktopApp": faults.desktop_app,
             "prompt": faults.prompt and self._query.get("prompt") != "0",
             "people": [
@@ -128,6 +131,7 @@ class Visit:
             button=button,
             people=self._sign_in_list(),
             calls=self.link("/crm/calls/"),
+            simulator=self.link("/sim/"),
         )
         return self.page("Home", content, section="home")
 
@@ -195,6 +199,10 @@ class Visit:
 
     def calls(self) -> str:
         return self.page("Calls", _fill("calls"), section="calls")
+
+    def simulator(self, content: str) -> str:
+        """What the simulator can be told to do."""
+        return self.page("Simulator", content, section="sim")
 
     def app(self, options: str) -> str:
         """The application's own page, in the menu or in a slider."""

@@ -41,12 +41,15 @@ class Sim:
         ]
 
     async def _calls(self, _request: web.Request) -> web.Response:
+        """The CRM's calls, oldest first."""
         return web.json_response([self._world.summary(call) for call in self._world.ledger.calls])
 
     async def _requests(self, _request: web.Request) -> web.Response:
+        """The REST requests of the application, oldest first, without tokens."""
         return web.json_response([asdict(entry) for entry in self._world.requests])
 
     async def _status(self, _request: web.Request) -> web.Response:
+        """What is installed and bound, who has which pages open, what was notified."""
         world = self._world
         status = {
             "installed": world.installed,
@@ -60,10 +63,11 @@ class Sim:
         return web.json_response(status)
 
     async def _get_faults(self, _request: web.Request) -> web.Response:
+        """Every fault and mode as it is set."""
         return web.json_response(asdict(self._world.faults))
 
     async def _faults(self, request: web.Request) -> web.Response:
-        """Sets the named faults; an empty object clears them all."""
+        """Sets the faults and modes that a JSON object names; an empty object clears them all."""
         values = await _json(request)
         if not values:
             self._world.faults.clear()
@@ -83,20 +87,24 @@ class Sim:
         return web.json_response({})
 
     async def _install(self, _request: web.Request) -> web.Response:
+        """Installs the application as an administrator's browser would."""
         try:
             return web.json_response(await install(self._world, self._desk, self._http))
         except InstallError as error:
             raise web.HTTPBadGateway(text=str(error)) from None
 
     async def _uninstall(self, request: web.Request) -> web.Response:
+        """Removes the application; with `?clean=1` its data as well."""
         self._desk.uninstall(clean=request.query.get("clean") == "1")
         return web.json_response({})
 
     async def _expire(self, _request: web.Request) -> web.Response:
+        """Every access token is expired, refresh tokens still work."""
         self._world.tokens.expire_all()
         return web.json_response({})
 
     async def _call(self, request: web.Request) -> web.Response:
+        """Places a test call to the employee who is signed in, or to `?user=`."""
         user = self._desk.signed_in(request)
         if self._call_me is None:
             raise web.HTTPNotFound(text="nobody here can place a test call")

@@ -11,6 +11,9 @@ from .ledger import DIRECTIONS, Call, CallError, Registration, telephone
 from .methods import Caller, Method, RestError
 from .world import User
 
+CALL_LIST = 41
+"""CALL_LIST_ID of the one call list there is."""
+
 
 def register(call: Caller) -> dict[str, Any]:
     """telephony.externalCall.register: an equal register of the last 30 minutes gives the same unfinished call."""
@@ -261,7 +264,7 @@ def click_to_call(call: Caller) -> str:
         "PHONE_NUMBER_INTERNATIONAL": number,
         "EXTENSION": "",
         "USER_ID": call.user.id,
-        "CALL_LIST_ID": 0,
+        "CALL_LIST_ID": CALL_LIST if call.world.faults.call_list else 0,
         "LINE_NUMBER": "",
         "IS_MOBILE": 0,
         "CALL_ID": record.id,
@@ -270,6 +273,23 @@ def click_to_call(call: Caller) -> str:
     }
     call.events.happen("ONEXTERNALCALLSTART", fields, user=call.user.id)
     return record.id
+
+
+def callback_form(call: Caller) -> None:
+    """A visitor of the company's site asks to be called: nobody is registered yet, nobody is named."""
+    number = telephone(call.text("PHONE_NUMBER"))
+    if not number:
+        raise RestError("ERROR_CORE", "Unsupported phone number format")
+    known = call.world.customers.find(number)
+    fields = {
+        "PHONE_NUMBER": number,
+        "TEXT": call.text("TEXT"),
+        "VOICE": "",
+        "CRM_ENTITY_TYPE": known.kind if known else "",
+        "CRM_ENTITY_ID": known.id if known else 0,
+        "LINE_NUMBER": call.text("LINE_NUMBER"),
+    }
+    call.events.happen("ONEXTERNALCALLBACKSTART", fields, user=call.user.id)
 
 
 def _voximplant(call: Caller, event: str, record: Call) -> None:

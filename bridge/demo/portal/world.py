@@ -149,6 +149,7 @@ class World:
             "lineNumber": call.registration.line,
             "lineName": line,
             "direction": {1: "outgoing", 4: "callback"}.get(call.registration.type, "incoming"),
+            "callList": self.faults.call_list and call.registration.type == 1,
             "crmEntityType": call.entity_kind,
             "crmEntityId": call.entity_id,
             "crmEntityName": call.entity_name,

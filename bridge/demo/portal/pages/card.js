@@ -15,11 +15,13 @@ export const STATES = {
   moneyError: ["notifyAdmin", "close"],
   redial: ["redial"],
 };
+const CALL_LIST = { outgoing: ["call", "next"] };
 // Names the portal's code knows but does not list.
 const INTERNAL = { externalCard: ["close"], idle: [], sipPhoneError: ["close"] };
 const ALL = { ...STATES, ...INTERNAL };
 const CLOSABLE = ["outgoing", "error", "moneyError", "redial", "externalCard", "sipPhoneError"];
 const FOLDABLE = ["connected", "externalCard"];
+const IN_LIST_FOLDABLE = [...FOLDABLE, "outgoing"];
 
 const BUTTONS = {
   answer: ["Answer", "answer", "good", "answerButtonClick"],
@@ -54,6 +56,7 @@ export class Card {
   #since = 0;
   #ticking = 0;
   #panel = "";
+  #draft = "";
   #do;
 
   constructor(call, { emit, close, comment, folded }) {
@@ -72,7 +75,7 @@ export class Card {
     if (name === this.#state) return;
     if (this.#state === "connected") this.stopTimer();
     this.#state = name;
-    this.#panel = "";
+    if (!this.commenting) this.#panel = "";
     if (name === "connected" && !quiet) this.startTimer();
     this.#draw();
   }
@@ -150,7 +153,7 @@ export class Card {
       CRM_BINDINGS: crmEntityType ? [{ ENTITY_TYPE: crmEntityType, ENTITY_ID: crmEntityId }] : [],
       CALL_DIRECTION: direction,
       CALL_STATE: "idle",
-      CALL_LIST_MODE: false,
+      CALL_LIST_MODE: this.call.callList,
     };
   }
 
@@ -195,14 +198,20 @@ export class Card {
     this.root.dataset.callId = this.call.callId;
     this.root.classList.toggle("folded", this.folded);
     this.root.replaceChildren(...(this.folded ? this.#small() : this.#large()));
+    if (this.commenting) this.root.querySelector("textarea")?.focus();
     this.#tick();
   }
 
   #large() {
     const status = element("div", "card-status", this.#status);
     const buttons = element("div", `card-buttons ${this.#state === "connected" ? "round" : ""}`);
-    buttons.append(...ALL[this.#state].map((name) => this.#button(name)));
+    buttons.append(...this.#names().map((name) => this.#button(name)));
     return [this.#head(), this.#person(), status, element("div", "card-timer"), this.#panelView(), buttons];
+  }
+
+  /** The buttons of the state; in a call list there are more. */
+  #names() {
+    return (this.call.callList && CALL_LIST[this.#state]) || ALL[this.#state];
   }
 
   #small() {
@@ -215,7 +224,7 @@ export class Card {
   #head() {
     const head = element("div", "card-head");
     head.append(element("span", "card-title", this.#title), this.#tool("comment", "Comment", () => this.#show("comment")));
-    if (FOLDABLE.includes(this.#state)) head.append(this.#tool("fold", "Fold", () => this.#fold()));
+    if ((this.call.callList ? IN_LIST_FOLDABLE : FOLDABLE).includes(this.#state)) head.append(this.#tool("fold", "Fold", () => this.#fold()));
     if (CLOSABLE.includes(this.#state)) head.append(this.#tool("close", "Close", () => this.#click("close")));
     return head;
   }
@@ -258,9 +267,10 @@ export class Card {
     const choices = {
       dialpad: () => [..."123456789*0#"].map((key) => [key, key]),
       quality: () => [..."12345"].map((mark) => [mark, mark]),
-      transfer: () => portal.people.map(({ id, name }) => [name, { phoneNumber: this.call.phoneNumber, target: String(id) }]),
+      transfer: () => portal.people.map(({ id, name }) => [name, this.#target("user", String(id))]),
     };
     if (this.#panel === "comment") view.append(...this.#commentForm());
+    if (this.#panel === "transfer") view.append(...this.#transferForm());
     for (const [label, argument] of choices[this.#panel]?.() ?? []) {
       const choice = element("button", "choice", label);
       choice.dataset.choice = label;
@@ -270,13 +280,30 @@ export class Card {
     return view;
   }
 
+  /** What the two editions of the documents say that the event carries. */
+  #target(type, target) {
+    return portal.transferByType ? { type, target } : { phoneNumber: this.call.phoneNumber, target };
+  }
+
+  #transferForm() {
+    const field = element("input");
+    field.type = "tel";
+    field.placeholder = "Or a number";
+    const go = element("button", "choice", "Transfer");
+    go.addEventListener("click", () => this.#choose("transfer", this.#target("pstn", field.value)));
+    return [field, go];
+  }
+
   #commentForm() {
     const field = element("textarea");
     field.placeholder = "Comment on this call";
+    field.value = this.#draft;
+    field.addEventListener("input", () => (this.#draft = field.value));
     const save = element("button", "choice", "Save");
     save.addEventListener("click", () => {
       this.#do.comment(field.value);
       this.#do.emit("addCommentButtonClick", field.value);
+      this.#draft = "";
       this.#show("comment");
     });
     return [field, save];

@@ -144,6 +144,16 @@ const COMMANDS = {
     location.replace(here);
   },
 
+  setUserOption(frame, { name, value }, answer) {
+    frame.init.USER_OPTIONS[name] = value;
+    answer(frame.init.USER_OPTIONS);
+  },
+
+  setAppOption(frame, { name, value }, answer) {
+    if (frame.init.IS_ADMIN) frame.init.APP_OPTIONS[name] = value;
+    answer(frame.init.APP_OPTIONS);
+  },
+
   setTitle(frame, { title }, answer) {
     if (frame.placement === portal.worker) return;
     document.title = title;

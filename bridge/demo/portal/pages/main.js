@@ -1,6 +1,7 @@
 // A page of the portal comes to life.
 import { refresh } from "./calls.js";
 import { act, portal, toast, withUser } from "./config.js";
+import "./control.js";
 import { load, useCard } from "./frames.js";
 import * as phone from "./phone.js";
 
@@ -36,6 +37,14 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     dial(button.dataset.phone);
   } else if (button) callMe(button);
+});
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("[data-callback]");
+  if (!form) return;
+  event.preventDefault();
+  const { error } = await act("callbackForm", Object.fromEntries(new FormData(form)));
+  toast(error ?? "Sent to the telephone.");
 });
 
 if (portal.user) {

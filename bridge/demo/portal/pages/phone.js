@@ -9,7 +9,6 @@ const LOCK_MS = 5000;
 const RACE_MS = 100;
 const FOLDED = "viFoldedCard";
 const FOLDED_MS = 15_000;
-const COMMENT_MS = 65_000;
 const UNDEFINED_CARD = [{ result: "error", errorCode: "Call card is undefined" }];
 const EVENTS = ["initialized", "entityChanged", ...BUTTON_EVENTS].filter(
   (name) => name !== "qualityMeterClick" || portal.qualityEvent,
@@ -57,7 +56,7 @@ export function pushed(command, params) {
   if (command === "showExternalCall") show(params);
   if (command === "hideExternalCall" && card?.call.callId === params.callId) {
     const mine = card;
-    if (card.commenting) setTimeout(() => card === mine && close(), COMMENT_MS);
+    if (card.commenting) setTimeout(() => card === mine && close(), portal.commentMs);
     else close();
   }
 }
