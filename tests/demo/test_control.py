@@ -83,9 +83,7 @@ async def test_events_come_twice_reversed_forged_or_without_tokens_on_demand(
     assert "access_token" not in auth
 
 
-async def test_a_click_in_a_call_list_says_so_on_the_card_and_in_the_event(
-    installed: Client, standin: StandIn
-) -> None:
+async def test_a_click_in_a_call_list_says_so_on_the_card_and_in_the_event(installed: Client, standin: StandIn) -> None:
     installed.portal.faults.call_list = True
     await installed.text(AJAX, form={"action": "clickToCall", "phone": "+4930123456"})
     (body,) = await told(standin, 1)

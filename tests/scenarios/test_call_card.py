@@ -150,10 +150,9 @@ async def test_the_desktop_application_has_the_card_the_telephone_says_so_and_wo
     await stage.hang_up(page)
     await call.is_over()
     stage.portal.faults.desktop_app = False
-    await page.reload()
-    await stage.online()
+    other = await stage.sign_in(ANNA, "/crm/deal/")
     stage.ring()
-    await shows(page, "incoming")
+    await shows(other, "incoming")
     await page.wait_for("!document.body.innerText.includes('desktop application')", frame=PHONE)
 
 

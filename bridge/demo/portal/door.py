@@ -23,6 +23,7 @@ from .install import install
 from .memory import restore, save
 from .oauth import OAuth
 from .pages import STATIC, Visit
+from .pull import SOCKET, listen
 from .rest import Rest
 from .sim import CallMe, Sim
 from .world import World
@@ -69,6 +70,7 @@ class Server:
                             task.cancel()
             finally:
                 await self.world.push.close()
+                self.world.pull.close()
                 await runner.cleanup()
                 self._http = None
                 if self._state:
@@ -96,6 +98,7 @@ class Server:
                 web.post("/bitrix/components/bitrix/app.layout/lazyload.ajax.php", self.desk.lazyload),
                 web.post("/bitrix/services/main/ajax.php", self.desk.action),
                 web.get("/bitrix/push/", self.desk.push),
+                web.get(SOCKET, self._pull),
                 web.get("/static/{name}", self._static),
                 web.get("/sign-in", self._sign_in),
                 web.get("/{path:.*}", self._page),
@@ -115,6 +118,9 @@ class Server:
         if path.startswith("/sim/") and _is_foreign(request):
             raise web.HTTPForbidden(text="only the portal's own pages and programs of this machine may order that")
         return await handler(request)
+
+    async def _pull(self, request: web.Request) -> web.StreamResponse:
+        return await listen(self.world.pull, request)
 
     async def _static(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -18,12 +18,13 @@ from .events import Events
 from .faults import RestFault
 from .forms import nest
 from .methods import METHODS, Caller, RestError, timing
+from .pull import PULL
 from .telephony import TELEPHONY
 from .tokens import TokenError
 from .world import RestRequest, User, World
 
 log = structlog.get_logger()
-_ALL = {**METHODS, **TELEPHONY}
+_ALL = {**METHODS, **TELEPHONY, **PULL}
 _BATCH = 50
 _SOURCES = 1_000
 _REFERENCE = re.compile(r"\$result((?:\[[^\]]+\])+)")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from .channels import Channels
 from .crm import Customers
 from .faults import Faults
 from .ledger import Call, Ledger, Lines
@@ -78,6 +79,7 @@ class World:
     customers: Customers = field(default_factory=Customers)
     lines: Lines = field(default_factory=Lines)
     push: Push = field(default_factory=Push)
+    pull: Channels = field(default_factory=Channels)
     tokens: Tokens = field(default_factory=lambda: Tokens(lambda: secrets.token_hex(35)))
     requests: deque[RestRequest] = field(default_factory=lambda: deque(maxlen=_REQUESTS_KEPT))
     notifications: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
