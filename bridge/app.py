@@ -40,6 +40,7 @@ from .portal.placement import Placement
 from .portal.rest import ENTERPRISE, Rest
 from .portal.telephony import Telephony
 from .portal.transcripts import Transcripts
+from .portal.wake import Wake
 from .sip.trunk import Trunks
 from .store.database import Store
 from .switchboard import Switchboard
@@ -96,6 +97,7 @@ class Bridge:
             clicks=clicks,
         )
         widths = {portal.id: portal.phone_width for portal in settings.portal}
+        self._wake = Wake(seal=self._seal, rest=rest, dozes=lambda *who: self._channel.doze(*who))
         self._channel = Channel(
             seal=self._seal,
             identify=identity.identify,
@@ -105,6 +107,7 @@ class Bridge:
             extension=self._extension,
             clicked=clicks,
             notify=self._notices.unpaid_call,
+            rouse=self._wake.rouse,
         )
         self._voice = Voice(media=settings.media, post=self._post)
         self._trunks = Trunks(
@@ -138,6 +141,7 @@ class Bridge:
             await stack.enter_async_context(self._telephony.running())
             await stack.enter_async_context(self._people.running())
             await stack.enter_async_context(self._notices.running())
+            await stack.enter_async_context(self._wake.running())
             await stack.enter_async_context(self._voice.running())
             await stack.enter_async_context(self._doors.running())
             runner = await stack.enter_async_context(self._web())
@@ -170,6 +174,7 @@ class Bridge:
         self._channel.attach(app)
         if self._recogniser is not None:
             self._recogniser.attach(app)
+        self._wake.attach(app)
         app.router.add_get("/healthz", _healthy)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()

@@ -8,7 +8,9 @@ import { build } from "esbuild";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const dist = path.join(here, "dist");
+// First what the others name: scripts that a page loads later, and only if it needs them.
 const assets = {
+  "wake.js": "src/wake.ts",
   "worker.js": "src/worker.ts",
   "phone.js": "src/phone.tsx",
   "install.js": "src/install.ts",
@@ -18,12 +20,17 @@ const pages = ["worker.html", "phone.html", "install.html"];
 // The portal unregisters a worker that loads slowly; these are promises, not wishes.
 const limits = { "worker.js": 22 * 1024, "worker.html": 2 * 1024 };
 
-// The pages speak JSON over WebSocket: polling, WebTransport and binary messages would be a tenth of the worker's weight.
+// The pages speak JSON over WebSocket and reconnect by themselves: polling, WebTransport, binary messages and the library's own
+// reconnection would be more than a tenth of the worker's weight.
 const slim = {
   "engine.io-client/build/esm/transports/polling-xhr.js": "export const XHR = 0, Request = 0;",
   "engine.io-client/build/esm/transports/index.js": `
     import { WS } from "./websocket.js";
     export const transports = { websocket: WS };`,
+  "engine.io-parser/build/esm/contrib/base64-arraybuffer.js": "export const decode = 0;",
+  "socket.io-client/build/esm/contrib/backo2.js": `
+    export function Backoff() {}
+    Backoff.prototype.reset = Backoff.prototype.setMin = Backoff.prototype.setMax = Backoff.prototype.setJitter = () => {};`,
   "socket.io-parser/build/esm/is-binary.js": "export const isBinary = () => false, hasBinary = isBinary;",
   "socket.io-parser/build/esm/binary.js": "export const deconstructPacket = 0, reconstructPacket = 0;",
 };
@@ -38,13 +45,16 @@ const jsonOverWebsocket = {
   },
 };
 
-async function bundle(source) {
+async function bundle(source, urls) {
+  const isModule = source === "src/wake.ts";
   const result = await build({
     entryPoints: [path.join(here, source)],
     bundle: true,
     minify: true,
     write: false,
-    format: "iife",
+    format: isModule ? "esm" : "iife",
+    define: { WAKE_URL: JSON.stringify(urls["wake.js"] ?? "") },
+    external: ["/static/*"],
     target: ["es2022", "chrome110", "firefox115", "safari16"],
     legalComments: "none",
     plugins: [jsonOverWebsocket],
@@ -69,7 +79,7 @@ function weigh(name, contents) {
 const files = new Map();
 const urls = {};
 for (const [name, source] of Object.entries(assets)) {
-  const contents = await bundle(source);
+  const contents = await bundle(source, urls);
   weigh(name, contents);
   const file = hashed(name, contents);
   urls[name] = `/static/${file}`;

@@ -85,6 +85,7 @@ class Channel:
         extension: Extension,
         clicked: ClickedCards,
         notify: Callable[[Operator, CallView], None],
+        rouse: Callable[[Operator], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
@@ -94,6 +95,7 @@ class Channel:
         self._clock = clock
         self._floor = Floor()
         self._clicked = clicked
+        self._rouse = rouse
         self._clicks = Clicks(
             floor=self._floor,
             post=post,
@@ -146,6 +148,9 @@ class Channel:
             case do.ShowCall():
                 self._show(command)
             case do.RingOperators():
+                for operator in command.operators:
+                    if self._floor.roster.is_asleep(operator, self._clock()):
+                        self._rouse(operator)
                 self._floor.ring(command.call, command.operators)
                 self._publish()
             case do.SendMediaAnswer():
@@ -153,6 +158,10 @@ class Channel:
                 self._tell(command.call, command.tab, "mediaAnswer", answer)
             case do.AskReoffer():
                 self._tell(command.call, command.tab, "reoffer", say.Reoffer(call=command.call))
+
+    def doze(self, operator: Operator, until: float) -> None:
+        """A page of the operator has no connection and can be woken by `rouse` until then, Unix seconds."""
+        self._floor.roster.doze(operator, until)
 
     def tick(self) -> float | None:
         """Do what is due by now; the next deadline, Unix seconds. The room's own task calls it."""

@@ -82,6 +82,7 @@ class Roster:
         self._operators: dict[TabId, Operator] = {}
         self._leads: dict[Operator, TabId] = {}
         self._missed: dict[Operator, _Missed] = {}
+        self._dozing: dict[Operator, float] = {}
         self._busy: set[Operator] = set()
         self._tick = 0
 
@@ -172,9 +173,18 @@ class Roster:
         return best.id if best else None
 
     def online(self, now: float) -> frozenset[Operator]:
-        """Operators who can be rung: those with a worker, and those whose next one is believed to be on its way."""
+        """Operators who can be rung: those with a worker, those whose next one is believed to be on its way, and sleepers."""
         awaited = frozenset(operator for operator, missed in self._missed.items() if missed.until > now)
-        return awaited.union(operator for operator in self._tabs if self.workers(operator))
+        asleep = (operator for operator, until in self._dozing.items() if until > now)
+        return awaited.union(asleep, (operator for operator in self._tabs if self.workers(operator)))
+
+    def doze(self, operator: Operator, until: float) -> None:
+        """A page of the operator is there that has no connection, and can be woken until then."""
+        self._dozing[operator] = until
+
+    def is_asleep(self, operator: Operator, now: float) -> bool:
+        """Nobody hears it ring there unless a page is woken."""
+        return not self.workers(operator) and self._dozing.get(operator, now) > now
 
     def voice_for(self, clicked: TabId | None) -> TabId | None:
         """The page that shall speak when this one was clicked, None if there is none.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
 import pytest
 
@@ -47,7 +49,7 @@ async def test_a_channel_is_the_users_own_until_it_expires_or_is_renewed(client:
         ({"COMMAND": "a", "PARAMS": "text"}, "PARAMS_ERROR"),
     ],
 )
-async def test_malformed_events_are_refused(client: Client, params: dict[str, str], code: str) -> None:
+async def test_malformed_events_are_refused(client: Client, params: dict[str, Any], code: str) -> None:
     assert await client.error(ADD, **params) == (400, code)
 
 

@@ -154,6 +154,7 @@ class Rig:
         self.asked: list[PageTicket] = []
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.desk = Desk()
+        self.roused: list[Operator] = []
         self.channel = Channel(
             seal=self.seal,
             identify=self._identify,
@@ -163,6 +164,7 @@ class Rig:
             extension=lambda operator, user: {8: "1008"}.get(user, ""),
             clicked=self.desk,
             notify=self.desk.notify,
+            rouse=self.roused.append,
             clock=lambda: self.now,
         )
         self.url = ""

@@ -89,6 +89,7 @@ class FakePortal:
     people: list[dict[str, Any]] = field(default_factory=list)
     """Rows of user.get."""
     notices: list[dict[str, Any]] = field(default_factory=list)
+    pulled: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     records: list[tuple[str, str, bytes]] = field(default_factory=list)
     """Recordings: our id of the call, file name, content."""
@@ -190,6 +191,12 @@ class FakePortal:
                 return self._register(params)
             case "telephony.externalcall.finish":
                 return self._finish(params)
+            case "pull.application.config.get":
+                server = {"websocket_enabled": True, "websocket_secure": "wss://push.example/sub/"}
+                return {"server": server, "channels": {"shared": {"id": "shared-channel"}}, "clientId": "c1"}
+            case "pull.application.event.add":
+                self.pulled.append(params)
+                return True
             case "im.notify.system.add":
                 self.notices.append(params)
                 return len(self.notices)

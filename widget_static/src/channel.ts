@@ -1,7 +1,7 @@
 // The socket to the bridge: connects, comes back, and delivers what a person wished even over a short break.
 
 import { io, type Socket } from "socket.io-client";
-import { forgetSession, keepSession } from "./memory";
+import { forgetSession, keepSession, sessionTicket } from "./memory";
 import type { Ack, FromPage, Hello, Refusal, ToPage, Welcome } from "./protocol";
 import type { Event, Send } from "./session";
 import { failure, refusals } from "./texts";
@@ -29,6 +29,12 @@ const WISHES = [
 /** A connection that lasted so long was a good one: the next break starts with a quick attempt again. */
 const GOOD_CONNECTION = 5_000;
 
+/** Failed attempts after which the portal's push server shall say when a call waits. */
+const SLEEPS_AFTER = 3;
+
+/** Where the build has put `wake.ts`. */
+declare const WAKE_URL: string;
+
 type WishName = (typeof WISHES)[number];
 type Wish = Extract<Send, { name: WishName }>;
 
@@ -43,6 +49,7 @@ export class Channel {
   private away = true;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private renewal: ReturnType<typeof setTimeout> | undefined;
+  private waken: (() => void) | null = null;
 
   /** `urgent` says whether a call depends on the socket now. */
   constructor(
@@ -81,6 +88,8 @@ export class Channel {
     clearTimeout(this.retry);
     clearTimeout(this.renewal);
     this.wishes.clear();
+    this.waken?.();
+    this.waken = null;
     if (this.socket.connected) this.socket.emit("bye", {}, () => {});
     this.socket.disconnect();
   }
@@ -133,6 +142,8 @@ export class Channel {
 
   private connected(): void {
     this.connectedAt = performance.now();
+    this.waken?.();
+    this.waken = null;
     this.report({ type: "connected", told: this.hello.presence });
     for (const wish of this.wishes.values()) this.fulfil(wish);
   }
@@ -142,19 +153,24 @@ export class Channel {
     if (reason === "io server disconnect") forgetSession(this.session);
     if (performance.now() - this.connectedAt > GOOD_CONNECTION) this.attempts = 0;
     this.report({ type: "disconnected" });
-    this.again(delay(this.attempts, this.urgent(), Math.random()));
+    this.lost();
   }
 
   private refused(error: Error & { data?: { text?: unknown } }): void {
     const code = error.message;
     if (!isRefusal(code)) {
-      this.again(delay(this.attempts, this.urgent(), Math.random()));
+      this.lost();
       return;
     }
     if (code === "ticket-invalid") forgetSession(this.hello.session);
     const text = typeof error.data?.text === "string" && error.data.text ? error.data.text : refusals[code];
     this.report({ type: "refused", code, text });
     this.again(delayAfterRefusal(code, this.attempts, Math.random()));
+  }
+
+  private lost(): void {
+    if (this.attempts >= SLEEPS_AFTER && !this.waken) this.sleep();
+    this.again(delay(this.attempts, this.urgent(), Math.random()));
   }
 
   private again(milliseconds: number): void {
@@ -164,6 +180,19 @@ export class Channel {
       this.attempts += 1;
       this.socket.connect();
     }, milliseconds);
+  }
+
+  /** The socket does not come about: another way says when it is worth an attempt. */
+  private sleep(): void {
+    this.waken = () => {};
+    import(WAKE_URL).then(
+      ({ sleep }: typeof import("./wake")) => {
+        if (this.waken) this.waken = sleep(sessionTicket, () => this.again(0));
+      },
+      () => {
+        this.waken = null;
+      },
+    );
   }
 
   private welcomed(welcome: Welcome): void {
