@@ -255,7 +255,7 @@ def directory(settings: Settings) -> Directory:
                 dtmf=trunk.dtmf,
                 follow_transfers=trunk.follow_transfers,
                 codecs=trunk.codecs,
-                media=do.MediaPolicy(latch=do.Latch(trunk.latch)),
+                media=do.MediaPolicy(latch=do.Latch(trunk.latch), srtp=do.Secrecy(trunk.srtp)),
             )
             for trunk in settings.trunk
         },

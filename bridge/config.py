@@ -238,6 +238,8 @@ class Trunk(_Numbers):
     """Call whom the PBX wants called in its place (REFER), if it is a number."""
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = ("PCMU", "PCMA", "G722", "opus")
 
+    srtp: Literal["never", "allowed", "required"] = "allowed"
+    """Encrypted voice (SDES keys in the SDP): never, if the PBX offers it, or no call without. Wants a `tls` transport."""
     latch: Literal["never", "port", "address"] = "port"
     """Whom the PBX's voice may come from beside the address of its SDP: nobody, another port of that host, any host (NAT)."""
 

@@ -104,6 +104,7 @@ PURE = [
     "sip/callee.py",
     "sip/agent.py",
     "media/sdp.py",
+    "media/sdes.py",
     "media/rtcp.py",
     "media/reception.py",
     "media/reports.py",

@@ -27,11 +27,22 @@ class Latch(Enum):
     """Any host: the PBX, or its callers, stand behind NAT."""
 
 
+class Secrecy(Enum):
+    """Whether the voice towards a PBX is encrypted (SRTP)."""
+
+    NEVER = "never"
+    ALLOWED = "allowed"
+    """If the PBX offers it; our own offers are plain."""
+    REQUIRED = "required"
+    """No call without."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPolicy:
     """How the voice towards a PBX is carried, by its trunk."""
 
     latch: Latch = Latch.PORT
+    srtp: Secrecy = Secrecy.ALLOWED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

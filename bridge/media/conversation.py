@@ -74,7 +74,7 @@ class Conversation:
         self._pbx: PbxLeg | None = None
         self._relay: Relay | None = None
         self._heard = HeardKeys()
-        self._session = PbxSession(secrets.randbits(62))
+        self._session = PbxSession(secrets.randbits(62), secrets.token_bytes)
         self._allowed: tuple[str, ...] = ()
         """Names of codecs."""
         self._policy = MediaPolicy()
@@ -102,6 +102,7 @@ class Conversation:
         """Answer a page's offer, or SdpError or PortsExhaustedError."""
         page = page_sdp.parse_page_offer(command.sdp)
         session = self._session
+        session.secrecy = command.policy.srtp
         session.invited(command.pbx_offer)
         self._allowed, self._policy = command.codecs, command.policy
         codec = sdp.choose(session.wanted(command.codecs), page.audio)
@@ -275,6 +276,7 @@ class Conversation:
         assert session.theirs is not None
         pbx.follow(session.theirs.address, session.control, session.payload_type, codec.clock_rate, self._policy.latch)
         pbx.event_type = session.heard_event_type
+        pbx.encrypt(session.keys)
         relay.tune(codec.name, codec.payload_type, codec.clock_rate, session.event_type)
         self._open_ways()
         self._expect_pbx(pbx)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from . import sdp
+from ..calls.commands import Secrecy
+from . import sdes, sdp
 
 USUAL_PTIME = 20
 """Milliseconds."""
@@ -15,8 +16,11 @@ USUAL_PTIME = 20
 class PbxDescription:
     """An offer or an answer of a PBX."""
 
-    sections: tuple[sdp.Section, ...]
+    sections: tuple[sdp.Section, ...] = field(repr=False)
+    """Keys may stand in them."""
     index: int
+    crypto: tuple[sdes.Crypto, ...] = ()
+    """What encryption it offers that we can do, best first, or the one that it took; none for plain RTP."""
 
     @property
     def audio(self) -> sdp.Section:
@@ -73,25 +77,34 @@ class PbxDescription:
         return next((codec for codec in self.codecs if codec.name == name), None)
 
 
-PLAIN = "RTP/AVP"
+PLAIN, SECURE = "RTP/AVP", "RTP/SAVP"
 _PLAIN_PROTOS = (PLAIN, "RTP/AVPF")
+_SECURE_PROTOS = (SECURE, "RTP/SAVPF")
 
 
-def parse_pbx_offer(raw: bytes) -> PbxDescription:
-    """An offer that we can answer, or SdpError."""
+def parse_pbx_offer(raw: bytes, secrecy: Secrecy = Secrecy.NEVER) -> PbxDescription:
+    """An offer that we can answer, or SdpError; where both are allowed, encrypted audio goes before plain."""
     sections = sdp.parse(raw)
     voices = [i for i, s in enumerate(sections) if s.kind == "audio" and s.port]
-    plain = [i for i in voices if sections[i].proto in _PLAIN_PROTOS]
     if not voices:
         raise sdp.SdpError("the PBX offers no audio")
-    if not plain:
-        raise sdp.SdpError(f"the PBX offers audio over {sections[voices[0]].proto[:40]} only, we take RTP/AVP")
-    offer = PbxDescription(sections=sections, index=plain[0])
+    secure, plain = [], []
+    for index in voices:
+        proto, crypto = sections[index].proto, sdes.usable(sections[index].values("crypto"))
+        if secrecy is not Secrecy.NEVER and crypto and proto in (*_SECURE_PROTOS, *_PLAIN_PROTOS):
+            secure.append(PbxDescription(sections=sections, index=index, crypto=crypto))
+        elif secrecy is not Secrecy.REQUIRED and proto in _PLAIN_PROTOS:
+            plain.append(PbxDescription(sections=sections, index=index))
+    if not secure and not plain:
+        wants = {Secrecy.NEVER: "RTP/AVP", Secrecy.ALLOWED: "RTP/AVP or RTP/SAVP with a=crypto"}
+        ours = wants.get(secrecy, "RTP/SAVP with a=crypto, as this trunk requires")
+        raise sdp.SdpError(f"the PBX offers audio over {sections[voices[0]].proto[:40]} only, we take {ours}")
+    offer = (*secure, *plain)[0]
     _check_unicast(offer.audio.address)
     return offer
 
 
-def parse_pbx_answer(raw: bytes, index: int) -> PbxDescription:
+def parse_pbx_answer(raw: bytes, index: int, offered: OurVoice) -> PbxDescription:
     """An answer to our offer whose audio is the m-line at `index`, or SdpError."""
     sections = sdp.parse(raw)
     if index >= len(sections) or sections[index].kind != "audio":
@@ -99,10 +112,16 @@ def parse_pbx_answer(raw: bytes, index: int) -> PbxDescription:
     audio = sections[index]
     if not audio.port:
         raise sdp.SdpError("the PBX's answer refuses the audio")
-    if audio.proto not in _PLAIN_PROTOS:
-        raise sdp.SdpError(f"the PBX answers with audio over {audio.proto[:40]}, we offered RTP/AVP")
+    if audio.proto not in (_SECURE_PROTOS if offered.proto in _SECURE_PROTOS else _PLAIN_PROTOS):
+        raise sdp.SdpError(f"the PBX answers with audio over {audio.proto[:40]}, we offered {offered.proto}")
     _check_unicast(audio.address)
-    return PbxDescription(sections=sections, index=index)
+    if not offered.crypto:
+        return PbxDescription(sections=sections, index=index)
+    known = {(ours.tag, ours.suite) for ours in offered.crypto}
+    crypto = tuple(line for line in sdes.usable(audio.values("crypto")) if (line.tag, line.suite) in known)
+    if len(crypto) != 1:
+        raise sdp.SdpError("the PBX's answer takes none of the encryption that we offered")
+    return PbxDescription(sections=sections, index=index, crypto=crypto)
 
 
 def _check_unicast(text: str) -> None:
@@ -135,6 +154,8 @@ class OurVoice:
     """Milliseconds."""
     mux: bool = False
     """RTCP comes with the voice."""
+    crypto: tuple[sdes.Crypto, ...] = ()
+    """Our keys: all that we offer, or the one that answers."""
 
     def codec(self, name: str) -> sdp.Codec | None:
         return next((codec for codec in self.codecs if codec.name == name), None)
@@ -167,6 +188,7 @@ def _audio(voice: OurVoice, port: int) -> list[str]:
     lines += [f"a=rtpmap:{codec.payload_type} {codec.encoding}" for codec in voice.codecs]
     for number, clock_rate in voice.events:
         lines += [f"a=rtpmap:{number} telephone-event/{clock_rate}", f"a=fmtp:{number} 0-15"]
+    lines += [f"a=crypto:{crypto}" for crypto in voice.crypto]
     if voice.mux:
         lines.append("a=rtcp-mux")
     return [*lines, f"a=ptime:{voice.ptime}", f"a={voice.direction.value}"]

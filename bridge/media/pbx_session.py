@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from . import sdp
+from ..calls.commands import Secrecy
+from . import sdes, sdp
 from .pbx_sdp import (
+    PLAIN,
+    SECURE,
     USUAL_PTIME,
     Origin,
     OurVoice,
@@ -28,7 +31,9 @@ class PbxSession:
     that one side's resuming never ends the other's hold. Each side's payload types say how that side wants to be sent to.
     """
 
-    def __init__(self, session_id: int) -> None:
+    def __init__(self, session_id: int, new_key: Callable[[int], bytes]) -> None:
+        self.secrecy = Secrecy.NEVER
+        """The trunk's wish."""
         self.codec: sdp.Codec | None = None
         """What we send, under the PBX's payload type; None until the PBX has spoken and a page was chosen."""
         self.theirs: PbxDescription | None = None
@@ -39,7 +44,7 @@ class PbxSession:
         """The PBX does not want to hear us (RFC 3264, 8.4)."""
         self.text = b""
         """Our newest description."""
-        self._id, self._version = session_id, 0
+        self._id, self._version, self._new_key = session_id, 0, new_key
         self._direction = sdp.Direction.INACTIVE
         """The PBX's, as far as it is known."""
         self._voice: OurVoice | None = None
@@ -77,6 +82,19 @@ class PbxSession:
         return self.theirs.control(mux=self._voice.mux and self.theirs.muxed)
 
     @property
+    def keys(self) -> sdes.Keys | None:
+        """What the voice is encrypted with; None for plain RTP, and before anything is agreed."""
+        if self.theirs is None or not self.theirs.crypto:
+            return None
+        incoming = self.theirs.crypto[0]
+        outgoing = self._our_crypto(incoming)
+        return sdes.Keys(incoming=incoming, outgoing=outgoing) if outgoing else None
+
+    def _our_crypto(self, theirs: sdes.Crypto) -> sdes.Crypto | None:
+        ours = self._voice.crypto if self._voice else ()
+        return next((line for line in ours if (line.tag, line.suite) == (theirs.tag, theirs.suite)), None)
+
+    @property
     def event_type(self) -> int | None:
         """What the PBX wants telephone-events under, at the clock rate of the codec."""
         return self.theirs.event_type(self.codec.clock_rate) if self.theirs and self.codec else None
@@ -100,7 +118,7 @@ class PbxSession:
     def invited(self, raw: bytes) -> None:
         """Read the PBX's first offer, if this call began with one; SdpError."""
         if raw and self.theirs is None:
-            self._hear_offer(parse_pbx_offer(raw))
+            self._hear_offer(parse_pbx_offer(raw, self.secrecy))
 
     def answer(self, name: str, address: sdp.Address) -> bytes:
         """Answer the newest offer with one codec and, if offered, telephone-event; SdpError if it has no such codec."""
@@ -118,8 +136,19 @@ class PbxSession:
             proto=self.theirs.audio.proto,
             ptime=self.ptime,
             mux=self.theirs.muxed,
+            crypto=self._answering(self.theirs.crypto),
         )
         return self._say(voice, address)
+
+    def _answering(self, offered: tuple[sdes.Crypto, ...]) -> tuple[sdes.Crypto, ...]:
+        """A suite that we have a key for if it is offered again, else the PBX's first."""
+        if not offered:
+            return ()
+        ours = {line.suite: line for line in self._voice.crypto} if self._voice else {}
+        chosen = next((line for line in offered if line.suite in ours), offered[0])
+        assert self.theirs is not None
+        self.theirs = replace(self.theirs, crypto=(chosen,))
+        return (sdes.answer(chosen, ours.get(chosen.suite), self._new_key),)
 
     def reoffered(self, raw: bytes, address: sdp.Address, allowed: Sequence[str] = ()) -> bytes:
         """Our answer to the PBX's new offer, or our offer if its own is empty; SdpError leaves everything as it was.
@@ -132,7 +161,7 @@ class PbxSession:
             # What asks for an offer resumes (RFC 6337, 5.2.1); its answer comes in the ACK.
             self._direction, self.pbx_holds = sdp.Direction.SENDRECV, False
             return self._offer_again(address, others=allowed)
-        offer = parse_pbx_offer(raw)
+        offer = parse_pbx_offer(raw, self.secrecy)
         name = next((name for name in (self.codec.name, *_common(offer, allowed)) if offer.codec(name)), None)
         if name is None:
             raise sdp.SdpError(f"the new offer has neither {self.codec.name}, which the call uses, nor another of ours")
@@ -154,7 +183,14 @@ class PbxSession:
         codecs = tuple(sdp.Codec(name=name, payload_type=OUR_TYPES[name]) for name in names)
         rates = sorted({8000, *(codec.clock_rate for codec in codecs)})
         events = tuple((OUR_EVENT_TYPES[rate], rate) for rate in rates)
-        self._offered = OurVoice(codecs=codecs, events=events, direction=sdp.Direction.SENDRECV)
+        secure = self.secrecy is Secrecy.REQUIRED
+        self._offered = OurVoice(
+            codecs=codecs,
+            events=events,
+            direction=sdp.Direction.SENDRECV,
+            proto=SECURE if secure else PLAIN,
+            crypto=sdes.offer(self._new_key) if secure else (),
+        )
         return self._say(self._offered, address)
 
     def hold(self, held: bool, address: sdp.Address) -> bytes:
@@ -183,6 +219,7 @@ class PbxSession:
             events=tuple(event for event in self._voice.events if event[1] == rate),
             direction=sdp.Direction.of(sends=not self.pbx_holds, receives=not self.held),
             ptime=self.ptime,
+            crypto=(keys.outgoing,) if (keys := self.keys) else self._voice.crypto,
         )
         return self._say(self._offered, address)
 
@@ -198,7 +235,7 @@ class PbxSession:
         """Read an answer to our newest offer, the first or a later one; SdpError leaves everything as it was."""
         if self._offered is None:
             raise sdp.SdpError("an answer, but nothing was offered")
-        answer = parse_pbx_answer(raw, self.theirs.index if self.theirs else 0)
+        answer = parse_pbx_answer(raw, self.theirs.index if self.theirs else 0, self._offered)
         codec = next((codec for codec in answer.codecs if self._offered.codec(codec.name)), None)
         if codec is None:
             raise sdp.SdpError("the PBX's answer has no codec that was offered")

@@ -1,4 +1,4 @@
-"""The PBX leg: plain RTP over a pair of UDP ports, and where voice may come from."""
+"""The PBX leg: RTP or SRTP over a pair of UDP ports, RTCP beside it, and where both may come from."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ..errors import OursError
 from .poller import Poller
 from .relay import HEADER, LONGEST_DATAGRAM, RTP
 from .reports import Reports, Sent
+from .sdes import Crypto, Keys
 from .sdp import Address
 from .source import Source
+from .srtp import Srtp, incoming_session, outgoing_session
 
 
 class PortsExhaustedError(OursError):
@@ -81,6 +83,8 @@ class PbxLeg:
         """The payload type that its telephone-events come under."""
         self.event: Callable[[int, int], None] = _unheard
         """Gets the timestamp and length of each, in the buffer."""
+        self._keys: Keys | None = None
+        self._srtp: Srtp | None = None
         self.strange = 0
         """Packets that were not believed, or not sent."""
         poller.add(self._rtp, self._read)
@@ -112,9 +116,26 @@ class PbxLeg:
         self._payload_type = payload_type
         self.reports.tune(clock_rate)
 
+    def encrypt(self, keys: Keys | None) -> None:
+        """Speak SRTP with these keys, None for plain RTP; a direction whose key stays goes on counting (RFC 4568, 7.1.4)."""
+        before, self._keys = self._keys, keys
+        if keys is None:
+            self._srtp = None
+            return
+        keep_in = self._srtp if before and _is_same(before.incoming, keys.incoming) else None
+        keep_out = self._srtp if before and _is_same(before.outgoing, keys.outgoing) else None
+        if keep_in is None or keep_out is None:
+            incoming = keep_in.incoming if keep_in else incoming_session(keys.incoming)
+            outgoing = keep_out.outgoing if keep_out else outgoing_session(keys.outgoing)
+            self._srtp = Srtp(self._buffer, incoming, outgoing)
+
     def send(self, length: int) -> None:
-        remote = self.source.remote
+        """Send the packet in the buffer, which is encrypted there if it is to be."""
+        remote, srtp = self.source.remote, self._srtp
         if remote is None:
+            return
+        if srtp is not None and not (length := srtp.protect(length)):
+            self.strange += 1
             return
         try:
             self._rtp.sendto(self._view[:length], remote)
@@ -129,8 +150,13 @@ class PbxLeg:
         muxed = control == source.announced
         if source.remote != source.announced:  # behind NAT: what was announced is not what can be reached
             control = source.remote if muxed else (source.remote[0], source.remote[1] + 1)
+        data = self.reports.write(self.sent, now, goodbye=goodbye)
+        length = len(data)
+        self._view[:length] = data
+        if self._srtp is not None:
+            length = self._srtp.protect_report(length)
         try:
-            (self._rtp if muxed else self._rtcp).sendto(self.reports.write(self.sent, now, goodbye=goodbye), control)
+            (self._rtp if muxed else self._rtcp).sendto(self._view[:length], control)
         except (OSError, OverflowError):
             self.strange += 1
 
@@ -144,6 +170,9 @@ class PbxLeg:
         if length <= HEADER or first & 0xC0 != 0x80 or 191 < second < 224:
             self._take_control(length, address, now)
             return 1
+        if self._srtp is not None and not (length := self._decrypted(self._srtp, length, address)):
+            self.strange += 1
+            return 1
         voice = second & 0x7F == self._payload_type
         if address != self.source.fixed and not self.source.believes(address, ssrc, sequence, voice=voice):
             self.strange += 1
@@ -156,6 +185,11 @@ class PbxLeg:
                 self.event(timestamp, length)
         return 1
 
+    def _decrypted(self, srtp: Srtp, length: int, address: Address) -> int:
+        """Strangers are not worth the work once the source is fixed."""
+        fixed = self.source.fixed
+        return srtp.unprotect(length) if fixed is None or address == fixed else 0
+
     def _read_control(self, now: float) -> int:
         try:
             length, address = self._rtcp.recvfrom_into(self._inlet)
@@ -166,7 +200,10 @@ class PbxLeg:
 
     def _take_control(self, length: int, address: Address, now: float) -> None:
         """Read a report; one that does not name our stream says nothing to us."""
-        if length < 8 or not self.source.may_report(address[0]) or not 191 < self._buffer[1] < 224:
+        known = length >= 8 and self.source.may_report(address[0]) and 191 < self._buffer[1] < 224
+        if known and self._srtp is not None:
+            length = self._srtp.unprotect_report(length)
+        if not known or not length:
             self.strange += 1
         elif self.sent is not None:
             self.reports.read(bytes(self._view[:length]), self.sent.ssrc, now)
@@ -174,3 +211,8 @@ class PbxLeg:
 
 def _unheard(timestamp: int, length: int) -> None:
     """Keys that nobody waits for yet."""
+
+
+def _is_same(one: Crypto, other: Crypto) -> bool:
+    """Tags only name lines."""
+    return (one.suite, one.key) == (other.suite, other.key)

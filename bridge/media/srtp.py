@@ -5,20 +5,43 @@ pylibsrtp's own methods copy every packet; `tests/media/test_webrtc.py` notices 
 
 from __future__ import annotations
 
-from pylibsrtp import Session
+from typing import Final
+
+from pylibsrtp import Policy, Session
 from pylibsrtp._binding import ffi, lib
+
+from .sdes import Crypto
 
 _protect, _unprotect = lib.srtp_protect, lib.srtp_unprotect
 _protect_rtcp, _unprotect_rtcp = lib.srtp_protect_rtcp, lib.srtp_unprotect_rtcp
+
+_PROFILES: Final = {
+    "AEAD_AES_256_GCM": Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
+    "AEAD_AES_128_GCM": Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    "AES_CM_128_HMAC_SHA1_80": Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    "AES_CM_128_HMAC_SHA1_32": Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+}
+
+
+def incoming_session(crypto: Crypto) -> Session:
+    return _session(crypto, Policy.SSRC_ANY_INBOUND)
+
+
+def outgoing_session(crypto: Crypto) -> Session:
+    return _session(crypto, Policy.SSRC_ANY_OUTBOUND)
+
+
+def _session(crypto: Crypto, which: int) -> Session:
+    return Session(Policy(key=crypto.key, ssrc_type=which, srtp_profile=_PROFILES[crypto.suite]))
 
 
 class Srtp:
     """The keys of both directions of one leg. Each method returns the packet's new length, 0 if it was refused."""
 
-    __slots__ = ("_in", "_length", "_out", "_packet", "_sessions")
+    __slots__ = ("_in", "_length", "_out", "_packet", "incoming", "outgoing")
 
     def __init__(self, buffer: bytearray, incoming: Session, outgoing: Session) -> None:
-        self._sessions = incoming, outgoing  # the contexts live as long as these
+        self.incoming, self.outgoing = incoming, outgoing  # the contexts live as long as these
         self._in, self._out = incoming._srtp[0], outgoing._srtp[0]
         self._packet, self._length = ffi.from_buffer("char[]", buffer), ffi.new("int *")
 

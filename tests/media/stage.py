@@ -13,7 +13,7 @@ import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from bridge import config
-from bridge.calls.commands import ConnectBrowser, JoinMedia
+from bridge.calls.commands import ConnectBrowser, JoinMedia, MediaPolicy
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
 from bridge.media.equipment import Patience
 from bridge.media.session import Voice
@@ -215,12 +215,19 @@ class Stage:
         """A page whose leg is up, for a call that the PBX began."""
         return await self.offer_to(tab, self.offer(*codecs), CODECS, call)
 
-    async def offer_to(self, tab: TabId, pbx_offer: bytes, allowed: tuple[str, ...], call: CallId = CALL) -> Page:
+    async def offer_to(
+        self,
+        tab: TabId,
+        pbx_offer: bytes,
+        allowed: tuple[str, ...],
+        call: CallId = CALL,
+        policy: MediaPolicy = MediaPolicy(),  # noqa: B008  # frozen
+    ) -> Page:
         page = Page()
         self.pages.append(page)
         sdp = await page.offer()
         await self.voice.perform(
-            ConnectBrowser(call=call, tab=tab, offer="o-1", sdp=sdp, pbx_offer=pbx_offer, codecs=allowed)
+            ConnectBrowser(call=call, tab=tab, offer="o-1", sdp=sdp, pbx_offer=pbx_offer, codecs=allowed, policy=policy)
         )
         answered = await self.mail.next(BrowserAnswered)
         assert (answered.call, answered.tab, answered.offer) == (call, tab, "o-1")

@@ -33,7 +33,7 @@ def version(sdp: bytes) -> int:
 
 def called() -> PbxSession:
     """A session that the PBX began."""
-    session = PbxSession(7)
+    session = PbxSession(7, bytes)
     session.invited(pbx_offer(5000, "PCMU"))
     session.answer("PCMU", US)
     return session
@@ -41,7 +41,7 @@ def called() -> PbxSession:
 
 def calling() -> PbxSession:
     """A session that we began."""
-    session = PbxSession(7)
+    session = PbxSession(7, bytes)
     session.offer(["PCMU", "PCMA"], US)
     session.answered(pbx_answer(5000, "PCMU"))
     return session
@@ -58,7 +58,7 @@ def test_hold_and_resume_offer_what_is_in_use_under_a_new_version_each(begin: Ca
 
 
 def test_hold_keeps_every_m_line_of_the_pbx_in_its_place_and_its_payload_types() -> None:
-    session = PbxSession(7)
+    session = PbxSession(7, bytes)
     session.invited(ODD_PBX.replace("a=sendonly", "a=sendrecv").encode())
     session.answer("PCMA", US)
     lines = session.hold(True, US).decode().splitlines()
@@ -72,7 +72,7 @@ def test_hold_keeps_every_m_line_of_the_pbx_in_its_place_and_its_payload_types()
 
 
 def test_a_second_offer_of_ours_keeps_our_payload_types_though_the_pbx_answered_with_others() -> None:
-    session = PbxSession(7)
+    session = PbxSession(7, bytes)
     session.offer(["opus"], US)
     session.answered(pbx_answer(5000, "opus").replace(b"107", b"98"))
     assert session.codec
@@ -81,7 +81,7 @@ def test_a_second_offer_of_ours_keeps_our_payload_types_though_the_pbx_answered_
 
 
 def test_after_a_new_offer_of_the_pbx_its_payload_types_count() -> None:
-    session = PbxSession(7)
+    session = PbxSession(7, bytes)
     session.offer(["opus"], US)
     session.answered(pbx_answer(5000, "opus"))
     answer = session.reoffered(pbx_offer(5000, "PCMU", "opus", version=2).replace(b"107", b"98"), US)
@@ -167,7 +167,7 @@ def test_an_unusable_offer_or_answer_changes_nothing() -> None:
 
 
 def test_an_answer_must_keep_the_audio_in_its_place() -> None:
-    session = PbxSession(7)
+    session = PbxSession(7, bytes)
     session.invited(ODD_PBX.encode())
     session.answer("PCMA", US)
     session.hold(True, US)
@@ -176,7 +176,7 @@ def test_an_answer_must_keep_the_audio_in_its_place() -> None:
 
 
 def test_a_pbx_that_is_silent_is_missed_only_where_nobody_holds_and_it_said_it_would_speak() -> None:
-    session = PbxSession(7)
+    session = PbxSession(7, bytes)
     session.offer(["PCMA"], US)
     assert not session.pbx_should_speak
     session.answered(ASTERISK.encode())
@@ -249,7 +249,7 @@ def test_both_sides_may_hold_in_any_order_and_voice_comes_back_when_neither_does
 
 def test_whoever_takes_the_pbxs_place_is_offered_everything_and_its_answer_read() -> None:
     with pytest.raises(SdpError):
-        PbxSession(7).offered_anew(US, ("PCMU",))
+        PbxSession(7, bytes).offered_anew(US, ("PCMU",))
     session = called()
     offer = session.offered_anew(US, ("PCMU", "PCMA"))
     assert re.search(rb"^m=audio 21000 RTP/AVP 0 8( 101)?\r$", offer, re.MULTILINE)

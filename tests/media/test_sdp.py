@@ -29,7 +29,7 @@ def changed(text: str, pattern: str, replacement: str) -> bytes:
 
 
 def answer_to(offer: bytes | str, name: str = "PCMA") -> list[str]:
-    session = PbxSession(42)
+    session = PbxSession(42, bytes)
     session.invited(offer.encode() if isinstance(offer, str) else offer)
     return session.answer(name, US).decode().splitlines()
 
@@ -196,7 +196,7 @@ def test_a_pbx_offer_that_can_not_work_is_refused(pattern: str, replacement: str
 
 
 def test_our_own_offer_keeps_sections_and_payload_types() -> None:
-    session = PbxSession(42)
+    session = PbxSession(42, bytes)
     session.invited(ODD_PBX.encode())
     session.answer("PCMA", US)
     lines = session.reoffered(b"", US).decode().splitlines()
@@ -214,7 +214,7 @@ def test_our_own_offer_keeps_sections_and_payload_types() -> None:
 
 
 def test_the_first_codec_wanted_that_the_page_has_is_chosen_under_the_pages_number() -> None:
-    session, page = PbxSession(1), parse_page_offer(CHROMIUM).audio
+    session, page = PbxSession(1, bytes), parse_page_offer(CHROMIUM).audio
     session.invited(ASTERISK.encode())
     assert session.wanted(tuple(CLOCK_RATES)) == ("PCMA", "PCMU", "G722", "opus")
     assert choose(session.wanted(tuple(CLOCK_RATES)), page) == Codec(name="PCMA", payload_type=8)
@@ -229,7 +229,7 @@ def test_without_a_common_codec_the_error_names_what_was_offered() -> None:
 
 
 def test_telephone_event_is_no_codec() -> None:
-    session = PbxSession(1)
+    session = PbxSession(1, bytes)
     session.invited(changed(ASTERISK, "RTP/AVP .*", "RTP/AVP 101 13\r"))
     assert session.wanted(tuple(CLOCK_RATES)) == ()
 
@@ -260,7 +260,7 @@ def test_whatever_is_wrong_the_error_is_an_sdp_error(text: str) -> None:
         choose(tuple(CLOCK_RATES), page.audio)
     except SdpError:
         pass
-    raw, session = text.encode("utf-8", "surrogatepass"), PbxSession(1)
+    raw, session = text.encode("utf-8", "surrogatepass"), PbxSession(1, bytes)
     try:
         session.invited(raw)
         written = session.answer((session.wanted(tuple(CLOCK_RATES)) or ("PCMU",))[0], US)
@@ -269,7 +269,7 @@ def test_whatever_is_wrong_the_error_is_an_sdp_error(text: str) -> None:
     except SdpError:
         pass
     with contextlib.suppress(SdpError):
-        calling = PbxSession(1)
+        calling = PbxSession(1, bytes)
         calling.offer(list(CLOCK_RATES), US)
         calling.answered(raw)
         calling.hold(True, US)

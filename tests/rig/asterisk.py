@@ -63,12 +63,14 @@ class Asterisk:
         *,
         agents: int = 4,
         codecs: str = "ulaw,alaw,g722,opus",
+        encryption: Literal["no", "sdes"] = "no",
         root: Path | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.root = (root or default_root()).resolve()
         self.agents = [str(1001 + index) for index in range(agents)]
         self.codecs = codecs
+        self.encryption = encryption
         self.sip_port = free_port()
         self._manager_port = free_port(socket.SOCK_STREAM)
         self._run = Path()
@@ -151,6 +153,7 @@ class Asterisk:
             "RTP_FIRST": 20000,
             "RTP_LAST": 20999,
             "CODECS": self.codecs,
+            "ENCRYPTION": self.encryption,
             "AGENTS": "\n".join(_agent(number) for number in self.agents),
         }
         for name, hz in (("moh/hold", HOLD_HZ), ("sounds/tone", TONE_HZ)):
