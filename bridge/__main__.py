@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import config, control, journal
-from .app import Bridge, journal_path, portal_rows
+from .app import Bridge, journal_path, portal_reports
 from .errors import BridgeError
 from .numbers import Numbers, preview
 from .robot import Orders, Robot, ticket_from_simulator
@@ -151,11 +151,16 @@ def trace(call: str, config_file: ConfigFile = CONFIG) -> None:
 
 @cli.command()
 def portals(config_file: ConfigFile = CONFIG) -> None:
-    """The portals of the configuration and whether the application is installed there."""
-    table = Table("portal", "installed", "domain", "promises waiting", "set aside")
-    for row in asyncio.run(portal_rows(config.load(config_file))):
-        table.add_row(*row)
+    """The portals of the configuration: how the application stands there, and what somebody has to do about it."""
+    heads = "portal", "state", "domain", "administrators", "slow loads", "promises waiting", "set aside"
+    table = Table(*heads)
+    reports = asyncio.run(portal_reports(config.load(config_file)))
+    for report in reports:
+        table.add_row(*report.row)
     out.print(table)
+    for report in reports:
+        for sentence in report.todo:
+            out.print(f"{report.row[0]}: {sentence}", soft_wrap=True)
 
 
 @cli.command()

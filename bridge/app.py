@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,25 @@ from .journal import Journal
 from .media.session import Voice
 from .numbers import Numbers
 from .operators.channel import Channel
+from .operators.protocol import Loaded
 from .portal.callers import Callers
 from .portal.cards import Cards
+from .portal.caretaker import Caretaker, facts_of
 from .portal.clerk import Clerk
 from .portal.click import Clicks
 from .portal.doors import Doors
+from .portal.guardian import Load
 from .portal.http import Http
 from .portal.identity import Identity
 from .portal.installation import Installation
+from .portal.keyring import Keyring
+from .portal.lines import Lines
 from .portal.notices import Notices
 from .portal.oauth import OAuth
 from .portal.people import People
 from .portal.placement import Placement
 from .portal.rest import ENTERPRISE, Rest
+from .portal.standing import checks, people, slow_loads, summary
 from .portal.telephony import Telephony
 from .portal.transcripts import Transcripts
 from .portal.wake import Wake
@@ -63,9 +70,12 @@ class Bridge:
         self._journal = Journal(journal_path(settings))
         self._store = Store(settings.store.url, self._seal)
         self._http = Http()
-        oauth = OAuth(settings=settings, portals=self._store.portals, http=self._http)
         plans = {portal.id: ENTERPRISE for portal in settings.portal if portal.plan == "enterprise"}
-        rest = Rest(http=self._http, oauth=oauth, plans=plans)
+        oauth = OAuth(settings=settings, http=self._http)
+        keyring = Keyring(
+            settings=settings, portals=self._store.portals, oauth=oauth, succeeded=self._administrator_lost
+        )
+        rest = Rest(http=self._http, keyring=keyring, plans=plans)
         placement = Placement(settings=settings, seal=self._seal, rest=rest)
         identity = Identity(settings=settings, portals=self._store.portals, rest=rest)
         self._people = People(
@@ -79,13 +89,27 @@ class Bridge:
         self._recogniser = (
             Transcripts(token=token.get_secret_value(), attach=self._telephony.perform) if token else None
         )
+        self._caretaker = Caretaker(
+            settings=settings,
+            portals=self._store.portals,
+            history=self._store.worker_history,
+            placement=placement,
+            keyring=keyring,
+            rest=rest,
+            tell=self._notices.tell,
+            reopened=self._telephony.reopen,
+        )
         installation = Installation(
             settings=settings,
             portals=self._store.portals,
             rest=rest,
             oauth=oauth,
+            keyring=keyring,
             placement=placement,
+            lines=Lines(settings=settings, portals=self._store.portals, rest=rest),
+            caretaker=self._caretaker,
             installed=self._installed,
+            uninstalled=self._dismiss,
         )
         clicks = Clicks(settings=settings, dialled=self._clicked, known=self._store.outbox.may_have_registered)
         self._doors = Doors(
@@ -95,6 +119,7 @@ class Bridge:
             portals=self._store.portals,
             installation=installation,
             clicks=clicks,
+            caretaker=self._caretaker,
         )
         widths = {portal.id: portal.phone_width for portal in settings.portal}
         self._wake = Wake(seal=self._seal, rest=rest, dozes=lambda *who: self._channel.doze(*who))
@@ -104,6 +129,8 @@ class Bridge:
             post=self._post,
             phone_width=lambda portal: widths[portal],
             new_call_id=new_call_id,
+            loaded=self._loaded,
+            is_open=self._is_open,
             extension=self._extension,
             clicked=clicks,
             notify=self._notices.unpaid_call,
@@ -144,6 +171,7 @@ class Bridge:
             await stack.enter_async_context(self._wake.running())
             await stack.enter_async_context(self._voice.running())
             await stack.enter_async_context(self._doors.running())
+            await stack.enter_async_context(self._caretaker.running())
             runner = await stack.enter_async_context(self._web())
             # Inside the web server's life: its sockets are gone before the server waits for them.
             await stack.enter_async_context(self._channel.running())
@@ -214,6 +242,28 @@ class Bridge:
         """What this operator dials to reach a colleague: their account, if it is at the same PBX."""
         account = account_of(self._directory, operator)
         return number_of(self._directory, account[0], Operator(operator.portal, user)) if account else ""
+
+    def _administrator_lost(self, portal: str, user: int) -> None:
+        self._caretaker.administrator_lost(portal, user)
+
+    def _loaded(self, operator: Operator, load: Loaded) -> None:
+        """A page tells how long its frame took, in milliseconds since it began."""
+        seconds = Load(
+            total=load.duration / 1000,
+            waiting=load.fetch_start / 1000,
+            connecting=max(0.0, load.request_start - load.fetch_start) / 1000,
+            answering=max(0.0, load.response_start - load.request_start) / 1000,
+            transferring=max(0.0, load.response_end - load.response_start) / 1000,
+        )
+        self._caretaker.loaded(operator.portal, operator.user, seconds)
+
+    def _is_open(self, portal: str) -> bool:
+        known = self._store.portals.get(portal)
+        return known is not None and known.installed
+
+    def _dismiss(self, portal: str) -> None:
+        """The application was removed from this portal: its pages have no telephone any more."""
+        self._channel.dismiss(portal)
 
     def _robot_ticket(self, portal: str, user: int) -> dict[str, str]:
         """For a headless operator on this machine: whoever can open the control socket may stand in for an operator.
@@ -305,23 +355,29 @@ def read_keys(keys: Keys) -> Sequence[str]:
         raise ConfigError(f"keys.file: {keys.file}: {error.strerror}") from None
 
 
-async def portal_rows(settings: Settings) -> list[tuple[str, ...]]:
-    """For `bridge portals`: id, installed, domain, promises waiting and set aside."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortalReport:
+    """One portal for `bridge portals`."""
+
+    row: tuple[str, ...]
+    """Portal, state, domain, administrators, slow loads today, promises waiting and set aside."""
+    todo: tuple[str, ...]
+    """What a person has to do, a sentence each."""
+
+
+async def portal_reports(settings: Settings) -> list[PortalReport]:
     store = Store(settings.store.url, Seal(read_keys(settings.keys)))
     async with store.running():
         counts = await store.outbox.counts()
-        rows: list[tuple[str, ...]] = []
+        reports: list[PortalReport] = []
         for portal in settings.portal:
-            known = store.portals.get(portal.id)
-            waiting, aside = counts.get(portal.id, (0, 0))
-            rows.append((portal.id, _installed(known), known.domain if known else "", str(waiting), str(aside)))
-        return rows
-
-
-def _installed(known: Any) -> str:
-    if known is None or not known.installed:
-        return "no: open the application in the portal as an administrator"
-    return "needs login: an administrator must open the application" if known.needs_login else "yes"
+            facts = await facts_of(portal, settings.worker, store.portals, store.worker_history, time.time())
+            domain = facts.enrolled.domain if facts.enrolled else ""
+            promises = [str(count) for count in counts.get(portal.id, (0, 0))]
+            row = portal.id, summary(facts), domain, people(facts), slow_loads(facts), *promises
+            todo = tuple(f"{check.name}: {check.text}" for check in checks(facts) if not check.ok)
+            reports.append(PortalReport(row=row, todo=todo))
+        return reports
 
 
 def _calm_the_collector() -> None:

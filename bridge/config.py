@@ -149,6 +149,13 @@ class _Numbers(_Section):
     """… and this put before them: "+" where it shows the country code without it."""
 
 
+class Worker(_Section):
+    """When Bitrix24 calls a widget's page slow, and how many a day it bears; some portals say 3 s and 3 times."""
+
+    slow_seconds: Annotated[float, Field(gt=0, le=60)] = 5
+    slow_loads: Annotated[int, Field(ge=1, le=1000)] = 10
+
+
 class Portal(_Numbers):
     url: str
     client_id: str
@@ -161,6 +168,11 @@ class Portal(_Numbers):
     """Make the call of a click when its card is drawn, before the portal's event arrives."""
     plan: Literal["ordinary", "enterprise"] = "ordinary"
     """Of Bitrix24: 2 requests a second and 50 at once, or 5 and 250."""
+    line: Annotated[str, Field(pattern=r"^(\+?[0-9]{1,32})?$")] = ""
+    """The number under which the portal's calls are logged; the install page can choose another one."""
+    line_name: Annotated[str, Field(max_length=100)] = "Telephone"
+    roll_out: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    """Bitrix24 user ids: only their pages load the telephone. Empty: everybody's."""
 
     @property
     def id(self) -> str:
@@ -319,6 +331,7 @@ class Settings(BaseSettings):
     keys: Keys = Keys()
     calls: Calls = Calls()
     transcripts: Transcripts = Transcripts()
+    worker: Worker = Worker()
     oauth_hosts: tuple[str, ...] = ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech")
     """Where access tokens are verified and refreshed; no other host ever sees a client secret."""
     state_dir: Path = Path("var")

@@ -11,8 +11,11 @@ from typing import Any, Protocol
 
 import pytest
 
+from bridge.demo.portal import Portal
+
 from .rig.asterisk import Asterisk, is_unpacked
 from .rig.chromium import Chromium, find_chromium
+from .rig.leaks import leaks
 from .rig.process import BridgeProcess
 
 PARTS: dict[str, tuple[Callable[[], object], str]] = {
@@ -120,3 +123,28 @@ async def bridges(tmp_path: Path, evidence: list[HasLog]) -> AsyncIterator[Calla
             return await stack.enter_async_context(bridge)
 
         yield start
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_what_a_bridge_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Searches logs, journal and store of every bridge of the test for its own secrets and those of every portal."""
+    bridges: list[BridgeProcess] = []
+    portals: list[Portal] = []
+    _keep_those_made(monkeypatch, BridgeProcess, bridges)
+    _keep_those_made(monkeypatch, Portal, portals)
+    yield
+    told = {secret for portal in portals for secret in portal.secrets}
+    for bridge in bridges:
+        held = {key for secret in bridge.secrets.values() for key in secret.split(",")}
+        found = leaks(bridge.directory, told | held)
+        assert not found, f"a bridge wrote down secrets: {found}"
+
+
+def _keep_those_made(monkeypatch: pytest.MonkeyPatch, kind: type[Any], made: list[Any]) -> None:
+    begin = kind.__init__
+
+    def noted(self: Any, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        made.append(self)
+
+    monkeypatch.setattr(kind, "__init__", noted)

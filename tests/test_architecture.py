@@ -115,6 +115,9 @@ PURE = [
     "operators/presence.py",
     "operators/cards.py",
     "operators/protocol.py",
+    "portal/guardian.py",
+    "portal/standing.py",
+    "portal/trouble.py",
 ]
 CLOCKS_AND_SOCKETS = {"asyncio", "socket", "time", "random", "threading", "aiohttp"}
 

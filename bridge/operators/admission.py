@@ -38,7 +38,12 @@ class Visitor:
 
 
 class Admission:
-    def __init__(self, *, seal: Seal, identify: Identify, clock: Callable[[], float]) -> None:
+    """`is_open` says whether the application is still installed in a portal."""
+
+    def __init__(
+        self, *, seal: Seal, identify: Identify, clock: Callable[[], float], is_open: Callable[[str], bool]
+    ) -> None:
+        self._is_open = is_open
         self._seal = seal
         self._identify = identify
         self._clock = clock
@@ -48,6 +53,8 @@ class Admission:
         ticket, fresh = self._page_ticket(hello.ticket)
         slider = "Y" in parse_qs(urlsplit(ticket.uri).query).get("IFRAME", [])
         session = self._session(hello.session)
+        if session and session.member_id and not self._is_open(session.portal):
+            raise AdmissionError(Refusal.TICKET_INVALID, "The telephone was removed from this Bitrix24.")
         if session and session.member_id == ticket.member_id:
             return Visitor(session=session, slider=slider, doubt=ticket if fresh else None)
         if not fresh:

@@ -28,7 +28,7 @@ from .clicks import DONE, Clicks, Extension, OnCall, OnPast
 from .floor import Floor
 from .page import Page
 from .presence import Tab
-from .protocol import FROM_PAGE, Ack, CallState, Refusal
+from .protocol import FROM_PAGE, Ack, CallState, PageKind, Refusal
 
 MAX_SOCKETS = 20_000
 MAX_TABS = 64
@@ -86,10 +86,13 @@ class Channel:
         clicked: ClickedCards,
         notify: Callable[[Operator, CallView], None],
         rouse: Callable[[Operator], None],
+        loaded: Callable[[Operator, say.Loaded], None] = lambda operator, load: None,
+        is_open: Callable[[str], bool] = lambda portal: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
-        self._admission = Admission(seal=seal, identify=identify, clock=clock)
+        self._loaded = loaded
+        self._admission = Admission(seal=seal, identify=identify, is_open=is_open, clock=clock)
         self._post = post
         self._phone_width = phone_width
         self._clock = clock
@@ -168,6 +171,12 @@ class Channel:
         due = self._floor.tick(self._clock())
         self._publish()
         return due
+
+    def dismiss(self, portal: str) -> None:
+        """The portal has no telephone any more: its pages are cut off."""
+        for page in [page for page in self._pages.values() if page.session.portal == portal and page.session.member_id]:
+            page.dismissed = True
+            self._cut(page, "the application was uninstalled")
 
     def online(self) -> frozenset[Operator]:
         """Operators who can be rung: those with a worker page connected, or with one that left just now."""
@@ -330,6 +339,9 @@ class Channel:
                 return self._clicks.dial(tab, message)
             case say.Presence(visible=visible, capture=capture, card=card):
                 self._place(replace(tab, visible=visible, capture=capture, card=card))
+            case say.Loaded():
+                if tab.kind is PageKind.WORKER:
+                    self._loaded(tab.operator, message)
             case _ if event == "renew":
                 self._welcome(page)
             case _ if event == "bye":

@@ -195,6 +195,25 @@ class VoiceFailed(Message):
     why: VoiceFailure
 
 
+Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class Loaded(Message):
+    """`loaded`: when what happened while the frame was loaded, in milliseconds since that began (Navigation Timing).
+
+    Sent once by each document. It is the browser's own record, whose other fields are of no interest.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    fetch_start: Milliseconds
+    request_start: Milliseconds
+    response_start: Milliseconds
+    response_end: Milliseconds
+    duration: Milliseconds
+    """Until the end of the `load` event; 0 before it."""
+
+
 class Nothing(Message):
     """`bye`: the page goes away now. `renew`: a new session ticket, please (comes as `welcome`)."""
 
@@ -414,6 +433,7 @@ FROM_PAGE: dict[str, type[Message]] = {
     "comment": Comment,
     "notifyAdmin": CallCommand,
     "voiceFailed": VoiceFailed,
+    "loaded": Loaded,
     "renew": Nothing,
     "bye": Nothing,
 }

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,17 +23,18 @@ from ..config import Portal, Settings
 from ..errors import BridgeError, TicketError
 from ..store.portals import EnrolledPortal, Portals
 from ..tickets import InstallTicket, PageTicket, Seal
+from .caretaker import Caretaker
 from .click import Click, Clicks
 from .form import FormError, domain_of, nested, optional, parse, placement_uri, required
-from .installation import Installation
+from .installation import Choice, Installation, explanation
 from .pages import Pages, Template, plain_page
+from .standing import Check
 
 log = structlog.get_logger()
 
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 10.0
 LONGEST_QUEUE = 100
-REMINDER_SECONDS = 60.0
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 Job = Callable[[], Awaitable[object]]
@@ -53,6 +55,7 @@ class Doors:
         portals: Portals,
         installation: Installation,
         clicks: Clicks,
+        caretaker: Caretaker,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clicks = clicks
@@ -60,6 +63,7 @@ class Doors:
         self._pages = Pages(pages)
         self._portals = portals
         self._installation = installation
+        self._caretaker = caretaker
         self._clock = clock
         self._configured = {portal.id: portal for portal in settings.portal}
         self._hosts = {domain_of(URL(portal.url).authority): portal for portal in settings.portal}
@@ -69,21 +73,21 @@ class Doors:
         app.router.add_post("/b24/worker", self._guarded(self._worker))
         app.router.add_post("/b24/app", self._guarded(self._app))
         app.router.add_post("/b24/install", self._guarded(self._install))
+        app.router.add_post("/b24/admin", self._guarded(self._admin))
         app.router.add_post("/b24/events", self._guarded(self._event))
         app.router.add_post("/b24/worker-error", self._guarded(self._worker_error))
-        for path in ("/b24/worker", "/b24/app", "/b24/install"):
+        for path in ("/b24/worker", "/b24/app", "/b24/install", "/b24/admin"):
             app.router.add_get(path, _outside)
         app.router.add_get("/static/{path:.+}", self._static)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._work()), group.create_task(self._remind())]
+            task = group.create_task(self._work())
             try:
                 yield
             finally:
-                for task in tasks:
-                    task.cancel()
+                task.cancel()
 
     # ---- pages
 
@@ -101,38 +105,83 @@ class Doors:
             return _stranger(request)
         enrolled = self._portals.get(portal.id)
         if enrolled is not None and enrolled.installed:
-            return self._page(portal, request, self._pages.phone, self._page_ticket(request, form))
+            tickets = self._page_ticket(request, form), self._install_ticket(request, form)
+            return self._page(portal, request, self._pages.phone, *tickets)
         return self._page(portal, request, self._pages.install, self._install_ticket(request, form))
 
-    async def _install(self, request: web.Request) -> web.Response:
+    async def _admin(self, request: web.Request) -> web.Response:
+        """The phone page's link for administrators: a form with the install ticket that it was given."""
+        sealed = required(parse(await _body(request)), "ticket", 8192)
+        try:
+            ticket = self._seal.open(InstallTicket, sealed, self._clock())
+        except TicketError:
+            return _plain("This page is too old", "Close it and open the application again in Bitrix24.", 403)
+        portal = self._portal_of(ticket.domain, ticket.member_id)
+        if portal is None:
+            return _stranger(request)
+        return self._page(portal, request, self._pages.install, sealed, domain=ticket.domain)
+
+    async def _install(self, request: web.Request) -> web.StreamResponse:
         """A form is Bitrix24 opening the initial installation path, JSON is the install page at work."""
         text = await _body(request)
         if request.content_type == "application/json":
-            return await self._run_installation(text)
+            return await self._at_work(request, text)
         form = parse(text)
         portal = self._portal(request, form)
         if portal is None:
             return _stranger(request)
         return self._page(portal, request, self._pages.install, self._install_ticket(request, form))
 
-    async def _run_installation(self, text: bytes) -> web.Response:
+    async def _at_work(self, request: web.Request, text: bytes) -> web.StreamResponse:
+        """`{"ticket", "do": "look"}` is answered with how things stand; without it the installation runs."""
         try:
             message = json.loads(text)
             ticket = self._seal.open(InstallTicket, str(message["ticket"]), self._clock())
-        except (ValueError, TypeError, KeyError, RecursionError):
+            choice = _choice(message.get("choice"))
+        except FormError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return web.json_response({"error": 'The body must be JSON: {"ticket": "…"}.'}, status=400)
         except TicketError as error:
             return web.json_response({"error": f"{error}. Open the application again in Bitrix24."}, status=403)
-        report = await self._installation.run(ticket)
-        return web.json_response({"steps": [asdict(step) for step in report.steps], "done": report.done})
+        if message.get("do") != "look":
+            return await self._run_installation(request, ticket, choice)
+        try:
+            return web.json_response(asdict(await self._installation.look(ticket)))
+        except BridgeError as error:
+            return web.json_response({"error": explanation(error)}, status=403)
+
+    async def _run_installation(
+        self, request: web.Request, ticket: InstallTicket, choice: Choice | None
+    ) -> web.StreamResponse:
+        """A line of JSON for each step when it is done, and one for the whole at the end."""
+        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.content_type = "application/x-ndjson"
+        await response.prepare(request)
+
+        async def tell(step: Check) -> None:
+            with suppress(ConnectionError):  # whoever closed the page does not end the installation
+                await response.write(json.dumps({"step": asdict(step)}).encode() + b"\n")
+
+        report = await self._installation.run(ticket, choice, tell)
+        with suppress(ConnectionError):
+            await response.write(json.dumps(asdict(report)).encode() + b"\n")
+        return response
 
     def _portal(self, request: web.Request, form: dict[str, str]) -> Portal | None:
         """The configured portal that DOMAIN and member_id belong to; FormError when they are not there at all."""
         member = required(form, "member_id", 64)
         domain = domain_of(required(dict(request.query), "DOMAIN", 255))
+        return self._portal_of(domain, member)
+
+    def _portal_of(self, domain: str, member: str) -> Portal | None:
         enrolled = self._portals.of_member(member)
         if enrolled is not None and domain in {enrolled.domain, domain_of(enrolled.id)}:
             return self._configured.get(enrolled.id)
+        if enrolled is not None and enrolled.id in self._configured:
+            # Renamed, or a forgery: the old address tells, and the next page is right.
+            self._queue(enrolled.id, lambda: self._caretaker.moved(enrolled.id))
+            return None
         portal = self._hosts.get(domain)
         known = self._portals.get(portal.id) if portal else None
         # A portal that is installed has one member_id; another one under its name is a forgery, unless it was set up anew.
@@ -163,14 +212,17 @@ class Doors:
         )
         return self._seal.seal(ticket, self._clock())
 
-    def _page(self, portal: Portal, request: web.Request, template: Template, ticket: str) -> web.Response:
+    def _page(
+        self, portal: Portal, request: web.Request, template: Template, *tickets: str, domain: str = ""
+    ) -> web.Response:
+        ancestor = self._ancestor(portal, domain or domain_of(request.query["DOMAIN"]))
         headers = {
-            "Content-Security-Policy": f"frame-ancestors {self._ancestor(portal, domain_of(request.query['DOMAIN']))}",
+            "Content-Security-Policy": f"frame-ancestors {ancestor}",
             "Cache-Control": "no-store",
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
         }
-        return web.Response(body=template.filled(ticket), content_type="text/html", charset="utf-8", headers=headers)
+        return web.Response(body=template.filled(*tickets), content_type="text/html", charset="utf-8", headers=headers)
 
     def _ancestor(self, portal: Portal, domain: str) -> str:
         """The configured url, or the address that the OAuth server told since the portal was renamed."""
@@ -207,6 +259,8 @@ class Doors:
         if event == "ONAPPUNINSTALL":
             clean = data.get("CLEAN") in {"1", "Y", "true"}
             return lambda: self._installation.uninstalled(portal.id, clean=clean)
+        if event == "ONAPPPAYMENT":
+            return lambda: self._caretaker.probe(portal.id)
         if event not in {"ONAPPINSTALL", "ONAPPUPDATE"}:
             return None
 
@@ -225,8 +279,8 @@ class Doors:
             log.warning("worker_error_with_wrong_key", remote=request.remote)
             return web.Response(status=403, text="The key is wrong.")
         form = parse(await _body(request))
-        log.error("worker_thrown_out", portal=portal, error=optional(form, "error", 100))
-        self._queue(portal, lambda: self._installation.worker_lost(portal))
+        log.error("worker_error_reported", portal=portal, error=optional(form, "error", 100))
+        self._caretaker.thrown_out(portal)
         return web.Response(text="ok")
 
     def _queue(self, portal: str, job: Job | None) -> None:
@@ -249,12 +303,6 @@ class Doors:
             finally:
                 self._jobs.task_done()
 
-    async def _remind(self) -> None:
-        while True:
-            await asyncio.sleep(REMINDER_SECONDS)
-            if self._jobs.empty():
-                self._jobs.put_nowait(self._installation.overdue)
-
     async def settled(self) -> None:
         """Returns when everything that was reported so far is handled."""
         await self._jobs.join()
@@ -273,7 +321,7 @@ class Doors:
 
     @staticmethod
     def _guarded(
-        handler: Callable[[web.Request], Awaitable[web.Response]],
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
@@ -293,12 +341,33 @@ async def _outside(_request: web.Request) -> web.Response:
 
 def _stranger(request: web.Request) -> web.Response:
     log.warning("unknown_portal", domain=request.query.get("DOMAIN", "")[:255], remote=request.remote)
-    text = plain_page(
-        "This Bitrix24 is not connected",
-        "The bridge's configuration has no portal with this address. Ask the provider of your telephone to add it.",
+    sentence = (
+        "The bridge's configuration has no portal with this address. If it was renamed just now, open this page again in a"
+        " minute. Else ask the provider of your telephone to add it."
     )
-    headers = {"Cache-Control": "no-store", "Content-Security-Policy": "frame-ancestors 'none'"}
-    return web.Response(status=403, text=text, content_type="text/html", headers=headers)
+    return _plain("This Bitrix24 is not connected", sentence, 403)
+
+
+def _plain(title: str, sentence: str, status: int) -> web.Response:
+    # It may be framed by anybody: who is told to call the provider should be able to read it.
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return web.Response(status=status, text=plain_page(title, sentence), content_type="text/html", headers=headers)
+
+
+def _choice(given: object) -> Choice | None:
+    """What an administrator chose on the page, None for nothing; FormError with a sentence for people."""
+    if given is None:
+        return None
+    fields = {name: str(value).strip() for name, value in given.items()} if isinstance(given, dict) else {}
+    line = re.sub(r"[\s()/.-]", "", fields.get("line", ""))
+    name, region = fields.get("line_name", ""), fields.get("region", "").upper()
+    if not re.fullmatch(r"(\+?[0-9]{1,32})?", line):
+        raise FormError("The line's number may have digits only, and a + in front.")
+    if len(name) > 100:
+        raise FormError("The line's name is longer than 100 characters.")
+    if not re.fullmatch(r"([A-Z]{2})?", region):
+        raise FormError("The region is two letters, such as DE.")
+    return Choice(line=line, line_name=name, region=region)
 
 
 async def _body(request: web.Request) -> bytes:

@@ -7,8 +7,9 @@ tokens for our client_id and this member_id, and the portal said that their owne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import structlog
 
@@ -17,36 +18,52 @@ from ..errors import BridgeError, ConfigError, NetworkError, RefusedError
 from ..store.portals import EnrolledPortal, Portals
 from ..tickets import InstallTicket
 from .bucket import Lane
+from .caretaker import Caretaker
 from .form import domain_of
 from .identity import user_of
+from .keyring import Keyring
+from .lines import Lines
 from .oauth import OAuth, OAuthRefusedError, TokenInfo, TokenPair
 from .placement import Placement
-from .rest import Rest
+from .rest import PortalRefusedError, Rest
+from .standing import Check
+from .trouble import Trouble, of_oauth, of_rest, sentence
 
 log = structlog.get_logger()
 
-REBIND_SECONDS = (0.0, 60.0, 600.0, 3600.0)
-"""How long to wait before the worker of a portal is bound again, by how often that was necessary lately."""
-FORGIVEN_SECONDS = 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line of the install page."""
-
-    name: str
-    ok: bool
-    text: str
+STEPS = ("portal", "token", "administrator", "tokens", "worker", "events", "line")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    steps: tuple[Step, ...]
+    steps: tuple[Check, ...]
     done: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What an administrator may choose on the page; "" leaves it to the configuration."""
+
+    line: str = ""
+    line_name: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What an administrator sees before pressing the button."""
+
+    state: tuple[Check, ...]
+    installed: bool
+    choice: Choice
+
+
+async def _nobody(_step: Check) -> None:
+    """Nobody waits for single steps."""
+
+
 class Installation:
-    """`installed` is told which portal can be used from now on."""
+    """`installed` is told which portal can be used from now on, `uninstalled` which one can't."""
 
     def __init__(
         self,
@@ -55,73 +72,111 @@ class Installation:
         portals: Portals,
         rest: Rest,
         oauth: OAuth,
+        keyring: Keyring,
         placement: Placement,
+        lines: Lines,
+        caretaker: Caretaker,
         installed: Callable[[str], None],
+        uninstalled: Callable[[str], None] = lambda portal: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._configured = {portal.id: portal for portal in settings.portal}
         self._portals = portals
         self._rest = rest
         self._oauth = oauth
+        self._keyring = keyring
         self._placement = placement
+        self._lines = lines
+        self._caretaker = caretaker
         self._installed = installed
+        self._uninstalled = uninstalled
         self._clock = clock
         self._running: set[str] = set()
-        self._rebound: dict[str, tuple[int, float]] = {}
-        self._postponed: dict[str, float] = {}
 
-    async def run(self, ticket: InstallTicket) -> Report:
-        """Every step until the first that fails; safe to repeat."""
-        steps: list[Step] = []
+    async def look(self, ticket: InstallTicket) -> View:
+        """How the portal stands, for an administrator of it; BridgeError for everybody else."""
+        portal = self._portal(ticket)
+        await self._known_token(portal, ticket)
+        await self._administrator(portal.id, self._endpoint(portal, ticket.member_id), ticket.auth_id)
+        known = self._portals.get(portal.id)
+        choice = Choice(
+            line=(known.line if known else "") or portal.line,
+            line_name=(known.line_name if known else "") or portal.line_name,
+            region=(known.region if known else "") or portal.region or "",
+        )
+        state = await self._caretaker.state(portal.id)
+        return View(state=state, installed=known is not None and known.installed, choice=choice)
+
+    async def run(
+        self,
+        ticket: InstallTicket,
+        choice: Choice | None = None,
+        tell: Callable[[Check], Awaitable[None]] = _nobody,
+    ) -> Report:
+        """Every step until the first that fails, each told when it is done; safe to repeat."""
         if ticket.domain in self._running:
-            return Report(
-                (Step("portal", False, "An installation of this portal is under way: wait for its end."),), False
-            )
+            busy = Check("portal", False, "An installation of this portal is under way: wait for its end.")
+            return Report((busy,), False)
+        steps: list[Check] = []
         self._running.add(ticket.domain)
         try:
-            await self._steps(ticket, steps)
+            async for text in self._steps(ticket, choice):
+                steps.append(Check(STEPS[len(steps)], True, text))
+                await tell(steps[-1])
         except BridgeError as error:
-            name = STEPS[min(len(steps), len(STEPS) - 1)]
-            steps.append(Step(name, False, _explanation(error)))
-            log.warning("installation_failed", domain=ticket.domain, step=name, why=str(error))
+            steps.append(Check(STEPS[min(len(steps), len(STEPS) - 1)], False, explanation(error)))
+            log.warning("installation_failed", domain=ticket.domain, step=steps[-1].name, why=str(error))
+            await tell(steps[-1])
         finally:
             self._running.discard(ticket.domain)
         return Report(tuple(steps), all(step.ok for step in steps))
 
-    async def _steps(self, ticket: InstallTicket, steps: list[Step]) -> None:
+    async def _steps(self, ticket: InstallTicket, choice: Choice | None) -> AsyncIterator[str]:
+        """What became of each of STEPS."""
         portal = self._portal(ticket)
-        steps.append(Step("portal", True, f"{portal.url} is in the configuration."))
+        yield f"{portal.url} is in the configuration of the telephone."
         server, info = await self._known_token(portal, ticket)
-        steps.append(Step("token", True, "The OAuth server knows this application and your token."))
+        yield "Bitrix24's OAuth server knows this application and you."
         user = await self._administrator(portal.id, self._endpoint(portal, ticket.member_id), ticket.auth_id)
-        steps.append(Step("administrator", True, "You are an administrator of this portal."))
+        yield "You are an administrator of this portal."
         pair = await self._pair(portal, ticket, server, info)
-        await self._store(portal, ticket, pair, server, user)
-        steps.append(Step("tokens", True, "The portal's tokens are stored, sealed."))
-        changed = await self._placement.bind_worker(portal.id)
-        steps.append(
-            Step("worker", True, f"The background worker {'is registered' if changed else 'was registered before'}.")
+        in_use = await self._keyring.take(self._enrolled(portal, ticket, pair, server, user))
+        kept = (
+            "the telephone works with it." if in_use else "in reserve, should the first administrator's become invalid."
         )
+        yield f"Your authorisation is stored, sealed: {kept}"
+        changed = await self._placement.bind_worker(portal.id)
+        self._caretaker.placed(portal.id)
+        yield f"The invisible helper of Bitrix24's pages {'is registered' if changed else 'was registered before'}."
         added = await self._placement.bind_events(portal.id)
-        steps.append(Step("events", True, f"The portal's events reach the bridge ({added} new)."))
-        await self._portals.change(portal.id, installed=True)
+        yield f"The portal's events reach the telephone ({added} new)."
+        if choice is not None:
+            await self._portals.change(portal.id, **asdict(choice))
+        yield await self._line(portal.id)
+        await self._portals.change(portal.id, installed=True, trouble="")
         log.info("portal_installed", portal=portal.id, member=ticket.member_id, admin=user)
         self._installed(portal.id)
 
     # ---- what the portal reports
 
     async def uninstalled(self, portal: str, *, clean: bool) -> None:
-        """The portal removed the application, and with it our handlers. `clean`: it asks us to forget it."""
+        """The portal removed the application, our handlers and our tokens with it. `clean`: it asks us to forget it."""
+        gone: dict[str, Any] = {"installed": False, "access": "", "refresh": "", "needs_login": True}
+        forgotten = {"line": "", "line_name": "", "region": "", "lines": (), "application_token": ""} if clean else {}
+        await self._portals.change(portal, trouble=Trouble.REMOVED.value, **gone, **forgotten)
+        await self._portals.drop_spares(portal)
         if clean:
-            await self._portals.change(portal, installed=False, access="", refresh="", needs_login=True)
-        else:
-            await self._portals.change(portal, installed=False, needs_login=True)
+            await self._caretaker.forget(portal)
+        self._caretaker.removed(portal)
+        self._uninstalled(portal)
         log.warning("portal_uninstalled", portal=portal, clean=clean)
 
     async def updated(self, portal: str) -> None:
         """A new version removes the handlers of events."""
         await self._placement.bind_worker(portal)
+        self._caretaker.placed(portal)
         await self._placement.bind_events(portal)
+        await self._lines.ensure(portal)
         await self._portals.change(portal, installed=True)
 
     async def adopt(self, portal: str, application_token: str, access: str) -> bool:
@@ -142,32 +197,6 @@ class Installation:
         """The message came by the address that we gave to this portal's worker."""
         return portal in self._configured and self._placement.key_fits(portal, key)
 
-    async def worker_lost(self, portal: str) -> None:
-        """Binds the worker again if it is really gone; when that recurs within a day, later and later (`overdue`)."""
-        count, last = self._rebound.get(portal, (0, float("-inf")))
-        now = self._clock()
-        if now - last > FORGIVEN_SECONDS:
-            count = 0
-        not_before = last + REBIND_SECONDS[min(count, len(REBIND_SECONDS) - 1)]
-        if now < not_before:
-            self._postponed[portal] = not_before
-            log.error("worker_rebind_postponed", portal=portal, seconds=int(not_before - now), times=count)
-            return
-        self._postponed.pop(portal, None)
-        self._rebound[portal] = (count + 1, now)
-        try:
-            if await self._placement.bind_worker(portal):
-                log.error("worker_rebound", portal=portal, times=count + 1, why="pages of this portal load too slowly")
-        except NetworkError:
-            self._postponed[portal] = now + REBIND_SECONDS[1]
-            raise
-
-    async def overdue(self) -> None:
-        """Binds the workers again whose time has come; to be called about once a minute."""
-        now = self._clock()
-        for portal in [portal for portal, at in self._postponed.items() if at <= now]:
-            await self.worker_lost(portal)
-
     # ---- the steps
 
     def _portal(self, ticket: InstallTicket) -> Portal:
@@ -184,7 +213,9 @@ class Installation:
         for server in self._servers(ticket):
             try:
                 info = await self._oauth.info(server, ticket.auth_id)
-            except OAuthRefusedError:
+            except OAuthRefusedError as error:
+                if of_oauth(error.code) is not None:
+                    raise
                 continue
             if info.client_id != portal.client_id:
                 raise RefusedError("This token belongs to another application: compare client_id in the configuration.")
@@ -243,27 +274,35 @@ class Installation:
             return enrolled.client_endpoint
         return f"{portal.url.rstrip('/')}/rest/"
 
-    async def _store(self, portal: Portal, ticket: InstallTicket, pair: TokenPair, server: str, user: int) -> None:
+    def _enrolled(
+        self, portal: Portal, ticket: InstallTicket, pair: TokenPair, server: str, user: int
+    ) -> EnrolledPortal:
+        """The portal as this page knows it, with what an earlier installation chose."""
         before = self._portals.get(portal.id)
         same = before if before is not None and before.member_id == ticket.member_id else None
-        await self._portals.save(
-            EnrolledPortal(
-                id=portal.id,
-                member_id=ticket.member_id,
-                domain=ticket.domain,
-                client_endpoint=self._endpoint(portal, ticket.member_id),
-                server_endpoint=f"{server}/rest/",
-                access=pair.access,
-                refresh=pair.refresh,
-                expires=pair.expires,
-                admin_user=user,
-                application_token=ticket.application_token or (same.application_token if same else ""),
-                installed=same is not None and same.installed,
-            )
+        fresh = EnrolledPortal(
+            id=portal.id,
+            member_id=ticket.member_id,
+            domain=ticket.domain,
+            client_endpoint=self._endpoint(portal, ticket.member_id),
+            server_endpoint=f"{server}/rest/",
+            access=pair.access,
+            refresh=pair.refresh,
+            expires=pair.expires,
+            admin_user=user,
+            application_token=ticket.application_token or (same.application_token if same else ""),
+            installed=same is not None and same.installed,
         )
+        if same is None:
+            return fresh
+        return replace(fresh, line=same.line, line_name=same.line_name, region=same.region, lines=same.lines)
 
-
-STEPS = ("portal", "token", "administrator", "tokens", "worker", "events")
+    async def _line(self, portal: str) -> str:
+        if not self._lines.wanted(portal):
+            return "No line number was given: calls are logged without one. You can enter it here later."
+        changed = await self._lines.ensure(portal)
+        numbers = ", ".join(self._lines.wanted(portal))
+        return f"Calls are logged on {numbers} ({changed} changed)."
 
 
 def _page_pair(ticket: InstallTicket, member_id: str) -> TokenPair:
@@ -276,7 +315,15 @@ def _page_pair(ticket: InstallTicket, member_id: str) -> TokenPair:
     )
 
 
-def _explanation(error: BridgeError) -> str:
+def explanation(error: BridgeError) -> str:
+    """What to do about it."""
+    trouble = None
+    if isinstance(error, PortalRefusedError):
+        trouble = of_rest(error.code, error.text)
+    elif isinstance(error, OAuthRefusedError):
+        trouble = of_oauth(error.code)
+    if trouble is not None:
+        return sentence(trouble)
     if isinstance(error, NetworkError):
         return f"{error}. Try again."
     if isinstance(error, ConfigError):

@@ -64,11 +64,21 @@ class Notices:
     async def _deliver(self) -> None:
         while True:
             notice = await self._queue.get()
-            enrolled = self._portals.get(notice.portal)
-            if enrolled is None:
-                continue
-            words = {"USER_ID": enrolled.admin_user, "MESSAGE": notice.text, "TAG": notice.tag}
-            try:
-                await self._rest.call(notice.portal, "im.notify.system.add", words)
-            except BridgeError as error:
-                log.warning("notice_undelivered", portal=notice.portal, tag=notice.tag, why=str(error))
+            for user in self._administrators(notice.portal):
+                words = {"USER_ID": user, "MESSAGE": notice.text, "TAG": notice.tag}
+                try:
+                    await self._rest.call(notice.portal, "im.notify.system.add", words)
+                except BridgeError as error:
+                    log.warning("notice_undelivered", portal=notice.portal, user=user, tag=notice.tag, why=str(error))
+            self._queue.task_done()
+
+    async def delivered(self) -> None:
+        """Returns when nothing waits any more."""
+        await self._queue.join()
+
+    def _administrators(self, portal: str) -> list[int]:
+        """Those who let us in, whether their tokens still work or not."""
+        enrolled = self._portals.get(portal)
+        return (
+            [] if enrolled is None else [enrolled.admin_user, *(spare.user for spare in self._portals.spares(portal))]
+        )

@@ -1,26 +1,16 @@
-"""Tokens: refreshed one at a time per portal, stored before use, and asked for at OAuth servers of the allow-list only."""
+"""Tokens are asked for, and vouched for, at OAuth servers of the allow-list only."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
-
 from ..config import Settings
 from ..errors import RefusedError
-from ..store.portals import EnrolledPortal, Portals
-from .form import domain_of
 from .http import Http, Reply
-
-log = structlog.get_logger()
-
-REFUSAL_SECONDS = 30.0
-"""An OAuth server that refused is not asked again for so long."""
 
 
 class PortalClosedError(RefusedError):
@@ -56,27 +46,13 @@ class TokenInfo:
 
 
 class OAuth:
-    def __init__(
-        self, *, settings: Settings, portals: Portals, http: Http, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._portals = portals
+    """The OAuth servers of the allow-list; no other host ever sees our client secret."""
+
+    def __init__(self, *, settings: Settings, http: Http, clock: Callable[[], float] = time.time) -> None:
         self._http = http
         self._clock = clock
         self._hosts = {origin: host.rstrip("/") for host in settings.oauth_hosts if (origin := origin_of(host))}
         self._configured = {portal.id: portal for portal in settings.portal}
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._refused: dict[str, tuple[float, str]] = {}
-
-    def usable(self, portal: str) -> EnrolledPortal:
-        """The enrolled portal, or PortalClosedError."""
-        enrolled = self._portals.get(portal)
-        if enrolled is None or not enrolled.access:
-            raise PortalClosedError("the application is not installed in this portal")
-        if enrolled.needs_login:
-            raise PortalClosedError(
-                "the portal's authorisation ran out: an administrator must open the application there"
-            )
-        return enrolled
 
     def server(self, server_endpoint: str) -> str | None:
         """The allowed OAuth server behind SERVER_ENDPOINT as scheme, host and port; None for a stranger."""
@@ -86,20 +62,6 @@ class OAuth:
     @property
     def servers(self) -> tuple[str, ...]:
         return tuple(self._hosts.values())
-
-    async def refreshed(self, portal: str, stale: str) -> EnrolledPortal:
-        """The portal with a token other than `stale`; a refresh that runs already is waited for, not repeated."""
-        async with self._locks.setdefault(portal, asyncio.Lock()):
-            enrolled = self.usable(portal)
-            if enrolled.access != stale:
-                return enrolled
-            refused_until, why = self._refused.get(portal, (0.0, ""))
-            if self._clock() < refused_until:
-                raise PortalClosedError(why)
-            try:
-                return await self._refresh(enrolled)
-            except OAuthRefusedError as error:
-                raise await self._closed(portal, error) from None
 
     async def pair(self, portal: str, server: str, refresh_token: str) -> TokenPair:
         """A new pair for a refresh token; only the owner of our client secret gets one."""
@@ -122,27 +84,6 @@ class OAuth:
             raise OAuthRefusedError("an answer without a result")
         client_id = _find(result, ("client_id", "CLIENT_ID", "CODE"))
         return TokenInfo(client_id, _find(result, ("member_id", "MEMBER_ID")))
-
-    async def _refresh(self, enrolled: EnrolledPortal) -> EnrolledPortal:
-        server = self.server(enrolled.server_endpoint)
-        if server is None:
-            raise PortalClosedError("the portal's OAuth server is not one of oauth_hosts")
-        pair = await self.pair(enrolled.id, server, enrolled.refresh)
-        if pair.member_id != enrolled.member_id:
-            raise PortalClosedError("the OAuth server answered for another portal")
-        changes: dict[str, Any] = {"access": pair.access, "refresh": pair.refresh, "expires": pair.expires}
-        changed = await self._portals.change(enrolled.id, **changes, **_address(enrolled, pair.client_endpoint))
-        if changed is None:
-            raise PortalClosedError("the portal was uninstalled meanwhile")
-        log.info("token_refreshed", portal=enrolled.id)
-        return changed
-
-    async def _closed(self, portal: str, error: OAuthRefusedError) -> PortalClosedError:
-        self._refused[portal] = (self._clock() + REFUSAL_SECONDS, str(error))
-        log.error("token_refresh_refused", portal=portal, code=error.code)
-        if error.code == "invalid_grant":
-            await self._portals.change(portal, needs_login=True)
-        return PortalClosedError(str(error))
 
     def _pair(self, body: Mapping[str, Any]) -> TokenPair:
         fields = {name: body.get(name) for name in ("access_token", "refresh_token", "member_id")}
@@ -169,14 +110,6 @@ def origin_of(url: str) -> tuple[str, str, int] | None:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
         return None
     return parts.scheme, parts.hostname.lower(), port or (443 if parts.scheme == "https" else 80)
-
-
-def _address(enrolled: EnrolledPortal, endpoint: str) -> dict[str, str]:
-    """A renamed portal's new address, as the OAuth server knows it. Never from https down to http."""
-    before, after = origin_of(enrolled.client_endpoint), origin_of(endpoint)
-    if after is None or (before is not None and before[0] != after[0]) or not endpoint.endswith("/"):
-        return {}
-    return {"client_endpoint": endpoint, "domain": domain_of(urlsplit(endpoint).netloc)}
 
 
 def _body(reply: Reply) -> dict[str, Any]:

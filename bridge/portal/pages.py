@@ -5,25 +5,28 @@ from __future__ import annotations
 import gzip
 import html
 import mimetypes
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
 
-PLACEHOLDER = "{{ticket}}"
+PLACEHOLDERS = ("{{ticket}}", "{{administration}}")
+"""The page's own ticket; the phone page has a second one, for its link to the administrators' page."""
 TEMPLATES = ("worker.html", "phone.html", "install.html")
 LARGEST_FILE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A page with one hole."""
+    """A page with a hole or two."""
 
-    before: bytes
-    after: bytes
+    parts: tuple[bytes, ...]
 
-    def filled(self, ticket: str) -> bytes:
-        return self.before + html.escape(ticket).encode() + self.after
+    def filled(self, *tickets: str) -> bytes:
+        """Tickets beyond the holes are left out."""
+        filled = [html.escape(ticket).encode() for ticket in tickets[: len(self.parts) - 1]]
+        return b"".join(piece for pair in zip(self.parts, [*filled, b""], strict=True) for piece in pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,12 @@ def plain_page(title: str, sentence: str) -> str:
 
 def _template(path: Path) -> Template:
     try:
-        before, hole, after = path.read_text(encoding="utf-8").partition(PLACEHOLDER)
+        parts = re.split("|".join(map(re.escape, PLACEHOLDERS)), path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}: the pages are not built, run: make setup") from None
-    if not hole:
-        raise ConfigError(f"{path}: has no {PLACEHOLDER}")
-    return Template(before.encode(), after.encode())
+    if len(parts) < 2:
+        raise ConfigError(f"{path}: has no {PLACEHOLDERS[0]}")
+    return Template(tuple(part.encode() for part in parts))
 
 
 def _file(path: Path) -> StaticFile:

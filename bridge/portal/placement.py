@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -12,13 +12,21 @@ from ..tickets import Seal
 from .rest import PortalRefusedError, Rest
 
 WORKER = "PAGE_BACKGROUND_WORKER"
-EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONEXTERNALCALLSTART")
+GENERAL = 0
+"""The USER_ID of the handler that every user's pages load."""
+EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT", "ONEXTERNALCALLSTART")
 """The last one makes the portal offer the application for outgoing calls, and tells of a click on a number."""
+
+Row = Mapping[str, Any]
 
 
 class Placement:
+    """One general worker, or personal ones while a portal's `roll_out` names users: never both, because portals differ in
+    what they make of that (the documents count them separately, the portal's code does not)."""
+
     def __init__(self, *, settings: Settings, seal: Seal, rest: Rest) -> None:
         self._base = settings.http.public_url.rstrip("/")
+        self._users = {portal.id: frozenset(portal.roll_out) or frozenset({GENERAL}) for portal in settings.portal}
         self._seal = seal
         self._rest = rest
 
@@ -29,18 +37,29 @@ class Placement:
     def key_fits(self, portal: str, key: str) -> bool:
         return self._seal.signed(f"worker-error {portal}", key)
 
+    def handler_of(self, portal: str, user: int) -> int:
+        """Whose handler a page of this user has loaded."""
+        return user if user in self._users.get(portal, ()) else GENERAL
+
+    async def missing(self, portal: str) -> frozenset[int]:
+        """The users (GENERAL: all of them) whose handler the portal does not have any more."""
+        return self._users[portal] - {_user(row) for row in await self._rows(portal)}
+
     async def bind_worker(self, portal: str) -> bool:
-        """Binds the one general handler unless it stands there already. True if something had to be changed."""
+        """Binds what is missing and removes what should not be there. True if something had to be changed."""
         if "." not in (urlsplit(self._base).hostname or ""):
             raise ConfigError(f"http.public_url: Bitrix24 accepts only host names with a dot, not {self._base}")
+        changed = False
         for _ in range(2):
-            found = await self._bound(portal)
-            if len(found) == 1 and self._is_ours(portal, found[0]):
-                return False
-            if found:
-                await self._rest.call(portal, "placement.unbind", {"PLACEMENT": WORKER})
+            found = await self._rows(portal)
+            good = {_user(row) for row in found if self._is_wanted(portal, row)}
+            wrong = [row for row in found if not self._is_wanted(portal, row)]
+            if not wrong and good == self._users[portal]:
+                return changed
+            changed = True
             try:
-                await self._rest.call(portal, "placement.bind", self._wanted(portal))
+                for user in sorted(self._users[portal] - await self._unbind(portal, wrong, good)):
+                    await self._rest.call(portal, "placement.bind", self._binding(portal, user))
             except PortalRefusedError as error:
                 if error.code != "ERROR_PLACEMENT_MAX_COUNT":
                     raise
@@ -63,24 +82,44 @@ class Placement:
             await self._rest.call(portal, "event.bind", {"event": event, "handler": handler})
         return len(missing)
 
-    async def _bound(self, portal: str) -> list[Mapping[str, Any]]:
+    async def _rows(self, portal: str) -> list[Row]:
         found = await self._rest.call(portal, "placement.get", {})
         rows = found if isinstance(found, list) else []
         return [row for row in rows if isinstance(row, dict) and str(row.get("placement", "")).upper() == WORKER]
 
-    def _wanted(self, portal: str) -> dict[str, Any]:
-        return {
+    async def _unbind(self, portal: str, wrong: Iterable[Row], good: set[int]) -> set[int]:
+        """Takes the wrong handlers away; the users whose good one still stands.
+
+        The general one goes only together with all others: what USER_ID 0 means to placement.unbind is not documented.
+        """
+        users = {_user(row) for row in wrong}
+        if GENERAL in users:
+            await self._rest.call(portal, "placement.unbind", {"PLACEMENT": WORKER})
+            return set()
+        for user in sorted(users):
+            await self._rest.call(portal, "placement.unbind", {"PLACEMENT": WORKER, "USER_ID": user})
+        return good - users
+
+    def _binding(self, portal: str, user: int) -> dict[str, Any]:
+        binding = {
             "PLACEMENT": WORKER,
             "HANDLER": f"{self._base}/b24/worker",
             "OPTIONS": {"errorHandlerUrl": self._error_url(portal)},
         }
+        return binding if user == GENERAL else {**binding, "USER_ID": user}
 
     def _error_url(self, portal: str) -> str:
         return f"{self._base}/b24/worker-error?t={quote(portal, safe='')}&k={self.key(portal)}"
 
-    def _is_ours(self, portal: str, row: Mapping[str, Any]) -> bool:
+    def _is_wanted(self, portal: str, row: Row) -> bool:
         """Other keys of `options` are the portal's own affair: it keeps its slow-load counter there."""
         options = row.get("options")
         url = options.get("errorHandlerUrl") if isinstance(options, dict) else None
-        general = str(row.get("userId") or "0") == "0"
-        return row.get("handler") == f"{self._base}/b24/worker" and url == self._error_url(portal) and general
+        ours = row.get("handler") == f"{self._base}/b24/worker" and url == self._error_url(portal)
+        return ours and _user(row) in self._users[portal]
+
+
+def _user(row: Row) -> int:
+    """Whose handler it is. -1 for what makes no sense."""
+    user = str(row.get("userId") or "0")
+    return int(user) if user.isascii() and user.isdigit() else -1

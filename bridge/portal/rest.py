@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NetworkError, RefusedError
+from ..store.portals import EnrolledPortal
 from .bucket import Bucket, Lane
 from .budget import Budget
 from .http import Http, UnansweredError, UnreachableError
-from .oauth import OAuth, PortalClosedError, origin_of
+from .keyring import Keyring
+from .oauth import PortalClosedError, origin_of
+from .trouble import PERSONAL, Trouble, of_rest
 
 MOVED = "MOVED"
 """Our own code for a redirect: the portal was renamed. A POST must not follow it; a refresh tells the new address."""
@@ -79,13 +82,13 @@ class Rest:
         self,
         *,
         http: Http,
-        oauth: OAuth,
+        keyring: Keyring,
         plans: Mapping[str, Plan] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`plans` by portal; a portal without one has the ordinary."""
         self._http = http
-        self._oauth = oauth
+        self._keyring = keyring
         self._plans = plans or {}
         self._clock = clock
         self._buckets: dict[str, Bucket] = {}
@@ -93,21 +96,52 @@ class Rest:
 
     async def call(self, portal: str, method: str, params: Mapping[str, Any], lane: Lane = Lane.OTHER) -> Any:
         """The method's result, or PortalRefusedError, PortalClosedError, or one of the NetworkErrors of this room."""
-        enrolled = self._oauth.usable(portal)
-        for _ in range(2):
+        enrolled = self._keyring.usable(portal)
+        tried: set[str] = set()
+        while True:
             try:
-                return await self.call_as(portal, enrolled.client_endpoint, method, params, enrolled.access, lane)
+                result = await self.call_as(portal, enrolled.client_endpoint, method, params, enrolled.access, lane)
             except PortalRefusedError as error:
-                if error.code in NOT_NOW - STALE:
-                    raise MethodClosedError(error) from None
-                if error.code not in STALE:
+                if error.code not in NOT_NOW:
                     raise
-                stale = error
-            try:
-                enrolled = await self._oauth.refreshed(portal, enrolled.access)
-            except UnansweredError as error:
-                raise UnreachableError(str(error)) from None  # the method itself was refused: nothing was carried out
-        raise PortalClosedError(str(stale))
+                enrolled = await self._admitted(enrolled, error, method, tried)
+                continue
+            if enrolled.trouble:
+                await self._keyring.well(portal)
+            return result
+
+    async def _admitted(
+        self, asked: EnrolledPortal, error: PortalRefusedError, method: str, before: set[str]
+    ) -> EnrolledPortal:
+        """The portal as it may be asked once more, or PortalClosedError. `before`: what this request has tried already."""
+        if (trouble := of_rest(error.code, error.text)) is not None:
+            raise await self._keyring.troubled(asked.id, trouble)
+        remedy = "refresh" if error.code in STALE else "another administrator"
+        if remedy in before or error.code not in STALE | PERSONAL:
+            if error.code == MOVED:
+                raise await self._keyring.troubled(asked.id, Trouble.MOVED)
+            raise MethodClosedError(error) if error.code not in STALE else PortalClosedError(str(error))
+        before.add(remedy)
+        try:
+            if error.code in STALE:
+                return await self._keyring.refreshed(asked.id, asked.access)
+            if method == "profile" or not await self._is_administrator(asked):
+                changed = await self._keyring.another(asked.id, asked.access)
+                if changed is not None:
+                    return changed
+        except UnansweredError as unanswered:
+            raise UnreachableError(str(unanswered)) from None  # the method itself was refused: nothing was carried out
+        raise MethodClosedError(error)
+
+    async def _is_administrator(self, asked: EnrolledPortal) -> bool:
+        """Is the owner of the token in use still one? Who may not even ask for a profile meets no person's fault."""
+        try:
+            profile = await self.call_as(asked.id, asked.client_endpoint, "profile", {}, asked.access, Lane.OTHER)
+        except PortalRefusedError as error:
+            if error.code == "ACCESS_DENIED":
+                raise await self._keyring.troubled(asked.id, Trouble.PLAN) from None
+            return False
+        return isinstance(profile, dict) and profile.get("ADMIN") is True
 
     async def call_as(
         self, portal: str, endpoint: str, method: str, params: Mapping[str, Any], token: str, lane: Lane
@@ -132,7 +166,7 @@ class Rest:
 
     async def upload(self, portal: str, url: str, field: str, path: Path, name: str) -> None:
         """Sends a file to the address that a method of this portal has named: at this portal, nowhere else."""
-        if origin_of(url) != origin_of(self._oauth.usable(portal).client_endpoint):
+        if origin_of(url) != origin_of(self._keyring.usable(portal).client_endpoint):
             raise PortalRefusedError("upload", "UPLOAD_ELSEWHERE", "the file should go to another host than the portal")
         await self._bucket(portal).turn(Lane.ATTACH)
         reply = await self._http.upload(url, field, path, name)

@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from ..tickets import Seal
 from .outbox import Outbox
 from .portals import Portals
+from .worker_history import WorkerHistory
 from .writer import Writer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -38,6 +39,7 @@ class Store:
         self.portals = Portals(self._engine, seal)
         self._writer = Writer(self._engine)
         self.outbox = Outbox(self._engine, self._writer)
+        self.worker_history = WorkerHistory(self._engine)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -24,6 +24,34 @@ portals = Table(
     Column("application_token_sealed", Text, nullable=False),
     Column("installed", Boolean, nullable=False),
     Column("needs_login", Boolean, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("line_name", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("lines", Text, nullable=False),
+)
+
+spares = Table(
+    "spares",
+    metadata,
+    Column("portal", Text, primary_key=True),
+    Column("user", BigInteger, primary_key=True),
+    Column("access_sealed", Text, nullable=False),
+    Column("refresh_sealed", Text, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("dead", Boolean, nullable=False),
+)
+
+worker_history = Table(
+    "worker_history",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("portal", Text, nullable=False),
+    Column("user", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("worker_history_at", "portal", "at"),
 )
 
 calls = Table(

@@ -152,6 +152,9 @@ class Rig:
         self.users: dict[str, SessionTicket | Exception] = {"1": ANNA, "2": BORIS}
         """Whom the portal names for an AUTH_ID."""
         self.asked: list[PageTicket] = []
+        self.loads: list[tuple[Operator, float]] = []
+        self.closed: set[str] = set()
+        """Portals that have removed the application."""
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.desk = Desk()
         self.roused: list[Operator] = []
@@ -165,6 +168,8 @@ class Rig:
             clicked=self.desk,
             notify=self.desk.notify,
             rouse=self.roused.append,
+            loaded=lambda operator, load: self.loads.append((operator, load.duration)),
+            is_open=lambda portal: portal not in self.closed,
             clock=lambda: self.now,
         )
         self.url = ""

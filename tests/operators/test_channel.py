@@ -637,3 +637,33 @@ async def test_pages_hear_the_last_word_before_the_room_closes() -> None:
         await rig.channel.perform(show(ringing()))
         await rig.channel.perform(show(ringing(state="ended", ending="bridge-stopped")))
     assert (await page.until(lambda state: bool(state["calls"])))["calls"][0]["ended"] == "bridge-stopped"
+
+
+TIMING = {"fetchStart": 1, "requestStart": 40, "responseStart": 50.5, "responseEnd": 51, "duration": 80}
+
+
+async def test_a_worker_tells_how_it_was_loaded_and_the_browsers_other_figures_do_no_harm() -> None:
+    async with room() as rig:
+        worker, phone = await rig.page("t1"), await rig.page("t2", page="phone")
+        assert (await worker.say("loaded", {**TIMING, "name": "https://bridge/", "type": "navigate"}))["ok"]
+        assert (await phone.say("loaded", TIMING))["ok"]
+        assert rig.loads == [(operator(ANNA), 80.0)], "the portal counts workers only"
+
+
+@pytest.mark.parametrize("wrong", [{"duration": -1}, {"duration": "long"}, {"duration": 1e300}, {"fetchStart": None}])
+async def test_a_load_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        assert not (await page.say("loaded", TIMING | wrong))["ok"]
+        assert rig.loads == []
+
+
+async def test_a_portal_that_removed_the_application_has_no_telephone_any_more() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        session = (await page.next("welcome"))["session"]
+        rig.closed.add(ANNA.portal)
+        rig.channel.dismiss(ANNA.portal)
+        await asyncio.wait_for(page.gone.wait(), PATIENCE)
+        with pytest.raises(RefusedToConnectError, match="ticket-invalid"):
+            await rig.page("t1", session=session)

@@ -83,6 +83,9 @@ class FakePortal:
     live: list[Registered] = field(default_factory=list)
     statistics: list[dict[str, Any]] = field(default_factory=list)
     placements: list[dict[str, Any]] = field(default_factory=list)
+    counts_apart: bool = False
+    """The documents' variant: general and personal workers are counted separately. The portal's code counts both."""
+    lines: dict[str, str] = field(default_factory=dict)
     handlers: list[dict[str, Any]] = field(default_factory=list)
     clients: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Number to the rows of searchCrmEntities."""
@@ -99,6 +102,8 @@ class FakePortal:
     wrong: list[str] = field(default_factory=list)
     """What the contract finds wrong with the requests."""
     refreshes: list[dict[str, str]] = field(default_factory=list)
+    oauth_error: str = ""
+    """What the OAuth server answers a refresh."""
     faults: dict[str, deque[Fault]] = field(default_factory=dict)
     url: str = ""
     oauth: str = ""
@@ -134,6 +139,8 @@ class FakePortal:
         self.refreshes.append(query)
         if (query.get("client_id"), query.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
             return web.json_response({"error": "invalid_client"}, status=400)
+        if self.oauth_error:
+            return web.json_response({"error": self.oauth_error}, status=400)
         user = self.refresh_tokens.pop(query.get("refresh_token", ""), None)
         if user is None:
             return web.json_response({"error": "invalid_grant"}, status=400)
@@ -224,8 +231,21 @@ class FakePortal:
             case "placement.bind":
                 return self._bind(params)
             case "placement.unbind":
-                self.placements.clear()
+                whose = params.get("USER_ID")
+                self.placements = [row for row in self.placements if whose not in {None, row["userId"]}]
                 return {"count": 2}
+            case "telephony.externalline.get":
+                return [{"NUMBER": number, "NAME": name, "CRM_AUTO_CREATE": "Y"} for number, name in self.lines.items()]
+            case "telephony.externalline.add":
+                if params["NUMBER"] in self.lines:
+                    raise Error("ERROR_CORE", "Line already exists")
+                self.lines[params["NUMBER"]] = params["NAME"]
+                return {"ID": len(self.lines)}
+            case "telephony.externalline.update":
+                self.lines[params["NUMBER"]] = params["NAME"]
+                return {"ID": "1"}
+            case "server.time":
+                return "2026-08-01T12:00:00+00:00"
             case "event.get":
                 return self.handlers
             case "event.bind":
@@ -287,9 +307,11 @@ class FakePortal:
         return web.json_response({"result": {"FILE_ID": len(self.records)}})
 
     def _bind(self, params: dict[str, Any]) -> bool:
-        if self.placements:
+        user = params.get("USER_ID", 0)
+        counted = {user} if self.counts_apart else {0, user}
+        if any(row["userId"] in counted for row in self.placements):
             raise Error("ERROR_PLACEMENT_MAX_COUNT", "Placement max count: 1")
         options = {**params["OPTIONS"], "maxTimeCount": 3}
-        row = {"placement": params["PLACEMENT"], "userId": 0, "handler": params["HANDLER"], "options": options}
+        row = {"placement": params["PLACEMENT"], "userId": user, "handler": params["HANDLER"], "options": options}
         self.placements.append(row)
         return True

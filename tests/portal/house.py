@@ -14,15 +14,20 @@ from urllib.parse import urlsplit
 from bridge.calls.commands import Direction, FinishCall, RegisterCall
 from bridge.calls.events import CallId, Event, Operator
 from bridge.config import Settings
+from bridge.portal.caretaker import Caretaker, rule_of
+from bridge.portal.guardian import Rule
 from bridge.portal.http import Http
 from bridge.portal.identity import Identity
 from bridge.portal.installation import Installation
+from bridge.portal.keyring import Keyring
+from bridge.portal.lines import Lines
+from bridge.portal.notices import Notice
 from bridge.portal.oauth import OAuth
 from bridge.portal.placement import Placement
 from bridge.portal.rest import Rest
 from bridge.portal.telephony import Telephony
 from bridge.store.database import Store
-from bridge.store.portals import EnrolledPortal
+from bridge.store.portals import EnrolledPortal, Spare
 from bridge.tickets import Seal, new_key
 
 from .fake import APPLICATION_TOKEN, CLIENT_ID, MEMBER, FakePortal
@@ -46,9 +51,13 @@ def leave_as_killed(path: Path, copy: Path) -> None:
         source.backup(target)
 
 
+def portal_settings(fake: FakePortal, **more: Any) -> dict[str, Any]:
+    return {"url": fake.url, "client_id": CLIENT_ID, "client_secret_env": SECRET_ENV, **more}
+
+
 def settings_for(fake: FakePortal, **more: Any) -> Settings:
     values: dict[str, Any] = {
-        "portal": [{"url": fake.url, "client_id": CLIENT_ID, "client_secret_env": SECRET_ENV}],
+        "portal": [portal_settings(fake)],
         "trunk": [{"name": "pbx", "server": "127.0.0.1"}],
         "operator": [
             {
@@ -85,6 +94,20 @@ def enrolled(fake: FakePortal, **changes: Any) -> EnrolledPortal:
     return EnrolledPortal(**values | changes)
 
 
+def spare(fake: FakePortal, user: int = 2, **changes: Any) -> Spare:
+    """Another administrator's pair, known to the fake."""
+    fake.users.setdefault(f"access-of-{user}", (str(user), True))
+    fake.refresh_tokens.setdefault(f"refresh-of-{user}", str(user))
+    values: dict[str, Any] = {
+        "portal": urlsplit(fake.url).netloc,
+        "user": user,
+        "access": f"access-of-{user}",
+        "refresh": f"refresh-of-{user}",
+        "expires": NOW + 3600,
+    }
+    return Spare(**values | changes)
+
+
 @dataclass
 class House:
     path: Path
@@ -97,13 +120,24 @@ class House:
     rest: Rest
     telephony: Telephony
     placement: Placement
+    lines: Lines
+    caretaker: Caretaker
+    keyring: Keyring
     installation: Installation
     identity: Identity
     events: list[Event] = field(default_factory=list)
+    lost: list[tuple[str, int]] = field(default_factory=list)
+    """Administrators whose tokens died."""
+    notices: list[Notice] = field(default_factory=list)
+    """What the portal's administrators shall be told."""
 
     @property
     def portal(self) -> str:
         return self.settings.portal[0].id
+
+    @property
+    def rule(self) -> Rule:
+        return rule_of(self.settings.worker)
 
     def register(self, call: str, **changes: Any) -> RegisterCall:
         values: dict[str, Any] = {
@@ -185,29 +219,80 @@ class House:
 
 @asynccontextmanager
 async def house(
-    fake: FakePortal, path: Path, *, clock: Clock | None = None, seconds: float = 20.0
+    fake: FakePortal,
+    path: Path,
+    *,
+    clock: Clock | None = None,
+    seconds: float = 20.0,
+    worker: dict[str, Any] | None = None,
+    **portal: Any,
 ) -> AsyncIterator[House]:
-    """Opened, but the room itself is not running yet. Opening the same path again is what follows a kill -9."""
+    """Opened, but the room itself is not running yet. Opening the same path again is what follows a kill -9.
+
+    `worker` is the [worker] of the settings, `portal` more of its [[portal]].
+    """
     clock = clock or Clock()
-    settings, seal = settings_for(fake), Seal([KEY])
+    settings = settings_for(fake, portal=[portal_settings(fake, **portal)], worker=worker or {})
+    seal = Seal([KEY])
     store = Store(f"sqlite+aiosqlite:///{path}", seal)
     http = Http(seconds=seconds)
     async with store.running(), http.running():
-        oauth = OAuth(settings=settings, portals=store.portals, http=http, clock=clock)
-        rest = Rest(http=http, oauth=oauth, clock=clock)
+        oauth = OAuth(settings=settings, http=http, clock=clock)
+        lost: list[tuple[str, int]] = []
+        keyring = Keyring(
+            settings=settings,
+            portals=store.portals,
+            oauth=oauth,
+            succeeded=lambda portal, user: lost.append((portal, user)),
+            clock=clock,
+        )
+        rest = Rest(http=http, keyring=keyring, clock=clock)
         events: list[Event] = []
         telephony = Telephony(store=store, rest=rest, post=events.append, clock=clock)
         placement = Placement(settings=settings, seal=seal, rest=rest)
+        lines = Lines(settings=settings, portals=store.portals, rest=rest)
+        notices: list[Notice] = []
+        caretaker = Caretaker(
+            settings=settings,
+            portals=store.portals,
+            history=store.worker_history,
+            placement=placement,
+            keyring=keyring,
+            rest=rest,
+            tell=notices.append,
+            reopened=telephony.reopen,
+            clock=clock,
+        )
         installation = Installation(
             settings=settings,
             portals=store.portals,
             rest=rest,
             oauth=oauth,
+            keyring=keyring,
             placement=placement,
+            lines=lines,
+            caretaker=caretaker,
             installed=telephony.reopen,
             clock=clock,
         )
         identity = Identity(settings=settings, portals=store.portals, rest=rest, clock=clock)
         yield House(
-            path, fake, settings, seal, clock, store, oauth, rest, telephony, placement, installation, identity, events
+            path=path,
+            fake=fake,
+            settings=settings,
+            seal=seal,
+            clock=clock,
+            store=store,
+            oauth=oauth,
+            rest=rest,
+            telephony=telephony,
+            placement=placement,
+            lines=lines,
+            caretaker=caretaker,
+            keyring=keyring,
+            installation=installation,
+            identity=identity,
+            events=events,
+            lost=lost,
+            notices=notices,
         )

@@ -15,6 +15,7 @@ from sqlalchemy.pool import QueuePool
 from bridge.calls.commands import Direction, FinishCall, RecordAnswer, RegisterCall
 from bridge.calls.events import CallId, Event, Operator
 from bridge.portal.http import Http, Reply, UnansweredError, UnreachableError
+from bridge.portal.keyring import Keyring
 from bridge.portal.oauth import OAuth
 from bridge.portal.rest import ORDINARY, Plan, Rest
 from bridge.portal.telephony import Telephony
@@ -167,8 +168,9 @@ async def day(folder: Path, plan: Plan = ORDINARY) -> AsyncIterator[Day]:
     loop.hold(lambda: pool.checkedout() > 0)
     async with store.running():
         await store.portals.save(enrolled(portal))
-        oauth = OAuth(settings=settings, portals=store.portals, http=wire, clock=clock)
-        rest = Rest(http=wire, oauth=oauth, plans={"portal.localhost": plan}, clock=clock)
+        oauth = OAuth(settings=settings, http=wire, clock=clock)
+        keyring = Keyring(settings=settings, portals=store.portals, oauth=oauth, clock=clock)
+        rest = Rest(http=wire, keyring=keyring, plans={"portal.localhost": plan}, clock=clock)
         telephony = Telephony(store=store, rest=rest, post=events.append, clock=clock)
         async with telephony.running():
             yield Day(portal, wire, store, rest, telephony, Operator("portal.localhost", 7), events)

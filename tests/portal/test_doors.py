@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from bridge.portal.pages import Pages
 from bridge.tickets import InstallTicket, PageTicket
 
 from .fake import APPLICATION_TOKEN, MEMBER
-from .house import NOW, House, enrolled
+from .house import NOW, House, enrolled, spare
 
 FORM = {
     "AUTH_ID": "page-access",
@@ -61,7 +62,8 @@ def pages(tmp_path: Path) -> Path:
     directory = tmp_path / "dist"
     directory.mkdir()
     for name in ("worker", "phone", "install"):
-        (directory / f"{name}.html").write_text(f'<title>{name}</title><body data-ticket="{{{{ticket}}}}">')
+        more = ' data-administration="{{administration}}"' if name == "phone" else ""
+        (directory / f"{name}.html").write_text(f'<title>{name}</title><body data-ticket="{{{{ticket}}}}"{more}>')
     (directory / "worker-0123.js").write_text("let x = 1;" * 100)
     return directory
 
@@ -101,6 +103,7 @@ async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
             dialled=lambda operator, number, card: dialled.append((operator, number, card)),
             known=house.store.outbox.may_have_registered,
         ),
+        caretaker=house.caretaker,
         clock=house.clock,
     )
     app = web.Application()
@@ -209,9 +212,10 @@ async def test_the_install_page_installs(visitor: Visitor) -> None:
         APPLICATION_TOKEN,
     )
     response = await visitor.client.post("/b24/install", json={"ticket": _ticket(text)})
-    report = await response.json()
+    *steps, report = [json.loads(line) for line in (await response.text()).splitlines()]
     assert report["done"], report
-    assert [(step["name"], step["ok"]) for step in report["steps"]][-1] == ("events", True)
+    assert [step["step"] for step in steps] == report["steps"], "told one by one, then all together"
+    assert [(step["name"], step["ok"]) for step in report["steps"]][-1] == ("line", True)
     text = await (await visitor.post("/b24/app", FORM)).text()
     assert "<title>phone</title>" in text
 
@@ -244,15 +248,20 @@ async def test_a_person_who_opens_a_door_is_told_where_it_belongs(visitor: Visit
     assert "inside Bitrix24" in await response.text()
 
 
-@pytest.mark.parametrize(("clean", "access"), [("0", "access-0"), ("1", "")])
+@pytest.mark.parametrize(("clean", "line"), [("0", "+49301"), ("1", "")])
 async def test_an_uninstalled_portal_is_closed_and_forgotten_if_it_wishes(
-    visitor: Visitor, clean: str, access: str
+    visitor: Visitor, clean: str, line: str
 ) -> None:
+    house = visitor.house
+    await house.store.portals.change(house.portal, line="+49301")
+    await house.store.portals.keep_spare(spare(house.fake))
     response = await visitor.event("ONAPPUNINSTALL", **{"data[CLEAN]": clean})
     assert response.status == 200
-    stored = visitor.house.store.portals.get(visitor.house.portal)
+    stored = house.store.portals.get(house.portal)
     assert stored is not None
-    assert (stored.installed, stored.usable, stored.access) == (False, False, access)
+    assert (stored.installed, stored.usable, stored.access, stored.refresh) == (False, False, "", "")
+    assert (stored.line, stored.trouble) == (line, "removed")
+    assert house.store.portals.spares(house.portal) == ()
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["token stored", "no token stored"])
@@ -349,11 +358,10 @@ async def test_a_thrown_out_worker_is_reported_by_its_own_address_only(visitor: 
     path = address.removeprefix("http://bridge.localhost:8090")
     assert (await visitor.client.post(path[:-1], data=form)).status == 403
     assert (await visitor.client.post("/b24/worker-error", data=form)).status == 403
-    with capture_logs() as logs:
-        assert (await visitor.client.post(path, data=form)).status == 200
-        await visitor.doors.settled()
+    assert house.fake.methods().count("placement.bind") == 1, "nobody believed them"
+    assert (await visitor.client.post(path, data=form)).status == 200
+    await house.caretaker.tend()
     assert len(house.fake.placements) == 1
-    assert [line["event"] for line in logs] == ["worker_thrown_out", "worker_rebound"]
 
 
 async def test_nothing_that_pages_post_reaches_the_log(visitor: Visitor) -> None:
@@ -363,6 +371,56 @@ async def test_nothing_that_pages_post_reaches_the_log(visitor: Visitor) -> None
         await visitor.event("ONAPPUNINSTALL", token="guessed-token")
     assert logs
     assert not [s for s in ("page-access", "page-refresh", "guessed-token", APPLICATION_TOKEN) if s in repr(logs)]
+
+
+async def test_a_page_under_a_new_address_is_only_a_hint_to_ask_the_old_one(visitor: Visitor) -> None:
+    house = visitor.house
+    for _ in range(3):
+        assert (await visitor.post("/b24/worker", FORM, domain="new.localhost")).status == 403
+        await visitor.doors.settled()
+    assert house.fake.methods() == ["server.time"], "asked once, however many pages come"
+    assert house.fake.refreshes == [], "the old address still answers: nothing has changed"
+
+
+async def test_the_administrators_page_needs_a_ticket_of_ours(visitor: Visitor) -> None:
+    phone = await (await visitor.post("/b24/app", FORM | {"PLACEMENT": "DEFAULT"})).text()
+    found = re.search(r'data-administration="([^"]+)"', phone)
+    assert found
+    page = await visitor.client.post("/b24/admin", data={"ticket": found[1]})
+    assert page.headers["Content-Security-Policy"] == f"frame-ancestors {visitor.house.fake.url}"
+    assert "<title>install</title>" in await page.text()
+    assert _ticket(await page.text()) == found[1]
+    for wrong in ("forged", _ticket(phone)):
+        refused = await visitor.client.post("/b24/admin", data={"ticket": wrong})
+        assert (refused.status, "too old" in await refused.text()) == (403, True)
+
+
+async def test_an_administrator_sees_how_things_stand_and_others_do_not(visitor: Visitor) -> None:
+    house = visitor.house
+    house.fake.users |= {"page-access": ("1", True), "plain": ("7", False)}
+    page = await (await visitor.post("/b24/install", FORM)).text()
+    response = await visitor.client.post("/b24/install", json={"ticket": _ticket(page), "do": "look"})
+    view = await response.json()
+    assert {check["name"]: check["ok"] for check in view["state"]} == {
+        "application": True, "administrators": True, "Bitrix24": True, "address": True, "worker": True, "line": True,
+    }  # fmt: skip
+    assert (view["installed"], view["choice"]) == (True, {"line": "", "line_name": "Telephone", "region": "RU"})
+    page = await (await visitor.post("/b24/install", FORM | {"AUTH_ID": "plain"})).text()
+    response = await visitor.client.post("/b24/install", json={"ticket": _ticket(page), "do": "look"})
+    assert (response.status, "administrator" in (await response.json())["error"]) == (403, True)
+    assert house.fake.refreshes == [], "a look uses nothing up"
+
+
+@pytest.mark.parametrize(
+    "choice", ["x", {"line": "abc"}, {"line": "+" + "1" * 40}, {"region": "DEU"}, {"line_name": "x" * 200}]
+)
+async def test_a_choice_that_makes_no_sense_gets_a_sentence(visitor: Visitor, choice: Any) -> None:
+    page = await (await visitor.post("/b24/install", FORM)).text()
+    response = await visitor.client.post("/b24/install", json={"ticket": _ticket(page), "choice": choice})
+    if choice == "x":
+        assert response.status == 200, "as if nothing had been chosen"
+    else:
+        assert (response.status, (await response.json())["error"][-1]) == (400, ".")
 
 
 async def test_built_files_are_immutable_and_compressed(visitor: Visitor) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
+from bridge.portal.installation import Choice
+from bridge.portal.standing import Check
 from bridge.tickets import InstallTicket
 
 from .fake import APPLICATION_TOKEN, CLIENT_SECRET, MEMBER, FakePortal, refuse
 from .house import NOW, Clock, House, enrolled, house
 
-STEPS = ["portal", "token", "administrator", "tokens", "worker", "events"]
+STEPS = ["portal", "token", "administrator", "tokens", "worker", "events", "line"]
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ async def test_an_administrator_installs_the_application(fresh: House, named: bo
         "OPTIONS": {"errorHandlerUrl": worker["options"]["errorHandlerUrl"]},
     }
     assert {row["event"] for row in fresh.fake.handlers} == {
-        "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONEXTERNALCALLSTART",
+        "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT", "ONEXTERNALCALLSTART",
     }  # fmt: skip
     text = repr(logs) + repr(report)
     assert not [s for s in ("page-access", "page-refresh", "access-1", CLIENT_SECRET, APPLICATION_TOKEN) if s in text]
@@ -138,27 +142,6 @@ async def test_a_plain_user_can_not_install(fresh: House) -> None:
     assert fresh.store.portals.get(fresh.portal) is None
 
 
-async def test_a_worker_that_was_thrown_out_again_is_bound_again_later(room: House) -> None:
-    for _ in range(2):
-        await room.installation.worker_lost(room.portal)
-    assert room.fake.methods().count("placement.bind") == 1
-    room.fake.placements.clear()
-    await room.installation.worker_lost(room.portal)
-    await room.installation.overdue()
-    assert room.fake.placements == [], "at once only the first time"
-    room.clock.now += 61
-    await room.installation.overdue()
-    assert len(room.fake.placements) == 1
-    await room.installation.overdue()
-    assert room.fake.methods().count("placement.bind") == 2
-
-
-async def test_a_worker_that_is_still_there_is_left_alone(room: House) -> None:
-    await room.placement.bind_worker(room.portal)
-    await room.installation.worker_lost(room.portal)
-    assert room.fake.methods().count("placement.bind") == 1
-
-
 async def test_a_new_application_token_needs_an_administrators_access_token(room: House) -> None:
     room.fake.users["plain"] = ("7", False)
     assert not await room.installation.adopt(room.portal, "new", "")
@@ -171,3 +154,85 @@ async def test_a_new_application_token_needs_an_administrators_access_token(room
     stored = room.store.portals.get(room.portal)
     assert stored is not None
     assert stored.application_token == "new"
+
+
+async def test_a_second_administrator_installs_too_and_stands_in_reserve(fresh: House) -> None:
+    assert (await fresh.installation.run(_ticket(fresh))).done
+    fresh.fake.users["second-access"] = ("2", True)
+    fresh.fake.refresh_tokens["second-refresh"] = "2"
+    report = await fresh.installation.run(_ticket(fresh, auth_id="second-access", refresh_id="second-refresh"))
+    assert report.done
+    assert "in reserve" in next(step.text for step in report.steps if step.name == "tokens")
+    assert [spare.user for spare in fresh.store.portals.spares(fresh.portal)] == [2]
+    assert fresh.fake.methods().count("placement.bind") == 1
+
+
+async def test_the_line_is_added_once_renamed_and_remembered(fresh: House) -> None:
+    first = Choice(line="+49301", line_name="Front desk", region="DE")
+    for _ in range(2):
+        assert (await fresh.installation.run(_ticket(fresh), first)).done
+    assert fresh.fake.lines == {"+49301": "Front desk"}
+    assert fresh.fake.methods().count("telephony.externalline.add") == 1
+    assert (await fresh.installation.run(_ticket(fresh), replace(first, line_name="Sales"))).done
+    assert fresh.fake.lines == {"+49301": "Sales"}
+    stored = fresh.store.portals.get(fresh.portal)
+    assert stored is not None
+    assert (stored.line, stored.region, stored.lines) == ("+49301", "DE", ("+49301",))
+    assert (await fresh.installation.run(_ticket(fresh))).done, "without a choice the last one holds"
+    assert fresh.fake.lines == {"+49301": "Sales"}
+    await fresh.store.portals.load()
+    assert fresh.store.portals.get(fresh.portal) == stored
+
+
+async def test_a_line_that_somebody_added_meanwhile_is_no_error(fresh: House) -> None:
+    fresh.fake.fail("telephony.externalline.get", _no_lines)
+    fresh.fake.lines["+49301"] = "Front desk"
+    assert (await fresh.installation.run(_ticket(fresh), Choice(line="+49301", line_name="Front desk"))).done
+
+
+async def test_a_line_of_another_application_stops_the_installation_with_its_reason(fresh: House) -> None:
+    fresh.fake.fail("telephony.externalline.add", refuse("ERROR_CORE", 400, "Line already exists"))
+    report = await fresh.installation.run(_ticket(fresh), Choice(line="+49301"))
+    assert (report.steps[-1].name, report.steps[-1].ok) == ("line", False)
+    assert "Line already exists" in report.steps[-1].text
+    stored = fresh.store.portals.get(fresh.portal)
+    assert stored is not None
+    assert not stored.installed
+
+
+async def _no_lines(_do: Any) -> web.Response:
+    return web.json_response({"result": []})
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "text", "words"),
+    [
+        ("profile", "ACCESS_DENIED", "REST API is available only on commercial plans", "Choose a commercial plan"),
+        ("placement.bind", "PAYMENT_REQUIRED", "", "Renew it"),
+        ("placement.bind", "ERROR_WRONG_HANDLER_URL", "Wrong handler URL", "Wrong handler URL"),
+    ],
+)
+async def test_what_stops_an_installation_is_said_in_words(
+    fresh: House, method: str, code: str, text: str, words: str
+) -> None:
+    fresh.fake.fail(method, refuse(code, 403, text))
+    report = await fresh.installation.run(_ticket(fresh))
+    assert not report.done
+    assert words in report.steps[-1].text
+
+
+async def test_an_unpaid_application_is_not_taken_for_an_unknown_one(fresh: House) -> None:
+    fresh.fake.oauth_error = "PAYMENT_REQUIRED"
+    report = await fresh.installation.run(_ticket(fresh))
+    assert "Renew it" in report.steps[-1].text
+
+
+async def test_each_step_is_told_when_it_is_done(fresh: House) -> None:
+    told: list[Check] = []
+
+    async def tell(step: Check) -> None:
+        told.append(step)
+        assert (len(fresh.fake.placements) == 1) == (len(told) >= STEPS.index("worker") + 1)
+
+    report = await fresh.installation.run(_ticket(fresh), tell=tell)
+    assert tuple(told) == report.steps

@@ -29,7 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `router`, and the port of a `second_pbx`, `portal`."""
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `router`, and
+    the port of a `second_pbx`."""
     async with AsyncExitStack() as stack:
 
         async def set_stage(
@@ -40,6 +41,7 @@ async def stages(
             portal: dict[str, Any] | None = None,
             router: bool = False,
             second_pbx: int = 0,
+            worker: dict[str, Any] | None = None,
             **calls: Any,
         ) -> Stage:
             port, way = free_port(SOCK_STREAM), None
@@ -56,6 +58,7 @@ async def stages(
                 settings["media"] |= {"browser_port": way.udp_to, "browser_advertised": f"127.0.0.1:{way.udp}"}
             settings["trunk"][0].update(trunk or {})
             settings["portal"][0].update(portal or {})
+            settings["worker"] = worker or {}
             bridge = await bridges(settings, secrets_for(asterisk))
             if installed:
                 await simulated.auto_install()

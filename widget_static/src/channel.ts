@@ -68,6 +68,9 @@ export class Channel {
     });
     this.socket.on("connect", () => this.connected());
     this.socket.on("disconnect", (reason) => this.disconnected(reason));
+    // The portal removes a page that loads slowly: the browser's own record says what took the time.
+    const socket: Socket = this.socket;
+    socket.once("connect", () => socket.emit("loaded", performance.getEntriesByType("navigation")[0]));
     this.socket.on("connect_error", (error) => this.refused(error));
     this.socket.on("welcome", (welcome) => this.welcomed(welcome));
     this.socket.on("state", (state) => report({ type: "stated", state, at: performance.now() }));

@@ -25,7 +25,7 @@ interface Props {
 }
 
 export function Phone(props: Props) {
-  const { session, dispatch, openPath } = props;
+  const { session, dispatch, close, openPath } = props;
   const screen = screenOf(session, useNow());
   return (
     <OpenPath.Provider value={openPath}>
@@ -43,6 +43,7 @@ export function Phone(props: Props) {
       {"others" in screen && <Others others={screen.others} dispatch={dispatch} />}
       {session.desktop && <p class="hint desktop">{texts.desktop}</p>}
       <Footer session={session} />
+      {isQuiet(screen) && !close && <Administration />}
     </OpenPath.Provider>
   );
 }
@@ -94,6 +95,23 @@ function Footer({ session }: { session: Session }) {
       <Light good={capture === "yes"} label={texts.microphone} text={readiness[capture]} />
       {session.user && <p>{texts.signedIn(session.user)}</p>}
     </footer>
+  );
+}
+
+/** No call would be lost if this page were left. */
+function isQuiet({ kind }: Screen): boolean {
+  return kind === "idle" || kind === "refused" || kind === "connecting";
+}
+
+/** Leads to the administrators' page, which turns everybody else away. */
+function Administration() {
+  return (
+    <form class="administration" method="post" action="/b24/admin">
+      <input type="hidden" name="ticket" value={document.body.dataset.administration ?? ""} />
+      <button type="submit" class="link">
+        {texts.administration}
+      </button>
+    </form>
   );
 }
 

@@ -131,6 +131,20 @@ export interface VoiceFailed {
   why: VoiceFailure;
 }
 
+/**
+ * `loaded`: when what happened while the frame was loaded, in milliseconds since that began (Navigation Timing).
+ *
+ * Sent once by each document. It is the browser's own record, whose other fields are of no interest.
+ */
+export interface Loaded {
+  fetchStart: number;
+  requestStart: number;
+  responseStart: number;
+  responseEnd: number;
+  /** Until the end of the `load` event; 0 before it. */
+  duration: number;
+}
+
 /** `bye`: the page goes away now. `renew`: a new session ticket, please (comes as `welcome`). */
 export type Nothing = Record<string, never>;
 
@@ -330,6 +344,7 @@ export interface FromPage {
   comment: Comment;
   notifyAdmin: CallCommand;
   voiceFailed: VoiceFailed;
+  loaded: Loaded;
   renew: Nothing;
   bye: Nothing;
 }

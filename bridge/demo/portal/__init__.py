@@ -82,9 +82,34 @@ class Portal:
     def installed(self) -> bool:
         return self.world.installed
 
-    async def auto_install(self) -> list[str]:
-        """Installs the application as an administrator's browser would; the steps taken, or InstallError."""
-        return await self._server.install()
+    async def auto_install(self, user: int | None = None) -> list[str]:
+        """Installs the application as an administrator's browser would; the steps taken, or InstallError.
+
+        Does nothing when it is installed, unless a `user` opens the installation path again.
+        """
+        return await self._server.install(user)
+
+    def update(self) -> None:
+        """A new version of the application: other application_token, no event handlers any more."""
+        self._server.desk.update()
+
+    def rename(self, host: str) -> None:
+        """The portal gets another name; the old one answers with a redirect."""
+        self.world.rename(host)
+
+    def dismiss(self, user: int) -> None:
+        """The employee is gone, and the tokens with the person."""
+        self.world.dismiss(user)
+
+    def slow_load(self, user: int, times: int = 1) -> None:
+        """The portal's page of this user found the worker too slow."""
+        for _ in range(times):
+            self._server.desk.slow_load(user)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What nobody may ever find in a log: the client's secret, and every token that was handed out."""
+        return frozenset({self.world.app.client_secret, self.world.application_token, *self.world.minted})
 
     def uninstall(self, *, clean: bool = True) -> None:
         self._server.desk.uninstall(clean=clean)

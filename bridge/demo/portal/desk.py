@@ -78,7 +78,7 @@ class Desk:
         self._world.installed = True
         log.info("app_installed", user=user.id)
         if first:
-            data = {"VERSION": 1, "ACTIVE": "Y", "INSTALLED": "Y", "LANGUAGE_ID": "en"}
+            data = {"VERSION": self._world.version, "ACTIVE": "Y", "INSTALLED": "Y", "LANGUAGE_ID": "en"}
             self._events.happen("ONAPPINSTALL", data, user=user.id)
 
     def uninstall(self, *, clean: bool) -> None:
@@ -89,6 +89,22 @@ class Desk:
         self._world.placements.load([])
         self._world.handlers.load([])
         self._world.tokens.forget_all()
+
+    def update(self) -> None:
+        """A new version: the application hears of it with a new application_token, and its event handlers are gone."""
+        self._world.version += 1
+        self._world.application_token = self._world.mint()
+        data = {"VERSION": self._world.version, "PREVIOUS_VERSION": self._world.version - 1, "LANGUAGE_ID": "en"}
+        self._events.happen("ONAPPUPDATE", data, user=self._world.admin().id)
+        self._world.handlers.load([])
+
+    def slow_load(self, user: int, milliseconds: int = 6000) -> None:
+        """What a page of this user does for each of its workers that took so long."""
+        person = self._world.user(user)
+        if person is None:
+            return
+        for row in self._world.placements.of(WORKER, user):
+            self._slow_load(person, {"id": str(row.id), "ms": str(milliseconds)})
 
     def _slow_load(self, user: User, fields: dict[str, str]) -> dict[str, Any]:
         limit = int(self._world.faults.slow_load_limit)

@@ -76,10 +76,10 @@ class Server:
                 if self._state:
                     save(self.world, self._state, self._memory)
 
-    async def install(self) -> list[str]:
+    async def install(self, user: int | None = None) -> list[str]:
         if self._http is None:
             raise RuntimeError("the portal is not running")
-        return await install(self.world, self.desk, self._http)
+        return await install(self.world, self.desk, self._http, user)
 
     async def _remember(self) -> None:
         """A killed portal loses seconds, not its installation."""
@@ -110,6 +110,8 @@ class Server:
     async def _hosts(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Two hosts share the port: the OAuth server knows only what is its own."""
         path = request.path
+        if request.host.split(":")[0] in self.world.former_hosts:
+            raise web.HTTPFound(f"{self.world.url}{request.rel_url}")
         if self._oauth.is_asked(request):
             if path == "/rest/app.info":
                 return await self._oauth.app_info(request)

@@ -48,7 +48,13 @@ class Faults:
     """Lifetime of access tokens handed out from now on."""
     oauth_delay: float = 0.0
     oauth_status: int = 0
+    unpaid: bool = False
+    """The application's trial or subscription is over: the OAuth server answers PAYMENT_REQUIRED."""
+    plan_ended: bool = False
+    """The portal fell back to a free plan, which has no REST."""
     refresh_auth_fails: bool = False
+    personal_beside_general: bool = False
+    """The documents' variant: a personal worker may be bound while a general one stands. The portal's code counts both."""
     old_portal: bool = False
     """Frames are posted without SERVER_ENDPOINT, APPLICATION_TOKEN and APPLICATION_SCOPE."""
     allow: Allow = "new"

@@ -55,6 +55,11 @@ def app_frame(world: World, user: User, options: Mapping[str, Any]) -> Frame | N
     return _frame(world, user, url=url, placement="DEFAULT", options=as_posted(options), binding=0)
 
 
+def install_frame(world: World, user: User) -> Frame:
+    """The initial installation path, as an administrator opens it for the first time or again."""
+    return _frame(world, user, url=world.app.install_url, placement="DEFAULT", options={}, binding=0)
+
+
 def as_posted(value: Any) -> Any:
     """What is left of a value after a form post: numbers have become strings."""
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from json import loads
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from .desk import Desk
-from .frames import app_frame
+from .frames import install_frame
 from .world import World
 
 _TICKET = re.compile(r"""data-ticket=["']([^"']+)["']""")
@@ -20,14 +20,17 @@ class InstallError(Exception):
     """The application's installer did not do its part; the text says what it answered."""
 
 
-async def install(world: World, desk: Desk, http: ClientSession) -> list[str]:
-    """The steps taken: the install frame's form, the page's own request, setInstallFinish."""
-    if world.installed:
+async def install(world: World, desk: Desk, http: ClientSession, user: int | None = None) -> list[str]:
+    """The steps taken: the install frame's form, the page's own request, setInstallFinish.
+
+    With a `user` it is done again by this administrator, whether it was done before or not.
+    """
+    if world.installed and user is None:
         return ["already installed"]
-    administrator = world.admin()
-    frame = app_frame(world, administrator, {})
-    if frame is None:
-        raise InstallError("none of the portal's users is an administrator")
+    administrator = world.admin() if user is None else world.user(user)
+    if administrator is None or not administrator.admin:
+        raise InstallError("none of the portal's users is this administrator")
+    frame = install_frame(world, administrator)
     page = await _post(http, frame.action, form=dict(frame.fields))
     ticket = _TICKET.search(page)
     if ticket is None:
@@ -45,9 +48,9 @@ async def install(world: World, desk: Desk, http: ClientSession) -> list[str]:
 
 
 def _unfinished(answer: str) -> bool:
-    """An installer that reports `done: false` would not call setInstallFinish."""
+    """An installer that reports `done: false` at its end would not call setInstallFinish."""
     try:
-        report = loads(answer)
+        report = loads(answer.strip().rpartition("\n")[2])
     except ValueError:
         return False
     return isinstance(report, dict) and report.get("done") is False

@@ -115,7 +115,7 @@ def app_info(world: World) -> dict[str, Any]:
         "VERSION": 1,
         "STATUS": "L",
         "INSTALLED": world.installed,
-        "PAYMENT_EXPIRED": "N",
+        "PAYMENT_EXPIRED": "Y" if world.faults.unpaid else "N",
         "DAYS": None,
         "LANGUAGE_ID": "en",
         "LICENSE": "com_basic",
@@ -175,6 +175,7 @@ def placement_bind(call: Caller) -> Any:
             user=call.number("USER_ID"),
             error_url=error_url,
             title=call.text("TITLE"),
+            apart=call.world.faults.personal_beside_general,
         )
     except FullError:
         raise RestError("ERROR_PLACEMENT_MAX_COUNT", "Placement max count: 1", status) from None

@@ -59,6 +59,8 @@ class OAuth:
             raise TokenError("invalid_client", "the application is unknown or its secret is wrong")
         if params.get("GRANT_TYPE") != "refresh_token":
             raise TokenError("invalid_request", "only grant_type=refresh_token is known here")
+        if self._world.faults.unpaid:
+            raise TokenError("PAYMENT_REQUIRED", "Payment required")
         seconds = self._world.faults.token_seconds
         return self._world.tokens.rotate(str(params.get("REFRESH_TOKEN", "")), time.time(), seconds)
 

@@ -74,9 +74,15 @@ class Placements:
         """The widgets that a page of this user loads."""
         return [row for row in self._rows.values() if row.placement == placement and row.user in {0, user}]
 
-    def bind(self, *, placement: str, handler: str, user: int, error_url: str, title: str) -> Binding:
-        """FullError, if this user (or everyone) already has a handler: the worker allows one."""
-        if placement == WORKER and any(row.user in {0, user} for row in self._rows.values() if row.placement == WORKER):
+    def bind(
+        self, *, placement: str, handler: str, user: int, error_url: str, title: str, apart: bool = False
+    ) -> Binding:
+        """FullError, if this user or everyone already has a handler: the worker allows one.
+
+        `apart`: the general handler and the personal ones are counted separately.
+        """
+        counted = {user} if apart else {0, user}
+        if placement == WORKER and any(row.user in counted for row in self._rows.values() if row.placement == WORKER):
             raise FullError
         if len(self._rows) >= _HANDLERS:
             raise FullError

@@ -81,6 +81,8 @@ class Rest:
 
     def _caller(self, params: Mapping[str, Any]) -> Caller:
         user = authorise(self._world, str(params.get("AUTH", "")))
+        if self._world.faults.plan_ended:
+            raise RestError("ACCESS_DENIED", "REST API is available only on commercial plans", 403)
         return Caller(world=self._world, events=self._events, user=user, params=params)
 
     def _run(self, method: str, caller: Caller) -> Any:

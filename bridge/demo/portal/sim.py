@@ -36,6 +36,10 @@ class Sim:
             web.post("/sim/reset", self._reset),
             web.post("/sim/install", self._install),
             web.post("/sim/uninstall", self._uninstall),
+            web.post("/sim/update", self._update),
+            web.post("/sim/rename", self._rename),
+            web.post("/sim/dismiss", self._dismiss),
+            web.post("/sim/slow-load", self._slow_load),
             web.post("/sim/expire-tokens", self._expire),
             web.post("/sim/call-me", self._call),
         ]
@@ -86,16 +90,41 @@ class Sim:
         self._world.ledger_changed()
         return web.json_response({})
 
-    async def _install(self, _request: web.Request) -> web.Response:
-        """Installs the application as an administrator's browser would."""
+    async def _install(self, request: web.Request) -> web.Response:
+        """Installs the application as an administrator's browser would; `?user=` repeats it as this one."""
+        user = _number(request, "user") if "user" in request.query else None
         try:
-            return web.json_response(await install(self._world, self._desk, self._http))
+            return web.json_response(await install(self._world, self._desk, self._http, user))
         except InstallError as error:
             raise web.HTTPBadGateway(text=str(error)) from None
 
     async def _uninstall(self, request: web.Request) -> web.Response:
         """Removes the application; with `?clean=1` its data as well."""
         self._desk.uninstall(clean=request.query.get("clean") == "1")
+        return web.json_response({})
+
+    async def _update(self, _request: web.Request) -> web.Response:
+        """A new version of the application: another application_token, no event handlers any more."""
+        self._desk.update()
+        return web.json_response({})
+
+    async def _rename(self, request: web.Request) -> web.Response:
+        """The portal is called `?host=new.localhost` from now on; its old name redirects."""
+        host = request.query.get("host", "")
+        if not host.endswith(".localhost"):
+            raise web.HTTPBadRequest(text="host must end in .localhost, so that browsers find it here")
+        self._world.rename(host)
+        return web.json_response({"url": self._world.url})
+
+    async def _dismiss(self, request: web.Request) -> web.Response:
+        """`?user=…` has left the company, and the tokens with the person."""
+        self._world.dismiss(_number(request, "user"))
+        return web.json_response({})
+
+    async def _slow_load(self, request: web.Request) -> web.Response:
+        """`?user=…&times=…`: pages of this user found their workers too slow."""
+        for _ in range(_number(request, "times", "1")):
+            self._desk.slow_load(_number(request, "user"))
         return web.json_response({})
 
     async def _expire(self, _request: web.Request) -> web.Response:
@@ -114,6 +143,13 @@ class Sim:
             log.warning("call_me_failed", user=user.id, error=repr(error))
             raise web.HTTPBadGateway(text=f"The test call could not be placed: {error}") from None
         return web.json_response({})
+
+
+def _number(request: web.Request, name: str, default: str = "") -> int:
+    value = request.query.get(name, default)
+    if not value.isascii() or not value.isdecimal() or len(value) > 6:
+        raise web.HTTPBadRequest(text=f"{name} must be a number")
+    return int(value)
 
 
 async def _json(request: web.Request) -> dict[str, Any]:

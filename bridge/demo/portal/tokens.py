@@ -68,6 +68,11 @@ class Tokens:
             for access, grant in self._by_access.items()
         }
 
+    def forget(self, user: int) -> None:
+        """This user's tokens are worthless, the refresh tokens too: dismissed, or the access was withdrawn."""
+        self._by_access = {token: grant for token, grant in self._by_access.items() if grant.user != user}
+        self._by_refresh = {token: grant for token, grant in self._by_refresh.items() if grant.user != user}
+
     def forget_all(self) -> None:
         self._by_access.clear()
         self._by_refresh.clear()

@@ -19,9 +19,10 @@ from .placements import Handlers, Placements
 from .push import Push
 from .tokens import Grant, Tokens
 
-SCOPES = ("placement", "telephony", "user_brief", "crm", "im", "timeman")
+SCOPES = ("placement", "telephony", "user_brief", "crm", "im", "timeman", "pull")
 OAUTH_HOST = "oauth.localhost"
 _REQUESTS_KEPT = 5_000
+_MINTED_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,22 +81,45 @@ class World:
     lines: Lines = field(default_factory=Lines)
     push: Push = field(default_factory=Push)
     pull: Channels = field(default_factory=Channels)
-    tokens: Tokens = field(default_factory=lambda: Tokens(lambda: secrets.token_hex(35)))
+    minted: deque[str] = field(default_factory=lambda: deque(maxlen=_MINTED_KEPT))
+    """Every secret that was ever given to the application."""
     requests: deque[RestRequest] = field(default_factory=lambda: deque(maxlen=_REQUESTS_KEPT))
     notifications: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
-    application_token: str = field(default_factory=lambda: secrets.token_hex(16))
     installed: bool = False
     opened: set[int] = field(default_factory=set)
     """Users who have seen the application (FIRST_RUN is over for them)."""
+    version: int = 1
+    former_hosts: set[str] = field(default_factory=set)
+    """Names that the portal had; they answer with a redirect."""
+    member_id: str = field(init=False)
+    """Stable over restarts, renames and changes of the port, as a real portal's is."""
+    tokens: Tokens = field(init=False)
+    application_token: str = field(init=False)
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
+        name = f"{self.host}|{self.app.client_id}"
+        self.member_id = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
         self.ledger = Ledger(self.member_id)
+        self.tokens = Tokens(self.mint)
+        self.application_token = self.mint()
 
-    @property
-    def member_id(self) -> str:
-        """Stable over restarts and renames of the port, as a real portal's is."""
-        return hashlib.md5(f"{self.host}|{self.app.client_id}".encode(), usedforsecurity=False).hexdigest()
+    def mint(self) -> str:
+        self.minted.append(secrets.token_hex(35))
+        return self.minted[-1]
+
+    def rename(self, host: str) -> None:
+        self.former_hosts.add(self.host)
+        self.former_hosts.discard(host)
+        self.host = host
+
+    def change_user(self, id_: int, **changes: Any) -> None:
+        self.users = tuple(replace(user, **changes) if user.id == id_ else user for user in self.users)
+
+    def dismiss(self, id_: int) -> None:
+        """The employee is gone, and so are all tokens."""
+        self.users = tuple(user for user in self.users if user.id != id_)
+        self.tokens.forget(id_)
 
     @property
     def domain(self) -> str:
