@@ -50,6 +50,9 @@ class Board:
         """The live calls that an operator sees."""
         return self._calls.get(operator, {})
 
+    def rings(self, operator: Operator) -> bool:
+        return any(view.state == CallState.RINGING.value for view in self.of(operator).values())
+
     def registering(self, operator: Operator) -> bool:
         """Has this operator dialled, and the portal not named the call yet? Its card may be the next that is drawn."""
         return any(view.direction is Direction.OUTBOUND and not view.card for view in self.of(operator).values())

@@ -109,8 +109,9 @@ class Channel:
         )
         self._pages: dict[str, Page] = {}
         self._by_tab: dict[TabId, Page] = {}
+        self._rung: dict[Page, None] = {}
         self._unsent: dict[Page, None] = {}
-        """Pages with something to hear, first come, first served."""
+        """Pages with something to hear, first come, first served; those of people for whom it rings before all others."""
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -255,7 +256,8 @@ class Channel:
 
     def _write(self, page: Page, event: str, message: say.Message | None = None) -> None:
         page.write(event, message)
-        self._unsent[page] = None
+        line = self._rung if self._floor.board.rings(page.operator) else self._unsent
+        line[page] = None
         self._wake.set()
 
     async def _send(self) -> None:
@@ -263,9 +265,9 @@ class Channel:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._unsent:
-                page = next(iter(self._unsent))
-                del self._unsent[page]
+            while line := self._rung or self._unsent:
+                page = next(iter(line))
+                del line[page]
                 try:
                     await self._deliver(page)
                 except Exception:
@@ -365,6 +367,7 @@ class Channel:
             visitor = await self._admission.admit(hello)
             wire = self._sio.manager.eio_sid_from_sid(sid, "/")
             request, tab = environ["aiohttp.request"], TabId(hello.tab)
+            _forget_headers(environ)
             page = Page(sid=sid, wire=wire, request=request, tab=tab, session=visitor.session)
             self._seat(page, hello, visitor)
         except ValidationError as error:
@@ -462,6 +465,13 @@ class Channel:
             if transport := environ["aiohttp.request"].transport:
                 transport.close()
         await self._sio.shutdown()
+
+
+def _forget_headers(environ: dict[str, Any]) -> None:
+    """The libraries keep this dict as long as the page, and nobody reads its 2 KB of headers again."""
+    kept = {name: environ[name] for name in ("aiohttp.request", "REQUEST_METHOD")}
+    environ.clear()
+    environ.update(kept)
 
 
 def _explain(error: ValidationError) -> str:

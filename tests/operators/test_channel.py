@@ -178,6 +178,27 @@ async def test_every_page_shows_the_call_and_only_the_lead_sounds() -> None:
         assert shown[0]["calls"][0]["number"] == "+74951234567"
 
 
+async def test_a_ring_goes_before_all_other_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room() as rig:
+        pages = [await rig.page("anna"), *[await rig.page(f"boris-{number}", BORIS) for number in range(5)]]
+        for page in pages:
+            await page.next("state")
+        told: list[str] = []
+        emit = rig.channel._sio.emit
+
+        async def watched(event: str, data: Any, to: str) -> None:
+            told.append(rig.channel._pages[to].tab)
+            await emit(event, data, to=to)
+
+        monkeypatch.setattr(rig.channel._sio, "emit", watched)
+        talking = ringing(id=CallId("other"), state="talking", answered_by=operator(BORIS), voice=TabId("boris-0"))
+        await rig.channel.perform(show(talking, BORIS))
+        await rig.channel.perform(show(ringing(), ANNA))
+        for page in pages:
+            await page.until(lambda state: bool(state["calls"]))
+        assert told[0] == "anna"
+
+
 async def test_a_page_that_comes_later_or_back_is_right_after_one_state() -> None:
     async with room() as rig:
         page = await rig.page("t1")
