@@ -19,6 +19,7 @@ from aiohttp import web
 from .calls import commands as do
 from .calls.events import CallId, Event, Operator, OperatorDialled
 from .calls.routing import Directory, TrunkPolicy, account_of, number_of
+from .capacity import Capacity
 from .config import Keys, Settings, portal_id
 from .control import Control, socket_path
 from .errors import ConfigError, OursError, RefusedError
@@ -144,9 +145,15 @@ class Bridge:
             lines=settings.line,
             post=self._post,
             new_call_id=new_call_id,
+            obstacle=lambda: self._capacity.obstacle,
         )
         self._directory = directory(settings)
         self._switchboard = Switchboard(directory=self._directory, online=self._channel.online, journal=self._journal)
+        self._capacity = Capacity(
+            most_calls=settings.calls.most,
+            most_cpu=settings.calls.most_cpu,
+            calls=lambda: len(self._switchboard.calls),
+        )
         self._control = Control(
             path=socket_path(settings.state_dir),
             calls=lambda: self._switchboard.calls,
@@ -176,6 +183,7 @@ class Bridge:
             # Inside the web server's life: its sockets are gone before the server waits for them.
             await stack.enter_async_context(self._channel.running())
             await stack.enter_async_context(self._listening(runner))
+            await stack.enter_async_context(self._capacity.watched())
             await stack.enter_async_context(self._trunks.running())
             await stack.enter_async_context(self._control.running())
             _calm_the_collector()

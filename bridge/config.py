@@ -130,6 +130,10 @@ class Calls(_Section):
     """How long a call that rings the responsible first waits for the CRM."""
     responsible_seconds: Annotated[float, Field(gt=0, le=300)] = 10
     """How long the responsible rings alone, out of `ring_seconds`."""
+    most: Annotated[int, Field(ge=1, le=4000)] = 500
+    """Calls at once; the PBX gets 503 and Retry-After for one more."""
+    most_cpu: Annotated[float, Field(gt=0, le=4)] = 0.9
+    """Share of a core that the bridge may use before it takes no more calls."""
 
 
 class _Numbers(_Section):

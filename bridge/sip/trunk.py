@@ -69,8 +69,11 @@ class Trunks:
         post: Callable[[Event], None],
         new_call_id: Callable[[], CallId],
         lines: Sequence[config.Line] = (),
+        obstacle: Callable[[], str] = lambda: "",
     ) -> None:
+        """`obstacle` says why no further call is taken now, "" if it is."""
         self._sip = sip
+        self._obstacle = obstacle
         self._post = post
         self._new_call_id = new_call_id
         self._neighbours = Neighbours(sip, trunks, accounts, lines)
@@ -246,7 +249,7 @@ class Trunks:
         invite, now = invited.invite, Transport.now()
         peer = self._neighbours.of(invited.source, unquote(Uri.parse(invite.uri).user))
         called = peer.called(invite) if peer else None
-        if self._left is not None:
+        if self._left is not None or (invited.replaces is None and self._is_full()):
             self._act(usage, usage.refuse(503, "", now, [("Retry-After", "5")]), now)
         elif peer is None or called is None:
             self._act(usage, usage.refuse(404, "", now), now)
@@ -266,6 +269,12 @@ class Trunks:
                     caller=caller, caller_name=name, offer=session_description(invite),
                 )
             )  # fmt: skip
+
+    def _is_full(self) -> bool:
+        """Such a call is not for the CRM: the PBX tries another way, or again."""
+        if why := self._obstacle():
+            log.warning("call_not_taken", why=why)
+        return bool(why)
 
     def _replace(self, heir: Inbound, invite: Request, leg: Leg | None, now: float) -> None:
         """To the call it is a new offer: the voice answers, and then the heir is the session."""
@@ -288,8 +297,9 @@ class Trunks:
         ways = await peer.ways(command.account, Transport.now())
         if self._agent is None or self._transport is None or command.call in self._legs:
             return
-        if not ways or self._left is not None or len(self._agent.usages) >= MOST_CALLS:
-            why = "the name of the PBX is not known" if not ways else "too many calls, or the bridge is about to stop"
+        busy = self._obstacle() or ("too many calls" if len(self._agent.usages) >= MOST_CALLS else "")
+        if not ways or self._left is not None or busy:
+            why = "the name of the PBX is not known" if not ways else busy or "the bridge is about to stop"
             self._post(PbxRefused(call=command.call, status=503, phrase=why, cause=0, provisional=False))
             return
         usage = self._outbound(command.number, command.sdp, command.account, peer, ways, self._agent)

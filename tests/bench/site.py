@@ -131,7 +131,7 @@ def _settings(portal: str, oauth: str, http: int, sip: int, pbx: int, operators:
         "http": {"port": http, "public_url": f"http://bridge.localhost:{http}"},
         "sip": {"port": sip},
         "media": {"browser_port": free_port(), "pbx_ports": [21000, 24999]},
-        "calls": {"ring_seconds": 120},
+        "calls": {"ring_seconds": 120, "most": 4000, "most_cpu": 4},
         "portal": [{"url": portal, "client_id": sim.CLIENT_ID, "client_secret_env": "PORTAL_SECRET", "region": "DE"}],
         "trunk": [{"name": "pbx", "server": f"127.0.0.1:{pbx}", "expires": 3600, "codecs": ["PCMU"]}],
         "operator": [

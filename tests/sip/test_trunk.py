@@ -153,6 +153,21 @@ async def test_what_a_peer_requires_of_extensions_gets_420(pbx: WirePbx, room: R
     assert (await pbx.response(420)).headers.all("Unsupported") == ("precondition", "resource-priority")
 
 
+async def test_a_bridge_that_is_full_refuses_with_503_and_retry_after_and_lets_running_calls_be(
+    pbx: WirePbx, room: Room
+) -> None:
+    await invited(pbx, room)
+    await pbx.response(100)
+    room.obstacle = "no CPU left"
+    pbx.send(pbx.message("INVITE", branch="second", body=OFFER, call="another"))
+    refused = await pbx.response(503)
+    assert refused.headers.get("Retry-After") == "5"
+    assert room.posted.empty(), "the PBX tries another way: nothing for the CRM"
+    room.obstacle = ""
+    pbx.send(pbx.message("INVITE", branch="third", body=OFFER, call="third"))
+    assert isinstance(await room.event(), PbxInvited)
+
+
 async def test_above_the_cap_of_calls_the_pbx_gets_503_and_retry_after(
     pbx: WirePbx, monkeypatch: pytest.MonkeyPatch
 ) -> None:

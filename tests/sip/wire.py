@@ -115,6 +115,7 @@ class Room:
         host: str = "127.0.0.1",
     ) -> None:
         self.posted: asyncio.Queue[Event] = asyncio.Queue()
+        self.obstacle = ""
         numbers = count(1)
         self.trunks = Trunks(
             sip=config.Sip(host=host, port=0),
@@ -124,6 +125,7 @@ class Room:
             accounts=[account(user) for user in accounts],
             post=self.posted.put_nowait,
             new_call_id=lambda: CallId(f"call-{next(numbers)}"),
+            obstacle=lambda: self.obstacle,
         )  # fmt: skip
 
     async def event(self) -> Event:
