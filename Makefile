@@ -75,6 +75,7 @@ $(WIDGET): $(WIDGET_SOURCES) widget_static/node_modules/.installed
 
 # MINUTES=5 make soak for a short one.
 soak: setup parts asterisk
+	@SIP_DIALOGS=10000 .venv/bin/pytest -q tests/sip/test_back_to_back.py -k crowd
 	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),60)
 
 parts:

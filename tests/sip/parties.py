@@ -96,7 +96,13 @@ class Party:
     def outside(self, request: Request, source: Flow, now: float) -> Response | None:
         return None
 
-    def calling(self, target: Flow, login: Login | None = None, spares: tuple[Flow, ...] = ()) -> Outbound:
+    def calling(
+        self,
+        target: Flow,
+        login: Login | None = None,
+        spares: tuple[Flow, ...] = (),
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Outbound:
         return Outbound(
             target=Uri("sip", "bob", "", target.host, target.port),
             caller=NameAddr("Alice", Uri("sip", "alice", "", self.address.host, self.address.port)),
@@ -106,6 +112,7 @@ class Party:
             peer=target,
             spares=spares,
             login=login,
+            headers=headers,
         )
 
 
@@ -124,7 +131,7 @@ class World:
         self.parties = (self.alice, self.bob, self.carol)
         self._forked = forked
         self._random = Random(seed)
-        self._loss, self._doubled, self._slowest = loss, doubled, slowest
+        self.loss, self._doubled, self._slowest = loss, doubled, slowest
         self._order = count()
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
 
@@ -170,7 +177,7 @@ class World:
 
     def _lose_or_deliver(self, item: Send, source: Flow, to: Party) -> None:
         for _ in range(2 if self._random.random() < self._doubled else 1):
-            if self._random.random() >= self._loss:
+            if self._random.random() >= self.loss:
                 when = self.now + self._random.uniform(0.005, self._slowest)
                 self.at(when, lambda: to.agent.receive(item.data, source, self.now))
 

@@ -1,0 +1,79 @@
+"""What PBXs ask of a call that simpler ones do not: a late offer, PRACK and session timers, to be put through by us."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ..conftest import needs
+from ..rig.asterisk import free_port
+from ..rig.chromium import MICROPHONE_HZ
+from ..rig.ear import Ear
+from ..rig.waiting import wait_for
+from .conftest import Stages
+from .stage import AGENTS, ANNA, Stage
+
+SIPP = Path(__file__).parents[1] / "rig/sipp"
+
+
+@pytest.mark.parametrize(
+    ("story", "last", "times"),
+    [
+        pytest.param("late_offer", "CSeq: 1 ACK", 1, id="late offer"),
+        pytest.param("strict", "CSeq: 3 UPDATE", 2, id="PRACK and session timer"),
+    ],
+)
+async def test_an_independent_pbx_has_its_way_and_hears_the_operator(
+    stages: Stages, tmp_path: Path, story: str, last: str, times: int
+) -> None:
+    needs("sipp")
+    port, ear, messages = free_port(), Ear(), tmp_path / "messages.log"
+    async with ear.listening():
+        stage = await stages(second_pbx=port)
+        page = await stage.sign_in(ANNA)
+        sip = stage.bridge.settings["sip"]["port"]
+        where = ["-i", "127.0.0.1", "-p", str(port), "-s", AGENTS[ANNA], f"127.0.0.1:{sip}"]
+        what = [
+            "-sf",
+            str(SIPP / f"{story}.xml"),
+            "-key",
+            "rtp",
+            str(ear.port),
+            "-m",
+            "1",
+            "-timeout",
+            "60",
+            "-trace_msg",
+            "-message_file",
+            str(messages),
+        ]
+        with (tmp_path / "sipp.log").open("wb") as log:
+            pbx = await asyncio.create_subprocess_exec("sipp", *what, *where, cwd=tmp_path, stdout=log, stderr=log)
+        try:
+            await stage.answer(page)
+            await wait_for(lambda: ear.hears, 10, "the operator's voice at the PBX")
+            await wait_for(lambda: messages.read_text(errors="replace").count(last) == times, 10, f"{times} × {last}")
+            await stage.hang_up(page)
+            assert await pbx.wait() == 0, (tmp_path / "sipp.log").read_text()[-2000:]
+        finally:
+            if pbx.returncode is None:
+                pbx.kill()
+        assert (await stage.record()).status_code == "200"
+
+
+async def test_the_pbx_puts_the_operator_through_to_somebody_else(stage: Stage) -> None:
+    page = await stage.sign_in(ANNA)
+    before = stage.asterisk.outbound("1001")
+    call = stage.ring(then="refers")
+    await stage.answer(page)
+    second = await stage.asterisk.dialled("1001", before)
+    assert second.number == "601"
+    await stage.heard(page)
+    await wait_for(lambda: second.hears(MICROPHONE_HZ), 10, "the operator's tone at the new party")
+    await stage.says(page, "601")
+    await wait_for(lambda: "Transfer ended as SUCCESS" in stage.asterisk.log(), 10, "the PBX to know it")
+    assert "SIP/2.0 200 OK" in [m.body.strip() for m in call.messages() if m.method == "NOTIFY"]
+    second.hang_up()
+    assert (await stage.record()).status_code == "200"
