@@ -146,6 +146,7 @@ class Bridge:
             post=self._post,
             new_call_id=new_call_id,
             obstacle=lambda: self._capacity.obstacle,
+            voicemail=self._voicemail,
         )
         self._directory = directory(settings)
         self._switchboard = Switchboard(directory=self._directory, online=self._channel.online, journal=self._journal)
@@ -272,6 +273,11 @@ class Bridge:
     def _dismiss(self, portal: str) -> None:
         """The application was removed from this portal: its pages have no telephone any more."""
         self._channel.dismiss(portal)
+
+    def _voicemail(self, trunk: str, account: str, new: int) -> None:
+        """New voice messages wait at the PBX for whoever has this account."""
+        if operator := self._directory.accounts.get((trunk, account)):
+            self._channel.voicemail(operator, new)
 
     def _robot_ticket(self, portal: str, user: int) -> dict[str, str]:
         """For a headless operator on this machine: whoever can open the control socket may stand in for an operator.

@@ -105,6 +105,7 @@ PURE = [
     "sip/leg.py",
     "sip/referral.py",
     "sip/replaces.py",
+    "sip/summary.py",
     "sip/reliable.py",
     "sip/session_timer.py",
     "sip/refer.py",

@@ -179,6 +179,11 @@ class Channel:
             page.dismissed = True
             self._cut(page, "the application was uninstalled")
 
+    def voicemail(self, operator: Operator, new: int) -> None:
+        """So many new voice messages wait for an operator."""
+        self._floor.voicemail(operator, new)
+        self._publish()
+
     def online(self) -> frozenset[Operator]:
         """Operators who can be rung: those with a worker page connected, or with one that left just now."""
         return self._floor.roster.online(self._clock())

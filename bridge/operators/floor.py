@@ -23,6 +23,7 @@ class Floor:
         self.cards = Cards()
         self._bells: dict[Operator, dict[CallId, Bell]] = {}
         self._stale: set[Operator] = set()
+        self._voicemail: dict[Operator, int] = {}
 
     def put(self, tab: Tab, now: float) -> None:
         """A page came, came back or changed."""
@@ -64,6 +65,12 @@ class Floor:
     def card_shown(self, operator: Operator, card: str) -> None:
         """A page of the operator has drawn this card."""
         if self.cards.shown(operator, card):
+            self._stale.add(operator)
+
+    def voicemail(self, operator: Operator, new: int) -> None:
+        """So many new voice messages wait for an operator."""
+        if self._voicemail.get(operator, 0) != new:
+            self._voicemail[operator] = new
             self._stale.add(operator)
 
     def ring(self, call: CallId, operators: Iterable[Operator]) -> None:
@@ -113,13 +120,18 @@ class Floor:
         """What this page shall show, calls that have just ended included."""
         tab = self.roster.tab(name)
         if tab is None:
-            return State(lead=False, desktop=False, calls=[])
+            return State(lead=False, desktop=False, voicemail=0, calls=[])
         bells = self._bells.get(tab.operator, {})
         views = sorted({**self.board.of(tab.operator), **farewells}.values(), key=lambda view: view.started)
         sounding = {call: bell.tab for call, bell in bells.items()}
         calls = [picture(view, tab, self.roster, sounding.get(view.id), now) for view in views]
         lead = self.roster.lead(tab.operator) == name
-        return State(lead=lead, desktop=self.cards.elsewhere(tab.operator), calls=calls)
+        return State(
+            lead=lead,
+            desktop=self.cards.elsewhere(tab.operator),
+            voicemail=self._voicemail.get(tab.operator, 0),
+            calls=calls,
+        )
 
     def _rearranged(self, operator: Operator, before: TabId | None, now: float) -> None:
         """The lead may have moved, and with it what every page shows."""

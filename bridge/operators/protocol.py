@@ -382,6 +382,8 @@ class State(Message):
     """This page is the operator's lead: it rings, prepares the voice while it rings, opens the application."""
     desktop: bool
     """No page draws the cards of this operator's calls: Bitrix24's desktop application does."""
+    voicemail: int
+    """New voice messages that wait at the PBX."""
     calls: list[Call]
 
 

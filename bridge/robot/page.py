@@ -178,7 +178,7 @@ class _Visit:
         self._inbox = inbox
         self._tasks = tasks
         self._say = say
-        self._state = State(lead=False, desktop=False, calls=[])
+        self._state = State(lead=False, desktop=False, voicemail=0, calls=[])
         self._seen: dict[str, Call] = {}
         self._legs: dict[str, Leg] = {}
         self._ears: dict[str, Ear] = {}

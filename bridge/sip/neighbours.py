@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from urllib.parse import unquote
 
 import structlog
@@ -18,11 +18,14 @@ from .gatekeeper import Gatekeeper
 from .message import Request, Response
 from .peer import Account, Peer
 from .registration import Registration
+from .summary import new_messages
 from .tls import Link
 from .transport import Transport, local_address
 
 log = structlog.get_logger()
 
+Voicemail = Callable[[str, str, int], None]
+"""Hears the trunk, the account, and how many new voice messages wait for it."""
 ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 MOST_REMEMBERED = 1_000
 
@@ -36,7 +39,9 @@ class Neighbours:
         trunks: Sequence[config.Trunk],
         accounts: Iterable[Account],
         lines: Sequence[config.Line] = (),
+        voicemail: Voicemail = lambda trunk, account, new: None,
     ) -> None:
+        self._voicemail = voicemail
         self.peers = [
             Peer(trunk, of_trunk, [line.number for line in lines if line.trunk in {"", trunk.name}])
             for trunk, of_trunk in _by_trunk(trunks, accounts)
@@ -108,6 +113,11 @@ class Neighbours:
         return not uri.user or self.of(source, unquote(uri.user)) is not None
 
     def outside(self, request: Request, source: Flow, now: float) -> Response | None:
+        """Everything earns the usual answer; voice messages are told on the way."""
+        account = unquote(Uri.parse(request.uri).user)
+        peer = self.of(source, account)
+        if peer is not None and account in peer.accounts and (new := new_messages(request)) is not None:
+            self._voicemail(peer.trunk.name, account, new)
         return None
 
     def largest(self, to: Flow) -> int:

@@ -26,7 +26,7 @@ from .dialog import Identity
 from .flow import Flow
 from .leg import DIALLED, Deed, Leg
 from .message import Request, caller_of, session_description
-from .neighbours import Neighbours
+from .neighbours import Neighbours, Voicemail
 from .output import Fact, Output, TransferFailed, Unreachable
 from .peer import Account, Peer
 from .probe import WokeUp
@@ -68,6 +68,7 @@ class Trunks:
         accounts: Iterable[Account],
         post: Callable[[Event], None],
         new_call_id: Callable[[], CallId],
+        voicemail: Voicemail = lambda trunk, account, new: None,
         lines: Sequence[config.Line] = (),
         obstacle: Callable[[], str] = lambda: "",
     ) -> None:
@@ -76,7 +77,7 @@ class Trunks:
         self._obstacle = obstacle
         self._post = post
         self._new_call_id = new_call_id
-        self._neighbours = Neighbours(sip, trunks, accounts, lines)
+        self._neighbours = Neighbours(sip, trunks, accounts, lines, voicemail)
         self._legs: dict[CallId, Leg] = {}
         self._of: dict[Usage, Leg] = {}
         self._transport: Transport | None = None

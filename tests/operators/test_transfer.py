@@ -126,3 +126,15 @@ async def test_the_page_is_shown_how_a_transfer_goes_on_and_why_it_failed() -> N
         await rig.channel.perform(show(ringing(**HELD, transfer_failed="busy")))
         (call,) = (await page.next("state"))["calls"]
         assert (call["transferFailed"], call["transferTo"]) == ("busy", "")
+
+
+async def test_voice_messages_that_wait_are_shown_to_their_operator_alone() -> None:
+    async with room() as rig:
+        anna, boris = await rig.page("t1"), await rig.page("t2", BORIS)
+        assert (await anna.next("state"))["voicemail"] == 0
+        assert (await boris.next("state"))["voicemail"] == 0
+        rig.channel.voicemail(operator(ANNA), 2)
+        rig.channel.voicemail(operator(ANNA), 2)
+        assert (await anna.next("state"))["voicemail"] == 2
+        rig.channel.voicemail(operator(BORIS), 1)
+        assert (await boris.next("state"))["voicemail"] == 1

@@ -117,6 +117,7 @@ class Room:
         self.posted: asyncio.Queue[Event] = asyncio.Queue()
         self.obstacle = ""
         numbers = count(1)
+        self.voicemail: list[tuple[str, str, int]] = []
         self.trunks = Trunks(
             sip=config.Sip(host=host, port=0),
             trunks=[config.Trunk.model_validate(
@@ -126,6 +127,7 @@ class Room:
             post=self.posted.put_nowait,
             new_call_id=lambda: CallId(f"call-{next(numbers)}"),
             obstacle=lambda: self.obstacle,
+            voicemail=lambda *told: self.voicemail.append(told),
         )  # fmt: skip
 
     async def event(self) -> Event:

@@ -72,12 +72,12 @@ export function InCall({ screen, dispatch }: Of<"call">) {
           <Button kind="plain" label={texts.mute} does="mute" press={mute} pressed={call.muted} />
           <HoldButton call={call} holding={holding} dispatch={dispatch} />
           <KeypadButton isOpen={open === "keypad"} toggle={() => toggle("keypad")} />
-          {!waiting && <TransferButton isOpen={open === "transfer"} toggle={() => toggle("transfer")} />}
         </div>
       )}
       {isJoined && call.extension && <ExtensionButton call={call} dispatch={dispatch} />}
       {isJoined && waiting && <Consultation call={call} waiting={waiting} dispatch={dispatch} />}
       <div class="buttons">
+        {isJoined && !waiting && <TransferButton isOpen={open === "transfer"} toggle={() => toggle("transfer")} />}
         <Button kind="stop" label={texts.hangUp} does="hangUp" press={() => wish(dispatch, "hangUp", call)} />
       </div>
       {isJoined && (

@@ -41,6 +41,11 @@ export function Phone(props: Props) {
         )}
       </section>
       {"others" in screen && <Others others={screen.others} dispatch={dispatch} />}
+      {session.voicemail > 0 && (
+        <p class="hint voicemail" role="status">
+          {texts.voicemail(session.voicemail)}
+        </p>
+      )}
       {session.desktop && <p class="hint desktop">{texts.desktop}</p>}
       <Footer session={session} />
       {isQuiet(screen) && !close && <Administration />}

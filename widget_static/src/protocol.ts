@@ -295,6 +295,8 @@ export interface State {
   lead: boolean;
   /** No page draws the cards of this operator's calls: Bitrix24's desktop application does. */
   desktop: boolean;
+  /** New voice messages that wait at the PBX. */
+  voicemail: number;
   calls: Call[];
 }
 

@@ -50,6 +50,8 @@ export interface Session {
   readonly lead: boolean;
   /** Bitrix24's desktop application draws the call cards. */
   readonly desktop: boolean;
+  /** New voice messages that wait at the PBX. */
+  readonly voicemail: number;
   readonly calls: readonly Call[];
   /** When `calls` were received, ms of the page's clock. */
   readonly heardAt: number;
@@ -153,6 +155,7 @@ export function begin(tab: string, page: PageKind, presence: Presence): Session 
     obstacle: "",
     lead: false,
     desktop: false,
+    voicemail: 0,
     calls: [],
     heardAt: 0,
     floor: "",
@@ -263,6 +266,7 @@ function stated(session: Session, state: State, at: number): Session {
     synced: true,
     lead: state.lead,
     desktop: state.desktop,
+    voicemail: state.voicemail,
     calls: state.calls,
     heardAt: at,
     floor: floorOf(session, state.calls),

@@ -207,6 +207,8 @@ export const readiness: Record<Capture, string> = {
 
 export const phoneTexts = {
   ready: "Ready for calls",
+  voicemail: (count: number) =>
+    count === 1 ? "You have a new voice message." : `You have ${count} new voice messages.`,
   readyHint: "Calls show here and on every Bitrix24 page you have open.",
   connecting: "Connecting…",
   connectingHint: "The telephone server cannot be reached. This page keeps trying.",
