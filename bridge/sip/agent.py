@@ -295,6 +295,16 @@ class UserAgent:
         else:
             self._handle(self._transactions.receive_request(request, vetted, now), now)
 
+    def _answered(self, key: Key, request: Request, source: Flow, now: float) -> None:
+        """Whatever goes wrong: a transaction that nobody answers would never end."""
+        try:
+            self._arrived(key, request, source, now)
+        except SipError as fault:
+            self._answer(key, request, fault.status or 400, now, phrase=str(fault) if fault.status == 400 else "")
+        except Exception:
+            self._answer(key, request, 500, now)
+            raise
+
     def _arrived(self, key: Key, request: Request, source: Flow, now: float) -> None:
         usage = self._usage_of(request)
         if request.method == "CANCEL":
@@ -396,7 +406,7 @@ class UserAgent:
                 case Send():
                     self._out.append(output)
                 case tx.Arrived(key, request, source):
-                    self._arrived(key, request, source, now)
+                    self._answered(key, request, source, now)
                 case tx.Acknowledged(request):
                     self._acknowledged(request, now)
                 case tx.Responded(key, request, response):

@@ -80,7 +80,7 @@ class Stream(Connection, asyncio.BufferedProtocol):
         self._link = link
         self._now = now
         self._framer = Framer()
-        self._piece = bytearray(PIECE)
+        self._piece = memoryview(bytearray(PIECE))  # TLS writes into slices of it
         self._transport: asyncio.Transport | None = None
         self._why = ""
         self._stands = False
@@ -128,7 +128,7 @@ class Stream(Connection, asyncio.BufferedProtocol):
         if not self._stands:
             transport.abort()
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._piece
 
     def buffer_updated(self, nbytes: int) -> None:

@@ -101,19 +101,16 @@ class Framer:
         return Whole(data)
 
     def _skip_line_ends(self, out: list[Framed]) -> None:
-        """Two in a row are a ping; one is a pong, or the first half of a ping that was cut."""
-        place = 0
-        while self._searched == 0 and place < len(self._buffer):
-            if self._buffer[place] == 0x0A:
-                self._line_ends += 1
-                if self._line_ends == 2:
-                    self._line_ends = 0
-                    out.append(Pinged())
-            elif self._buffer[place] != 0x0D:
-                self._line_ends = 0
-                break
-            place += 1
-        del self._buffer[:place]
+        """Two in a row are a ping, and so are many that come at once; one is a pong, or the first half of a ping that was cut."""
+        if self._searched:
+            return
+        rest = self._buffer.lstrip(PONG)
+        skipped = len(self._buffer) - len(rest)
+        self._line_ends += self._buffer.count(b"\n", 0, skipped)
+        if self._line_ends >= 2:
+            out.append(Pinged())
+        self._line_ends = 0 if rest else self._line_ends % 2
+        del self._buffer[:skipped]
 
     def _measure(self) -> int:
         """The length of the first message, 0 while its headers are not all here; SipError if that can't be told."""

@@ -20,6 +20,8 @@ __all__ = [
 MOST_BYTES = 65536
 MOST_LINE = 8192
 MOST_LINES = 128
+MOST_FOLDED = 1024
+"""Lines on the wire; a header may be folded into many."""
 MOST_PARTS = 16
 MOST_NUMBER = 2**32 - 1
 SDP = "application/sdp"
@@ -129,8 +131,10 @@ def parse(datagram: bytes) -> Message:
     datagram = datagram.lstrip(b"\r\n")
     end = _HEAD_END.search(datagram)
     head, body = (datagram[: end.start()], datagram[end.end() :]) if end else (datagram, b"")
-    start, *lines = _text(head).split("\n")
-    headers, lengths, fault = _read_headers(lines)
+    start, *lines = _text(head).split("\n", MOST_FOLDED + 1)
+    headers, lengths, fault = _read_headers(lines[:MOST_FOLDED])
+    if len(lines) > MOST_FOLDED:
+        fault = SipError(f"more than {MOST_FOLDED} lines", 513)
     if end is None:
         fault = SipError("no empty line after the headers")
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .address import NameAddr, Uri, Via
-from .headers import BLANKS, MOST_VALUES, Headers, SipError, number
+from .headers import BLANKS, LISTS, MOST_VALUES, Headers, SipError, number
 from .message import SDP, Request, Response, session_description
 
 OPTION_TAGS = frozenset({
@@ -69,6 +69,7 @@ def judge_request(
             or _judge_method(request.method, methods)
             or _judge_extensions(request, extensions)
             or _judge_body(request)
+            or _judge_accept(request)
             or FINE
         )
     except SipError as fault:
@@ -100,6 +101,8 @@ def _check_headers(request: Request) -> None:
     for name in _COUNTED:
         if len(headers.all(name)) > MOST_VALUES:
             raise SipError(f"Too many {name} values", 513)
+    for name in {name for name, _ in headers} & LISTS:
+        headers.all(name)  # so that nobody meets a list later that can't be read
     _readable("Via", Via.parse, headers.all("Via"))
 
 
@@ -161,6 +164,14 @@ def _judge_body(request: Request) -> Verdict | None:
     if kind in accepted and (not kind.startswith("multipart/") or session_description(request)):
         return None
     return Verdict(415, headers=(("Accept", ", ".join(accepted)),))
+
+
+def _judge_accept(request: Request) -> Verdict | None:
+    """Whoever invites has to take a description; no Accept is as good as one of SDP (RFC 3261, 20.1)."""
+    accepted = [item.partition(";")[0].strip(BLANKS).lower() for item in request.headers.all("Accept")]
+    if request.method != "INVITE" or not accepted or {SDP, "application/*", "*/*"} & set(accepted):
+        return None
+    return Verdict(406)
 
 
 def _is_optional(disposition: str) -> bool:

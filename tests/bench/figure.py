@@ -64,6 +64,7 @@ GOALS: Mapping[str, Goal] = {
     "tabs.kb_each": Goal("≤", 35),
     "tabs.emit_ms.p99": Goal("≤", 20),
     "sip.calls_per_s": Goal("≥", 500),
+    "sip.hostile_ms.max": Goal("≤", 5),
     "call.cpu_ms": Goal("≤", 8),
     "relay.calls_per_core": Goal("≥", 500),
     "relay.lost": Goal("≤", 0),

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from . import manager, tones
+from .certificates import Authority
 from .phone_call import OutboundCall, PhoneCall
 from .sip_log import SipMessage, read_log, unrepeated
 from .waiting import wait_for
@@ -50,6 +51,18 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
         return port
 
 
+def _free_for_both() -> int:
+    """A port that is free for UDP and TCP."""
+    while True:
+        port = free_port()
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
 class Asterisk:
     """One Asterisk with the agents 1001, 1002 … (password `pw-1001` …) at free ports of 127.0.0.1.
 
@@ -71,7 +84,10 @@ class Asterisk:
         self.agents = [str(1001 + index) for index in range(agents)]
         self.codecs = codecs
         self.encryption = encryption
-        self.sip_port = free_port()
+        self.sip_port = _free_for_both()
+        self.tls_port = free_port(socket.SOCK_STREAM)
+        self.http_port = free_port(socket.SOCK_STREAM)
+        """WebSocket too, at `/ws`."""
         self._manager_port = free_port(socket.SOCK_STREAM)
         self._run = Path()
         self._process: subprocess.Popen[bytes] | None = None
@@ -81,6 +97,11 @@ class Asterisk:
     def address(self) -> str:
         """`host:port` of its SIP side."""
         return f"127.0.0.1:{self.sip_port}"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of whoever signed that of its TLS side, which names localhost."""
+        return self._authority.root
 
     @property
     def passwords(self) -> Mapping[str, str]:
@@ -144,11 +165,21 @@ class Asterisk:
     def _render(self) -> None:
         for folder in ("etc", "lib/keys", "spool", "log", "heard"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
+        certificates = self.directory / "tls"
+        if not certificates.exists():
+            certificates.mkdir()
+            self._authority = Authority(certificates)
+            self._pair = self._authority.signs("localhost")
+        pair = self._pair
         values = {
             "DIRECTORY": self.directory,
             "ROOT": self.root,
             "RUN": self._run,
             "SIP": self.sip_port,
+            "TLS": self.tls_port,
+            "HTTP": self.http_port,
+            "CERTIFICATE": pair.certificate,
+            "KEY": pair.key,
             "AMI": self._manager_port,
             "RTP_FIRST": 20000,
             "RTP_LAST": 20999,

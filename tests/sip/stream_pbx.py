@@ -18,7 +18,7 @@ from bridge.sip.framer import PING, Framer, Pinged, Whole
 from bridge.sip.message import Headers, Message, Request, Response, parse, respond
 from bridge.sip.trunk import Trunks
 
-from .certificates import Pair
+from ..rig.certificates import Pair
 
 
 class Line:

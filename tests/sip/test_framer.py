@@ -64,7 +64,8 @@ def test_rfc5626_a_double_line_end_is_a_ping_and_a_single_one_is_none() -> None:
     assert fed([b"\r", b"\n\r", b"\n"]) == [Pinged()]
     assert fed([b"\r\n\r\n" + message]) == [Pinged(), Whole(message)]
     assert fed([b"\r\n" + message + b"\r\n", message]) == [Whole(message), Whole(message)]
-    assert fed([b"\r\n\r\n" * 3]) == [Pinged()] * 3
+    assert fed([b"\r\n\r\n"] * 3) == [Pinged()] * 3
+    assert fed([b"\r\n\r\n" * 30_000]) == [Pinged()], "a flood of pings is answered once"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from bridge.errors import ConfigError
 from bridge.sip import connections, peer
 from bridge.sip.message import respond
 
-from .certificates import Authority
+from ..rig.certificates import Authority
 from .stream_pbx import Line, StreamPbx, TrunkRoom, server_context, stream_pbx, websocket_pbx
 from .wire import OFFER, wire_pbx
 
@@ -110,6 +110,17 @@ async def test_a_connection_that_ends_is_opened_anew_and_the_account_registered_
         await line.hangs_up()
         again = await (await pbx.line()).registers()
         assert (again.call_id, again.cseq[0]) == (first.call_id, first.cseq[0] + 1)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "ws", "wss"])
+async def test_of_many_messages_at_once_none_is_lost(stage: Stage, transport: str) -> None:
+    async with stage(transport) as (pbx, _):
+        line = await pbx.line()
+        await line.registers()
+        for number in range(100):
+            via = f"SIP/2.0/{transport.upper()} pbx.invalid"
+            await line.send(line.message("OPTIONS", "sip:127.0.0.1", via=via, call=str(number), body=b"x" * 200))
+        assert {(await line.response(200)).call_id for _ in range(100)} == {str(number) for number in range(100)}
 
 
 async def test_a_lost_connection_does_not_end_a_call(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

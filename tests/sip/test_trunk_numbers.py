@@ -21,7 +21,7 @@ from bridge.sip.digest import authorise, challenges
 from bridge.sip.message import Request, Response, respond
 from bridge.sip.trunk import Trunks
 
-from .certificates import Authority, Pair
+from ..rig.certificates import Authority, Pair
 from .stream_pbx import StreamPbx
 from .wire import OFFER, WirePbx, wire_pbx
 

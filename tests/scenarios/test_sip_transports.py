@@ -1,0 +1,132 @@
+"""A real PBX over every transport: registered, called and calling; sipp over TCP and IPv6; the second server of a domain.
+
+The voice is left out: it does not care how the signalling travels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bridge.calls.commands import AnswerPbx, DialPbx, HangUpPbx
+from bridge.calls.events import CallId, Event, PbxAnswered, PbxConfirmed, PbxHungUp, PbxInvited, PbxRang, PbxRefused
+from bridge.sip import caller
+
+from ..conftest import needs
+from ..rig.asterisk import Asterisk, free_port
+from ..rig.waiting import wait_for
+from ..sip.dns_server import dns_server
+from ..sip.stream_pbx import TrunkRoom
+
+pytestmark = pytest.mark.scenario
+SDP = (
+    b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    b"m=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n"
+)
+SIPP = Path(__file__).parent / "sipp_call.xml"
+
+
+@pytest.fixture(autouse=True)
+def _password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNK_TEST_PASSWORD", "pw-1001")
+
+
+def room_to(asterisk: Asterisk, transport: str) -> TrunkRoom:
+    host = "[::1]" if transport == "udp6" else "localhost" if transport == "tls" else "127.0.0.1"
+    ports = {"tls": asterisk.tls_port, "ws": asterisk.http_port}
+    trunk = {
+        "server": f"{host}:{ports.get(transport, asterisk.sip_port)}",
+        "transport": transport.removesuffix("6"),
+        "tls_ca": asterisk.authority,
+    }
+    return TrunkRoom({"host": ["127.0.0.1", "::1"]}, trunk)
+
+
+async def seen(room: TrunkRoom, kind: type[Event]) -> Event:
+    """The next event of that kind; ringing may come before it."""
+    async with asyncio.timeout(10):
+        while not isinstance(event := await room.posted.get(), kind):
+            assert isinstance(event, PbxRang), event
+    return event
+
+
+@pytest.mark.parametrize("transport", ["udp", "udp6", "tcp", "tls", "ws"])
+async def test_an_account_registers_is_called_and_calls(asterisk: Asterisk, transport: str) -> None:
+    room = room_to(asterisk, transport)
+    offer = SDP % free_port()
+    async with room.trunks.running():
+        await wait_for(lambda: [s.state for s in room.trunks.registrations] == ["registered"], 10, "registered")
+        asterisk.call("1001")
+        invited = await seen(room, PbxInvited)
+        assert isinstance(invited, PbxInvited)
+        assert invited.caller == "+4930123456"
+        await room.trunks.perform(AnswerPbx(call=invited.call, sdp=offer))
+        assert await seen(room, PbxConfirmed) == PbxConfirmed(call=invited.call)
+        await room.trunks.perform(HangUpPbx(call=invited.call))
+
+        out = CallId("out")
+        await room.trunks.perform(DialPbx(call=out, trunk="t0", account="1001", number="600", sdp=offer))
+        assert isinstance(await seen(room, PbxAnswered), PbxAnswered)
+        asterisk.cli("channel request hangup all")
+        assert (await seen(room, PbxHungUp)).call == out
+
+
+@pytest.fixture
+async def trunk_room() -> AsyncIterator[TrunkRoom]:
+    """Known by its address, on IPv4 and IPv6."""
+    room = TrunkRoom(
+        {"host": ["127.0.0.1", "::1"]}, {"server": "127.0.0.1", "networks": ["::1/128"], "register": False}
+    )
+    async with room.trunks.running():
+        await wait_for(lambda: all(p.addresses for p in room.trunks._neighbours.peers), 5, "its address")
+        yield room
+
+
+@pytest.mark.parametrize(("host", "transport"), [("127.0.0.1", "t1"), ("[::1]", "u1"), ("[::1]", "t1")])
+async def test_sipp_calls_over_tcp_and_ipv6(trunk_room: TrunkRoom, host: str, transport: str) -> None:
+    needs("sipp")
+    assert trunk_room.trunks.address
+    sipp = await asyncio.create_subprocess_exec(
+        "sipp", f"{host}:{trunk_room.trunks.address[1]}", "-sf", str(SIPP), "-s", "1001", "-i", host.strip("[]"),
+        "-p", str(free_port()), "-t", transport, "-m", "1", "-nostdin", "-timeout", "15", "-timeout_error",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    invited = await seen(trunk_room, PbxInvited)
+    await trunk_room.trunks.perform(AnswerPbx(call=invited.call, sdp=SDP % free_port()))
+    await seen(trunk_room, PbxConfirmed)
+    assert (await seen(trunk_room, PbxHungUp)).call == invited.call
+    out, _ = await asyncio.wait_for(sipp.communicate(), 15)
+    assert sipp.returncode == 0, out.decode(errors="replace")[-2000:]
+
+
+async def test_a_call_is_placed_at_the_second_server_of_the_domain(
+    asterisk: Asterisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one of the SRV records says nothing; the next call does not wait for it again."""
+    monkeypatch.setattr(caller, "SPARE_SECONDS", 0.5)
+    async with dns_server() as zone:
+        silent, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        dead = silent.get_extra_info("sockname")[1]
+        zone.has(
+            "_sip._udp.pbx.example", "SRV", f"1 1 {dead} one.pbx.example.", f"2 1 {asterisk.sip_port} two.pbx.example."
+        )
+        zone.has("one.pbx.example", "A", "127.0.0.1")
+        zone.has("two.pbx.example", "A", "127.0.0.1")
+        trunk = {"server": "pbx.example", "domain": "127.0.0.1", "register": False}
+        room = TrunkRoom({"dns_servers": [zone.address]}, trunk)
+        async with room.trunks.running():
+            for name in ("first", "second"):
+                call = CallId(name)
+                sdp = SDP % free_port()
+                await room.trunks.perform(DialPbx(call=call, trunk="t0", account="1001", number="600", sdp=sdp))
+                async with asyncio.timeout(10):
+                    event = await room.posted.get()
+                assert isinstance(event, PbxAnswered | PbxRefused), event
+                assert isinstance(event, PbxAnswered)
+                await room.trunks.perform(HangUpPbx(call=call))
+        silent.close()
