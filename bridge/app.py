@@ -17,7 +17,7 @@ import structlog
 from aiohttp import web
 
 from .calls import commands as do
-from .calls.events import CallId, Event, Operator, OperatorDialled
+from .calls.events import CallbackAsked, CallId, Event, Operator, OperatorDialled
 from .calls.routing import Directory, TrunkPolicy, account_of, number_of
 from .capacity import Capacity
 from .config import Keys, Settings, portal_id
@@ -28,6 +28,7 @@ from .media.session import Voice
 from .numbers import Numbers
 from .operators.channel import Channel
 from .operators.protocol import Loaded
+from .portal.callback import Callbacks
 from .portal.callers import Callers
 from .portal.cards import Cards
 from .portal.caretaker import Caretaker, facts_of
@@ -121,6 +122,7 @@ class Bridge:
             installation=installation,
             clicks=clicks,
             caretaker=self._caretaker,
+            callbacks=Callbacks(settings=settings, responsible=self._callers.responsible, asked=self._callback_asked),
         )
         widths = {portal.id: portal.phone_width for portal in settings.portal}
         self._wake = Wake(seal=self._seal, rest=rest, dozes=lambda *who: self._channel.doze(*who))
@@ -243,9 +245,17 @@ class Bridge:
     def _people_changed(self, portal: str) -> None:
         """Somebody came, went, or has another extension."""
 
-    def _clicked(self, operator: Operator, number: str, card: str) -> None:
+    def _clicked(self, operator: Operator, number: str, card: str, call_list: int) -> None:
         """Somebody clicked a number in the portal, which has registered the call."""
-        self._post(OperatorDialled(call=new_call_id(), operator=operator, number=number, voice=None, card=card))
+        call = new_call_id()
+        dialled = OperatorDialled(
+            call=call, operator=operator, number=number, voice=None, card=card, call_list=call_list
+        )
+        self._post(dialled)
+
+    def _callback_asked(self, operators: Sequence[Operator], number: str, line: str, text: str) -> None:
+        asked = CallbackAsked(call=new_call_id(), operators=tuple(operators), number=number, line=line, text=text)
+        self._post(asked)
 
     def _extension(self, operator: Operator, user: int) -> str:
         """What this operator dials to reach a colleague: their account, if it is at the same PBX."""

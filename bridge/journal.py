@@ -81,7 +81,7 @@ _SOURCES = {
         "VoiceFailed",
         "TabLeft",
     },
-    "bitrix24": {"CallRegistered", "CallerFound"},
+    "bitrix24": {"CallRegistered", "CallerFound", "CallbackAsked"},
 }
 
 

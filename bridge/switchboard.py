@@ -19,6 +19,7 @@ from .calls.call import Call, State, World
 from .calls.commands import Command
 from .calls.events import (
     BridgeStopped,
+    CallbackAsked,
     CallId,
     CommandFailed,
     DeadlinePassed,
@@ -111,7 +112,7 @@ class Switchboard:
     def _deliver(self, event: Event) -> None:
         call = self._calls.get(event.call)
         if call is None:
-            if not isinstance(event, PbxInvited | OperatorDialled):
+            if not isinstance(event, PbxInvited | OperatorDialled | CallbackAsked):
                 return
             call = Call(id=event.call)
         now = self._clock()

@@ -67,6 +67,7 @@ PURE = [
     "calls/commands.py",
     "calls/call.py",
     "calls/ending.py",
+    "calls/callback.py",
     "calls/voice.py",
     "calls/talking.py",
     "calls/outbound.py",

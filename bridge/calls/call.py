@@ -15,6 +15,9 @@
   outbound
     NEW ──OperatorDialled──► DIALLING ──PbxAnswered──► TALKING          (refused, cancelled, no voice: ENDED)
 
+  callback
+    NEW ──CallbackAsked──► RINGING ──OperatorAnswered──► DIALLING
+
 DIALLING brings up the operator's voice first, then sends the INVITE. TRANSFERRING holds, asks the PBX, and hears how it goes on;
 a failure gives the call back to the operator. HELD follows our own hold, once the PBX has confirmed it; what the PBX does is a
 fact beside it (`pbx_holds`). A call finishes
@@ -99,6 +102,8 @@ class Call:
     media_open: bool = False
     dialled: bool = False
     """Outbound: our INVITE is out."""
+    callback: bool = False
+    """Asked for by the client in a form."""
     progress: str = ""
     """Outbound before the answer: "", `ringing`, `early`."""
     hold_wish: bool | None = None

@@ -64,7 +64,7 @@ def _tell_pbx(call: Call, ending: Ending, outcome: Outcome) -> list[Command]:
         return [do.HangUpPbx(call=call.id)]
     if call.direction is Direction.OUTBOUND:
         return [do.CancelPbx(call=call.id)] if call.dialled else []
-    if outcome.refusal is None:
+    if outcome.refusal is None or call.callback:
         return []
     status, phrase = outcome.refusal
     if ending is Ending.DECLINED:

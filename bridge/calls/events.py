@@ -332,8 +332,23 @@ class OperatorDialled(Event):
     """The tab that will hold the microphone; None leaves it to the lead."""
     card: str = ""
     """Bitrix24's CALL_ID where the portal registered the call itself (click-to-call)."""
+    call_list: int = 0
+    """Bitrix24's CALL_LIST_ID where the number comes from a call list."""
     consults: CallId | None = None
     """The held call about which this one asks: `OperatorConnected` brings its two far ends together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackAsked(Event):
+    """A client has asked in a form to be called; these operators may do it."""
+
+    operators: tuple[Operator, ...]
+    number: str
+    """Digits, `*`, `#`, a leading `+`."""
+    line: str
+    """The line that the form belongs to, "" if none."""
+    text: str
+    """What the form says of it, "" if nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

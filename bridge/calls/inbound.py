@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from . import callback, ending, turns
 from . import commands as do
-from . import ending, turns
 from . import events as on
 from .call import JOIN_SECONDS, Call, State, Step, World
 from .commands import Direction
@@ -103,6 +103,8 @@ def _declined_by(call: Call, operator: Operator) -> do.ShowCall:
 def answered(call: Call, event: on.OperatorAnswered, world: World) -> Step:
     if event.operator not in call.operators:
         return call, []
+    if call.callback:
+        return callback.taken(call, event, world)
     joining = replace(
         call,
         state=State.JOINING,

@@ -42,6 +42,7 @@ def dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
         started=world.now,
         show=True,
         card=event.card,
+        call_list=event.call_list,
     )
     if account is None:
         ended, commands = ending.end(dialling, Ending.FAILED, world, reason="This user has no account at a PBX")

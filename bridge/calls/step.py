@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from . import callback, ending, inbound, outbound, talking, transfer, turns, voice
 from . import commands as do
-from . import ending, inbound, outbound, talking, transfer, turns, voice
 from . import events as on
 from .call import Call, State, Step, World
 from .events import Event
@@ -94,7 +94,7 @@ _WITH_VOICE: dict[type[Event], _Handler] = {
     on.OperatorConnected: transfer.connect_wished,
 }
 _TABLE: dict[State, dict[type[Event], _Handler]] = {
-    State.NEW: {on.PbxInvited: inbound.invited, on.OperatorDialled: outbound.dialled},
+    State.NEW: {on.PbxInvited: inbound.invited, on.OperatorDialled: outbound.dialled, on.CallbackAsked: callback.asked},
     State.DIALLING: {
         on.MediaOffered: outbound.voice_offered,
         on.MediaReady: outbound.voice_up,

@@ -56,6 +56,11 @@ class Callers:
         client = await self._client(command.portal, command.number)
         self._post(CallerFound(call=command.call, client=client))
 
+    async def responsible(self, portal: str, number: str) -> Operator | None:
+        """Who looks after the client with this number, None if that can't be told."""
+        client = await self._client(portal, number)
+        return client.responsible if client else None
+
     async def _client(self, portal: str, number: str) -> Client | None:
         known = self._known.setdefault(portal, OrderedDict())
         until, client = known.get(number, (0.0, None))

@@ -28,8 +28,8 @@ LAST_DIGITS = 5
 """By which two ways to write one number are alike."""
 PATIENCE_SECONDS = 2.0
 """For the store to say what it knows; a page's other messages wait as long."""
-Dialled = Callable[[Operator, str, str], None]
-"""Takes the operator, the number and the portal's CALL_ID."""
+Dialled = Callable[[Operator, str, str, int], None]
+"""Takes the operator, the number, the portal's CALL_ID or "", and the call list or 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +40,22 @@ class Click:
     number: str
     """"" if there is nothing that can be dialled."""
     card: str
+    """The CALL_ID; "" for a number of a call list that the portal left to us to register."""
+    call_list: int = 0
+    once: str = ""
+    """What makes a click without a CALL_ID the same one."""
 
     @classmethod
-    def parse(cls, data: dict[str, str]) -> Click:
-        """FormError if it names no user or no call."""
+    def parse(cls, data: dict[str, str], when: str = "") -> Click:
+        """FormError if it names no user, or neither a call nor a call list. `when` is the event's `ts`."""
         user = required(data, "USER_ID", 18)
         if not (user.isascii() and user.isdigit()):
             raise FormError("The field USER_ID is not a number.")
-        return cls(user=int(user), number=dialled_number(data), card=required(data, "CALL_ID", 128))
+        named = optional(data, "CALL_LIST_ID", 18)
+        call_list = int(named) if named.isascii() and named.isdigit() else 0
+        card = optional(data, "CALL_ID", 128) if call_list else required(data, "CALL_ID", 128)
+        number = dialled_number(data)
+        return cls(user=int(user), number=number, card=card, call_list=call_list, once=f"{call_list}/{number}/{when}")
 
 
 class Clicks:
@@ -73,7 +81,7 @@ class Clicks:
 
     def happened(self, portal: str, click: Click) -> None:
         operator = Operator(portal, click.user)
-        if not self.claim(operator, click.card, click.number):
+        if not self.claim(operator, click.card or click.once, click.number):
             return
         if not click.number:
             log.warning("click_without_number", portal=portal, user=click.user, card=click.card)
@@ -81,7 +89,7 @@ class Clicks:
         if operator not in self._operators:
             why = "A click on a number by a user without a telephone: add an [[operator]] to the configuration."
             log.warning("click_of_a_stranger", portal=portal, user=click.user, card=click.card, why=why)
-        self._dialled(operator, click.number, click.card)
+        self._dialled(operator, click.number, click.card, click.call_list)
 
     async def is_click(self, operator: Operator, card: str, line: str) -> bool:
         """May this outgoing card stand for a click? When in doubt no: the event decides then."""

@@ -32,6 +32,8 @@ log = structlog.get_logger()
 
 RECOGNISED_SECONDS = 30 * 60 - 60
 """A repeated register is recognised for 30 minutes; a minute is left for its way."""
+REQUEST_SECONDS = 60.0
+"""Longer than that no request runs at a portal."""
 LONGEST_PAUSE = 3600.0
 POISON_ATTEMPTS = 12
 """So many failures (about seven minutes of them) while requests of the same kind succeed, and it is the promise's fault."""
@@ -140,7 +142,10 @@ class Courier:
         await self._outbox.sending(promise, self._clock())
         match promise.kind:
             case Kind.REGISTER:
-                await self._registered(promise, await self._deeds.register(promise))
+                card = await self._deeds.register(promise)
+                # An earlier request may still be under way there, and must find the call unfinished when it arrives.
+                in_doubt = promise.first_sent is not None
+                await self._registered(promise, card, self._clock() + REQUEST_SECONDS if in_doubt else None)
             case Kind.FINISH:
                 await self._deeds.finish(promise)
                 await self._kept(promise, "call_logged")
@@ -155,8 +160,8 @@ class Courier:
         self._succeeded[promise.portal, promise.kind] = self._clock()
         return Verdict()
 
-    async def _registered(self, promise: Promise, card: str) -> None:
-        alive = await self._outbox.registered(promise, card)
+    async def _registered(self, promise: Promise, card: str, settles: float | None = None) -> None:
+        alive = await self._outbox.registered(promise, card, settles)
         log.info("call_registered", call=promise.call, portal=promise.portal, card=card)
         if alive:
             self._post(CallRegistered(call=promise.call, card=card))

@@ -23,6 +23,7 @@ from ..config import Portal, Settings
 from ..errors import BridgeError, TicketError
 from ..store.portals import EnrolledPortal, Portals
 from ..tickets import InstallTicket, PageTicket, Seal
+from .callback import Callbacks, Wish
 from .caretaker import Caretaker
 from .click import Click, Clicks
 from .form import FormError, domain_of, nested, optional, parse, placement_uri, required
@@ -43,7 +44,8 @@ Job = Callable[[], Awaitable[object]]
 class Doors:
     """Attach to the application before it starts; `running()` works off what the portals reported.
 
-    `pages` is the directory that the widget's build left. `clicks` hears of every click on a number in a portal.
+    `pages` is the directory that the widget's build left. `clicks` hears of every click on a number in a portal,
+    `callbacks` of every client who wants to be called.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class Doors:
         installation: Installation,
         clicks: Clicks,
         caretaker: Caretaker,
+        callbacks: Callbacks,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clicks = clicks
+        self._callbacks = callbacks
         self._seal = seal
         self._pages = Pages(pages)
         self._portals = portals
@@ -248,7 +252,13 @@ class Doors:
             log.warning("event_with_wrong_token", portal=enrolled.id, event_name=event[:40], remote=request.remote)
             return web.Response(status=403, text="The application_token is wrong.")
         if event == "ONEXTERNALCALLSTART":
-            self._clicks.happened(enrolled.id, Click.parse(data))  # at once: somebody waits for it
+            self._clicks.happened(
+                enrolled.id, Click.parse(data, optional(form, "ts", 20))
+            )  # at once: somebody waits for it
+            return web.Response(text="ok")
+        if event == "ONEXTERNALCALLBACKSTART":
+            wish, when = Wish.parse(data), optional(form, "ts", 20)
+            self._queue(enrolled.id, lambda: self._callbacks.happened(enrolled.id, wish, when))
             return web.Response(text="ok")
         self._queue(enrolled.id, self._reaction(enrolled, event, data, auth, proven=proven))
         return web.Response(text="ok")

@@ -14,8 +14,15 @@ from .rest import PortalRefusedError, Rest
 WORKER = "PAGE_BACKGROUND_WORKER"
 GENERAL = 0
 """The USER_ID of the handler that every user's pages load."""
-EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT", "ONEXTERNALCALLSTART")
-"""The last one makes the portal offer the application for outgoing calls, and tells of a click on a number."""
+EVENTS = (
+    "ONAPPINSTALL",
+    "ONAPPUPDATE",
+    "ONAPPUNINSTALL",
+    "ONAPPPAYMENT",
+    "ONEXTERNALCALLSTART",
+    "ONEXTERNALCALLBACKSTART",
+)
+"""ONEXTERNALCALLSTART makes the portal offer the application for outgoing calls, and tells of a click on a number."""
 
 Row = Mapping[str, Any]
 

@@ -62,7 +62,7 @@ class Outbox:
 
     async def answer(self, call: CallId, user: int, answered: float) -> None:
         """The first answer of a living call; a later one changes nothing."""
-        await self._writer.write(promising.answer, {"of": call, "user": user, "at": answered})
+        await self._writer.write(promising.answer, {"of": call, "user": user, "at": answered}, at_once=True)
 
     async def finish(
         self, call: CallId, payload: Mapping[str, Any], *, status: str, ended: float, now: float
@@ -116,9 +116,9 @@ class Outbox:
         """From now on the outcome is unknown, whatever happens to us."""
         await self._writer.write(self._sending, {"of": promise.id, "now_": now})
 
-    async def registered(self, promise: Promise, card: str) -> bool:
-        """The portal's CALL_ID is known, the promise is kept. True while the call lives."""
-        return await self._writer.write(self._registered, (promise, card))
+    async def registered(self, promise: Promise, card: str, settles: float | None = None) -> bool:
+        """The portal's CALL_ID is known, the promise is kept. True while the call lives. No finish goes out before `settles`."""
+        return await self._writer.write(self._registered, (promise, card, settles))
 
     async def kept(self, promise: Promise) -> None:
         await self._writer.write(self._kept, promise.id)
@@ -142,14 +142,20 @@ class Outbox:
         return [None] * len(items)
 
     @staticmethod
-    async def _registered(connection: AsyncConnection, items: Sequence[tuple[Promise, str]]) -> list[bool]:
-        cards = [{"of": promise.call, "card_": card} for promise, card in items]
-        named = update(calls).where(calls.c.id == bindparam("of")).values(card=bindparam("card_"))
-        await connection.execute(named, cards)
-        await connection.execute(delete(outbox).where(outbox.c.id.in_([promise.id for promise, _ in items])))
-        these = calls.c.id.in_([promise.call for promise, _ in items])
+    async def _registered(
+        connection: AsyncConnection, items: Sequence[tuple[Promise, str, float | None]]
+    ) -> list[bool]:
+        cards = [{"of": promise.call, "card_": card, "settles_": settles} for promise, card, settles in items]
+        values: dict[str, Any] = {"card": bindparam("card_"), "settles": bindparam("settles_")}
+        await connection.execute(update(calls).where(calls.c.id == bindparam("of")).values(**values), cards)
+        await connection.execute(delete(outbox).where(outbox.c.id.in_([promise.id for promise, _, _ in items])))
+        for promise, _, settles in items:
+            if settles is not None:
+                finish = and_(outbox.c.call == promise.call, outbox.c.kind == Kind.FINISH, outbox.c.next_at < settles)
+                await connection.execute(update(outbox).where(finish).values(next_at=settles))
+        these = calls.c.id.in_([promise.call for promise, _, _ in items])
         living = set((await connection.scalars(select(calls.c.id).where(these, calls.c.ended.is_(None)))).all())
-        return [promise.call in living for promise, _ in items]
+        return [promise.call in living for promise, _, _ in items]
 
     @staticmethod
     async def _kept(connection: AsyncConnection, items: Sequence[int]) -> list[None]:
@@ -296,5 +302,5 @@ def _promise(row: Mapping[Any, Any], *, lenient: bool = False) -> Promise:
 
 
 def _record(row: Mapping[Any, Any]) -> CallRecord:
-    fields = {str(name): value for name, value in row.items()}
+    fields = {str(name): value for name, value in row.items() if name in CallRecord.__slots__}
     return CallRecord(**fields | {"id": CallId(fields["id"]), "direction": Direction(fields["direction"])})

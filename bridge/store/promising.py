@@ -86,8 +86,10 @@ async def answer(connection: AsyncConnection, items: Sequence[Mapping[str, Any]]
 async def finish(connection: AsyncConnection, items: Sequence[CallEnd]) -> list[str | None]:
     # The row locks order this against `set_aside` on another connection.
     named = [item.call for item in items]
-    living = select(calls.c.id, calls.c.portal).where(calls.c.id.in_(named), calls.c.ended.is_(None))
-    portals = {call: str(portal) for call, portal in await connection.execute(living.with_for_update())}
+    living = select(calls.c.id, calls.c.portal, calls.c.settles).where(calls.c.id.in_(named), calls.c.ended.is_(None))
+    found = (await connection.execute(living.with_for_update())).all()
+    portals = {call: str(portal) for call, portal, _ in found}
+    settles = {call: settles or 0.0 for call, _, settles in found}
     first = {item.call: item for item in reversed(items) if item.call in portals}
     results = [portals[item.call] if first.get(item.call) is item else None for item in items]
     if not first:
@@ -97,7 +99,14 @@ async def finish(connection: AsyncConnection, items: Sequence[CallEnd]) -> list[
     values: dict[str, Any] = {"ended": bindparam("ended_"), "status": bindparam("status_")}
     await connection.execute(update(calls).where(calls.c.id == bindparam("of")).values(**values), ends)
     promises = [
-        _promised(call, portals[call], Kind.FINISH, i.payload, i.now, lost=REGISTRATION_LOST if call in lost else "")
+        _promised(
+            call,
+            portals[call],
+            Kind.FINISH,
+            i.payload,
+            max(i.now, settles[call]),
+            lost=REGISTRATION_LOST if call in lost else "",
+        )
         for call, i in first.items()
     ]
     await connection.execute(insert(outbox), promises)

@@ -70,6 +70,7 @@ calls = Table(
     Column("ended", Double),
     Column("status", Text, nullable=False),
     Column("card", Text, nullable=False),
+    Column("settles", Double),
     Index("calls_ended", "ended"),
     Index("calls_card", "portal", "card"),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -47,6 +47,7 @@ class Writer:
         self._engine = engine
         self._waiting: list[_Change] = []
         self._some = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._open = False
 
     @asynccontextmanager
@@ -63,14 +64,20 @@ class Writer:
                 await asyncio.wait([task])
 
     async def write(
-        self, carry_out: Callable[[AsyncConnection, Sequence[Item]], Awaitable[Sequence[Result]]], item: Item
+        self,
+        carry_out: Callable[[AsyncConnection, Sequence[Item]], Awaitable[Sequence[Result]]],
+        item: Item,
+        *,
+        at_once: bool = False,
     ) -> Result:
-        """The item's result, once the transaction is committed; StoreDownError when it can't be."""
+        """The item's result, once the transaction is committed; StoreDownError when it can't be. `at_once` waits for no company."""
         if not self._open:
             raise StoreDownError("the store is closed")
         change = _Change(carry_out, item, asyncio.get_running_loop().create_future())
         self._waiting.append(change)
         self._some.set()
+        if at_once:
+            self._hurry.set()
         result: Result = await change.done
         return result
 
@@ -78,7 +85,7 @@ class Writer:
         while self._open or self._waiting:
             await self._some.wait()
             if self._open:
-                await asyncio.sleep(WINDOW_SECONDS)
+                await self._wait_for_company()
             changes, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             if not self._waiting:
                 self._some.clear()
@@ -86,6 +93,12 @@ class Writer:
                 await self._commit(changes)
             if not self._open:
                 self._some.set()
+
+    async def _wait_for_company(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WINDOW_SECONDS):
+                await self._hurry.wait()
+        self._hurry.clear()
 
     async def _commit(self, changes: list[_Change]) -> None:
         try:

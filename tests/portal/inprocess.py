@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from .house import KEY, NOW, enrolled, settings_for
 
 ANSWER_SECONDS = 0.2
 PATIENCE = 20.0
+LONGEST_REQUEST = 60.0
 
 
 class Weather(Enum):
@@ -60,6 +62,11 @@ class Wire(Http):
     """How long the portal takes for a method."""
     spent: Callable[[], dict[str, Any]] = dict
     """The `time` block of its answers."""
+    late: random.Random | None = None
+    """With it, a hanging portal may carry a request out long after it was given up."""
+    cut: bool = False
+    """Nothing leaves any more."""
+    under_way: set[asyncio.Task[None]] = field(default_factory=set)
     sent: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
     """When, which method, with what."""
 
@@ -70,6 +77,8 @@ class Wire(Http):
     async def post(self, url: str, body: Mapping[str, Any]) -> Reply:
         method = url.rpartition("/")[2].lower()
         params = {name: value for name, value in body.items() if name != "auth"}
+        if self.cut:
+            raise UnreachableError("the process is dead")
         self.sent.append((self.now, method, params))
         self.portal.note(method, params)
         weather = self.weather()
@@ -78,6 +87,8 @@ class Wire(Http):
         if weather in {Weather.HANGS, Weather.HANGS_AFTERWARDS}:
             if weather is Weather.HANGS_AFTERWARDS:
                 self._do(method, params)
+            elif self.late and self.late.random() < 0.8:
+                self.under_way.add(asyncio.create_task(self._do_late(method, params)))
             await asyncio.sleep(PATIENCE)
             raise UnansweredError("no answer")
         await asyncio.sleep(self.seconds(method))
@@ -98,6 +109,11 @@ class Wire(Http):
             return Reply(400, {"error": "invalid_grant"})
         tokens = {"access_token": f"access-{self.now}", "refresh_token": f"refresh-{self.now}"}
         return Reply(200, {**tokens, "expires_in": 3600, "member_id": self.portal.member})
+
+    async def _do_late(self, method: str, params: dict[str, Any]) -> None:
+        assert self.late is not None
+        await asyncio.sleep(self.late.uniform(0, LONGEST_REQUEST))
+        self._do(method, params)
 
     def _do(self, method: str, params: dict[str, Any]) -> Reply:
         try:
@@ -152,22 +168,26 @@ class Day:
 
 
 @asynccontextmanager
-async def day(folder: Path, plan: Plan = ORDINARY) -> AsyncIterator[Day]:
-    """The room on its first morning; run in virtual time."""
+async def day(
+    path: Path, plan: Plan = ORDINARY, *, portal: FakePortal | None = None, fresh: bool = True
+) -> AsyncIterator[Day]:
+    """The room on its first morning, or on a later one over what is left of its store; run in virtual time."""
     loop = asyncio.get_running_loop()
 
     def clock() -> float:
         return NOW + loop.time()
 
-    portal = FakePortal(clock=clock, url="http://portal.localhost", oauth="http://oauth.localhost")
+    portal = portal or FakePortal()
+    portal.clock, portal.url, portal.oauth = clock, "http://portal.localhost", "http://oauth.localhost"
     wire, settings = Wire(portal), settings_for(portal)
-    store = Store(f"sqlite+aiosqlite:///{folder / 'bridge.db'}", Seal([KEY]))
+    store = Store(f"sqlite+aiosqlite:///{path}", Seal([KEY]))
     events: list[Event] = []
     assert isinstance(loop, VirtualTimeLoop)
     pool = cast(QueuePool, store._engine.pool)
     loop.hold(lambda: pool.checkedout() > 0)
     async with store.running():
-        await store.portals.save(enrolled(portal))
+        if fresh:
+            await store.portals.save(enrolled(portal))
         oauth = OAuth(settings=settings, http=wire, clock=clock)
         keyring = Keyring(settings=settings, portals=store.portals, oauth=oauth, clock=clock)
         rest = Rest(http=wire, keyring=keyring, plans={"portal.localhost": plan}, clock=clock)

@@ -73,7 +73,7 @@ def test_a_day_without_bitrix24_loses_nothing_and_leaves_nothing_to_do(
     tmp_path: Path, weather: Weather, hours: float
 ) -> None:
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             _weather(today, (0.01, weather), (hours, Weather.FINE))
             made = await _calls(today, hours + 1)
             await today.emptied()
@@ -89,7 +89,7 @@ def test_a_day_of_silence_leaves_a_handful_to_decide_and_a_person_can(tmp_path: 
     """Registers without an answer can't be told from unfinished calls after 30 minutes; most calls never get that far."""
 
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             _weather(today, (0.01, weather), (24, Weather.FINE))
             made = await _calls(today, 25)
             await today.emptied()
@@ -106,7 +106,7 @@ def test_a_day_of_silence_leaves_a_handful_to_decide_and_a_person_can(tmp_path: 
 
 def test_carried_out_without_an_answer_for_twenty_minutes_is_recognised(tmp_path: Path) -> None:
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             _weather(today, (0.01, Weather.HANGS_AFTERWARDS), (0.34, Weather.FINE))
             made = await _calls(today, 2)
             await today.emptied()
@@ -119,7 +119,7 @@ def test_carried_out_without_an_answer_for_twenty_minutes_is_recognised(tmp_path
 
 def test_tokens_lost_and_a_login_in_the_evening(tmp_path: Path) -> None:
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             _weather(today, (1, Weather.LOGGED_OUT), (12, Weather.FINE))
             calls = asyncio.create_task(_calls(today, 24))
             await asyncio.sleep(20 * HOUR)
@@ -136,7 +136,7 @@ def test_tokens_lost_and_a_login_in_the_evening(tmp_path: Path) -> None:
 
 def test_a_portal_that_comes_back_gets_the_calls_in_order(tmp_path: Path) -> None:
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             _weather(today, (0.01, Weather.REFUSED), (6, Weather.FINE))
             made = await _calls(today, 6.5)
             await today.emptied()

@@ -20,6 +20,8 @@ from structlog.testing import capture_logs
 from bridge.calls.events import Operator
 from bridge.errors import ConfigError, TheirsError
 from bridge.portal import click
+from bridge.portal.callback import Callbacks
+from bridge.portal.callers import Callers
 from bridge.portal.click import Clicks, dialled_number
 from bridge.portal.doors import Doors
 from bridge.portal.form import nested, parse, placement_uri
@@ -72,9 +74,14 @@ class Visitor:
     """A client of the doors that speaks as Bitrix24 does."""
 
     def __init__(
-        self, house: House, doors: Doors, client: TestClient[Any, Any], dialled: list[tuple[Operator, str, str]]
+        self,
+        house: House,
+        doors: Doors,
+        client: TestClient[Any, Any],
+        dialled: list[tuple[Operator, str, str]],
+        asked: list[tuple[Any, ...]],
     ) -> None:
-        self.house, self.doors, self.client, self.dialled = house, doors, client, dialled
+        self.house, self.doors, self.client, self.dialled, self.asked = house, doors, client, dialled, asked
 
     async def post(self, path: str, form: dict[str, str], *, domain: str | None = None) -> ClientResponse:
         query = urlencode(
@@ -92,6 +99,7 @@ class Visitor:
 @asynccontextmanager
 async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
     dialled: list[tuple[Operator, str, str]] = []
+    asked: list[tuple[Any, ...]] = []
     doors = Doors(
         settings=house.settings,
         seal=house.seal,
@@ -100,16 +108,21 @@ async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
         installation=house.installation,
         clicks=Clicks(
             settings=house.settings,
-            dialled=lambda operator, number, card: dialled.append((operator, number, card)),
+            dialled=lambda operator, number, card, _: dialled.append((operator, number, card)),
             known=house.store.outbox.may_have_registered,
         ),
         caretaker=house.caretaker,
+        callbacks=Callbacks(
+            settings=house.settings,
+            responsible=Callers(rest=house.rest, name=lambda *_: "", post=lambda _: None).responsible,
+            asked=lambda *said: asked.append(said),
+        ),
         clock=house.clock,
     )
     app = web.Application()
     doors.attach(app)
     async with doors.running(), TestClient(TestServer(app)) as client:
-        yield Visitor(house, doors, client, dialled)
+        yield Visitor(house, doors, client, dialled, asked)
 
 
 @pytest.fixture
@@ -315,6 +328,31 @@ async def test_a_click_needs_the_portals_token(visitor: Visitor) -> None:
 async def test_a_click_of_nobody_or_for_no_call_is_refused(visitor: Visitor, wrong: dict[str, str]) -> None:
     assert (await visitor.event("ONEXTERNALCALLSTART", **CLICK | wrong)).status == 400
     assert visitor.dialled == []
+
+
+async def test_a_number_of_a_call_list_without_a_call_is_dialled_once(visitor: Visitor) -> None:
+    listed = CLICK | {"data[CALL_ID]": "", "data[CALL_LIST_ID]": "5"}
+    for when in ("1", "1", "2"):
+        assert (await visitor.event("ONEXTERNALCALLSTART", **listed | {"ts": when})).status == 200
+    assert visitor.dialled == [(Operator(visitor.house.portal, 7), "+4930123456", "")] * 2
+
+
+CALLBACK = {"data[PHONE_NUMBER]": "+49 30 123456", "data[TEXT]": "Call me\n back", "data[LINE_NUMBER]": "", "ts": "1"}
+
+
+async def test_a_callback_form_is_reported_once_to_the_operators_of_the_portal(visitor: Visitor) -> None:
+    for _ in range(3):
+        assert (await visitor.event("ONEXTERNALCALLBACKSTART", **CALLBACK)).status == 200
+    seven = Operator(visitor.house.portal, 7)
+    assert visitor.asked == [([seven], "+4930123456", "", "Call me back")]
+    await visitor.event("ONEXTERNALCALLBACKSTART", **CALLBACK | {"ts": "2"})
+    assert len(visitor.asked) == 2, "a second wish is a second call"
+
+
+async def test_a_callback_needs_the_portals_token_and_a_number(visitor: Visitor) -> None:
+    assert (await visitor.event("ONEXTERNALCALLBACKSTART", token="guessed", **CALLBACK)).status == 403
+    assert (await visitor.event("ONEXTERNALCALLBACKSTART", **CALLBACK | {"data[PHONE_NUMBER]": "x"})).status == 200
+    assert visitor.asked == []
 
 
 async def test_a_click_without_a_number_is_logged_and_let_be(visitor: Visitor) -> None:

@@ -52,7 +52,7 @@ def _sent(today: Day, method: str, name: str) -> tuple[float, int]:
 @pytest.mark.parametrize("look_ups", [0, 150], ids=["recordings", "recordings and look-ups"])
 def test_a_ringing_call_is_never_behind_recordings_and_look_ups(tmp_path: Path, look_ups: int) -> None:
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             today.wire.seconds = lambda method: 3.0 if method == ATTACH else 0.2
             asked = await _flood(today, tmp_path, look_ups)
             await asyncio.sleep(60)
@@ -73,7 +73,7 @@ def test_a_ringing_call_is_never_behind_recordings_and_look_ups(tmp_path: Path, 
 
 def test_in_a_storm_of_refusals_the_ringing_call_is_the_next_one_to_be_tried(tmp_path: Path) -> None:
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             await _flood(today, tmp_path, 0)
             today.wire.weather = lambda: Weather.LIMIT
             await asyncio.sleep(120)
@@ -90,7 +90,7 @@ def test_in_a_storm_of_refusals_the_ringing_call_is_the_next_one_to_be_tried(tmp
 @pytest.mark.parametrize("plan", [ORDINARY, ENTERPRISE], ids=["ordinary", "enterprise"])
 def test_no_portal_gets_more_than_its_plan_allows(tmp_path: Path, plan: Plan) -> None:
     async def story() -> None:
-        async with day(tmp_path, plan) as today:
+        async with day(tmp_path / "bridge.db", plan) as today:
             names = [f"c{number}" for number in range(plan.burst + 10)]
             await asyncio.gather(*(today.register(name) for name in names))
             await asyncio.gather(*(today.finish(name, "304", 0) for name in names))
@@ -111,7 +111,7 @@ def _spending(day: Day, used: float) -> Callable[[], dict[str, Any]]:
 
 def test_near_the_limit_of_run_time_only_calls_go_on(tmp_path: Path) -> None:
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             today.wire.spent = _spending(today, 400)
             await today.rest.call(today.operator.portal, "placement.get", {}, Lane.FINISH)
             await today.rest.call(today.operator.portal, "placement.get", {}, Lane.FINISH)
@@ -128,7 +128,7 @@ def test_near_the_limit_of_run_time_only_calls_go_on(tmp_path: Path) -> None:
 
 def test_a_method_at_its_limit_rests_until_the_portal_says_and_the_others_go_on(tmp_path: Path) -> None:
     async def story() -> None:
-        async with day(tmp_path) as today:
+        async with day(tmp_path / "bridge.db") as today:
             await today.register("a")
             await asyncio.sleep(1)
             today.wire.weather = lambda: Weather.TIME_LIMIT

@@ -1,4 +1,4 @@
-"""Bitrix24's REST hangs for 30 s: the call does not notice, the record arrives afterwards."""
+"""Bitrix24's REST hangs for 15 s: the call does not notice, the record arrives afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .stage import ANNA, Stage
 
 async def test_a_hanging_portal_delays_neither_ringing_nor_answering(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
-    stage.portal.faults.rest = [RestFault(methods=("telephony.externalcall.register",), delay=30, count=1)]
+    stage.portal.faults.rest = [RestFault(methods=("telephony.externalcall.register",), delay=15, count=1)]
     call = stage.ring()
     await stage.answer(page)
     await stage.talking(page, call)

@@ -13,6 +13,8 @@ from .door import Server
 from .faults import Faults, RestFault
 from .install import InstallError
 from .ledger import Call
+from .methods import Caller
+from .telephony import callback_form
 from .world import App, RestRequest, User, World
 
 __all__ = ["App", "Call", "Faults", "InstallError", "Portal", "RestFault", "RestRequest", "User"]
@@ -113,6 +115,24 @@ class Portal:
 
     def uninstall(self, *, clean: bool = True) -> None:
         self._server.desk.uninstall(clean=clean)
+
+    @asynccontextmanager
+    async def unplugged(self) -> AsyncIterator[None]:
+        """Meanwhile nobody reaches it, its OAuth host included."""
+        await self._server.unplug()
+        try:
+            yield
+        finally:
+            await self._server.plug_in()
+
+    def log_out(self) -> None:
+        """Every token is worthless, refresh tokens included: an administrator has to open the application again."""
+        self.world.tokens.forget_all()
+
+    def ask_for_a_callback(self, phone: str, *, text: str = "", line: str = "") -> None:
+        """A client has filled in a callback form."""
+        params = {"PHONE_NUMBER": phone, "TEXT": text, "LINE_NUMBER": line}
+        callback_form(Caller(world=self.world, events=self._server.events, user=self.world.admin(), params=params))
 
     def expire_tokens(self) -> None:
         """Every access token handed out so far is expired; refresh tokens still work."""

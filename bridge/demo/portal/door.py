@@ -47,6 +47,8 @@ class Server:
         self._http: ClientSession | None = None
         self._memory = ""
         self._orders: list[web.RouteDef] = []
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -57,8 +59,8 @@ class Server:
             runner = web.AppRunner(self._application(http), access_log=None, shutdown_timeout=1)
             await runner.setup()
             try:
-                site = web.TCPSite(runner, "127.0.0.1", self.world.port)
-                await site.start()
+                self._runner = runner
+                await self.plug_in()
                 self.world.port = runner.addresses[0][1]
                 log.info("portal_listens", url=self.world.url)
                 async with asyncio.TaskGroup() as tasks:
@@ -75,6 +77,22 @@ class Server:
                 self._http = None
                 if self._state:
                     save(self.world, self._state, self._memory)
+
+    async def plug_in(self) -> None:
+        """Listens (again)."""
+        assert self._runner is not None, "running() comes first"
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.world.port)
+        await self._site.start()
+
+    async def unplug(self) -> None:
+        """Breaks every connection and refuses new ones."""
+        assert self._runner is not None, "running() comes first"
+        assert self._site is not None, "it is unplugged already"
+        await self._site.stop()
+        for connection in self._runner.server.connections if self._runner.server else ():
+            connection.force_close()
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def install(self, user: int | None = None) -> list[str]:
         if self._http is None:

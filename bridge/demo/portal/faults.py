@@ -29,6 +29,10 @@ class RestFault:
     drop_response: bool = False
     status: int = 0
     code: str = "INTERNAL_SERVER_ERROR"
+    html: bool = False
+    """The status comes from a proxy in front, with a page instead of JSON."""
+    reset: float = 0.0
+    """Seconds until the `operating_reset_at` that comes with the error, 0 for none."""
     count: int | None = None
 
     def __post_init__(self) -> None:

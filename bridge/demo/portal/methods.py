@@ -19,7 +19,7 @@ Params = Mapping[str, Any]
 class RestError(Exception):
     """An error answer: `code`, text and HTTP status."""
 
-    def __init__(self, code: str, text: str, status: int = 400, **extra: str) -> None:
+    def __init__(self, code: str, text: str, status: int = 400, **extra: Any) -> None:
         super().__init__(text)
         self.code = code
         self.text = text

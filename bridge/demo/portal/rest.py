@@ -57,7 +57,7 @@ class Rest:
                 raise _Dropped
             self._admit(request.remote or "")
             if fault.status:
-                raise RestError(fault.code, "Injected by a test", fault.status)
+                raise RestError(fault.code, "Injected by a test", fault.status, **_until(fault, start))
             caller = self._caller(params)
             user = caller.user.id
             body = {"result": self._run(method, caller), "time": timing(start, time.time())}
@@ -70,6 +70,8 @@ class Rest:
         except _Dropped:
             status = 0
         self._note(method, params, user, status, error, start)
+        if fault.html and status == fault.status:
+            return web.Response(status=status, text="<html><h1>Bad Gateway</h1></html>", content_type="text/html")
         return web.json_response(body, status=status) if status else _hang_up(request)
 
     def _admit(self, source: str) -> None:
@@ -132,6 +134,12 @@ class Rest:
         entry = RestRequest(method=method, params=public, user=user, status=status, error=error, time=start)
         self._world.requests.append(entry)
         log.info("rest", method=method, user=user, status=status, error=error)
+
+
+def _until(fault: RestFault, now: float) -> dict[str, Any]:
+    if not fault.reset:
+        return {}
+    return {"time": {"operating": 481, "operating_reset_at": int(now + fault.reset)}}
 
 
 class _Dropped(Exception):  # noqa: N818 -- not an error but the absence of an answer
