@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .digest import CREDENTIALS, Challenge, authorise, challenges
-from .message import Request, Response
+from .digest import CREDENTIALS, Challenge, authorise, challenges, fields_of
+from .message import Request, Response, SipError
 
 MOST_RETRIES = 2
 """Of one request: one for the challenge, one for a stale nonce or a second realm."""
@@ -46,6 +46,18 @@ class Login:
                 return None
             self._known[place] = _Known(challenge)
         return self._signed(again)
+
+    def learn(self, response: Response) -> None:
+        """The nonce that the server wants next time (RFC 7616 3.5); what can't be read is ignored."""
+        if len(self._known) != 1:
+            return  # which realm it belongs to is not said
+        try:
+            nonce = fields_of(response.headers.get("Authentication-Info") or "").get("nextnonce", "")
+        except SipError:
+            return
+        if nonce:
+            ((place, known),) = self._known.items()
+            self._known[place] = _Known(replace(known.challenge, nonce=nonce))
 
     def _is_wrong(self, known: _Known | None, challenge: Challenge, refused: Request) -> bool:
         """The very first answer to a nonce was refused, and not because the nonce was old."""

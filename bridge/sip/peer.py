@@ -35,7 +35,9 @@ KEEP_ALIVE_SECONDS = 25.0
 PACE_SECONDS = 0.01
 """Between two accounts at the start: a PBX takes a hundred a second with ease."""
 RESOLVE_SECONDS = 5.0
-"""As long as a call waits for the name of its PBX."""
+"""As long as a call waits for the name of its PBX …"""
+REFRESH_SECONDS = 0.5
+"""… and for a newer answer, where an old one will do."""
 REMEMBERED_SECONDS = 3600.0
 """An address that DNS names no more still is the PBX for so long: its calls go on."""
 
@@ -157,7 +159,7 @@ class Peer:
         """The addresses to call, best first: where the account is registered, the others, those that were silent."""
         places: Sequence[Flow] = self.addresses  # old ones are better than none
         with suppress(TimeoutError):
-            async with asyncio.timeout(RESOLVE_SECONDS):
+            async with asyncio.timeout(REFRESH_SECONDS if places else RESOLVE_SECONDS):
                 places = await self._locate(now)
         registration = self._registration_of(account)
         home = registration.way if registration else None

@@ -217,6 +217,7 @@ class Registration:
         granted = max(self._granted_seconds(response), LEAST_GRANTED)
         early = granted * (0.8 + 0.1 * self._me.fraction())
         self.deadline = now + min(early, granted - 5)
+        self._login.learn(response)
         self._failures = self._tried = 0
         self._former = None
         self.why = ""

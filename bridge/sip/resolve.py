@@ -24,6 +24,8 @@ from .locating import WITHOUT_NAPTR, Naptr, Srv, in_order, services, srv_name
 log = structlog.get_logger()
 
 LEAST_TTL, MOST_TTL = 5.0, 3600.0
+STALE_TTL = 30.0
+"""Of an old answer, once the resolver was found to be down."""
 UNKNOWN_TTL = 60.0
 """Of names that do not exist, and of what the system's own resolver says."""
 QUERY_SECONDS = 4.0
@@ -164,7 +166,7 @@ class Resolver:
             self._down_until = max(self._down_until, now + LEAST_TTL)
             if known is None:
                 raise
-            records, ttl = known.records, 0.0
+            records, ttl = known.records, STALE_TTL
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[key] = _Known(records, self._now() + min(max(ttl, LEAST_TTL), MOST_TTL))

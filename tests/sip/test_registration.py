@@ -297,3 +297,12 @@ def test_rfc3608_the_service_route_of_the_registrar_is_remembered() -> None:
     registration = account()
     answer(registration, asked(registration.start(0.0)), 200, 0.0, ("Service-Route", "<sip:p1;lr>, <sip:p2;lr>"))
     assert registration.service == ("<sip:p1;lr>", "<sip:p2;lr>")
+
+
+def test_rfc7616_3_5_the_next_nonce_of_authentication_info_is_used() -> None:
+    registration = account()
+    again = asked(challenged(registration, asked(registration.start(0.0)), "n1"))
+    answer(registration, again, 200, 0.0, ("Authentication-Info", 'qop=auth, nextnonce="n2"'))
+    refreshed = asked(registration.start(240.0)).headers.get("Authorization") or ""
+    assert 'nonce="n2"' in refreshed
+    assert "nc=00000001" in refreshed
