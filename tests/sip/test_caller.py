@@ -55,7 +55,7 @@ def test_early_media_is_told_each_time_it_changes() -> None:
     assert desk.told == [Progressed(EARLY), Rang(), Progressed(MOVED), Progressed(EARLY)]
 
 
-def test_of_forks_with_early_media_the_one_that_spoke_up_last_counts() -> None:
+def test_section_10_of_forks_with_early_media_the_one_that_spoke_up_last_counts() -> None:
     desk = Calling()
     for tag, sdp in (("a", EARLY), ("b", MOVED), ("a", EARLY), ("b", MOVED)):
         desk.gets(reply(desk.invite, 183, tag=tag, sdp=sdp))
@@ -173,7 +173,7 @@ def test_an_offer_of_theirs_while_ours_is_open_gets_491() -> None:
 # ---- CANCEL
 
 
-def test_cancel_waits_for_the_first_provisional_response() -> None:
+def test_section_10_cancel_waits_for_the_first_provisional_response() -> None:
     desk = Calling()
     assert desk.does(desk.usage, desk.usage.hang_up(16, 0.0)) == []
     cancel = one(desk.gets(reply(desk.invite, 100)), "CANCEL")
@@ -191,7 +191,7 @@ def test_after_cancel_ringing_is_no_news() -> None:
     assert desk.told == []
 
 
-def test_a_200_that_crosses_our_cancel_gets_ack_and_bye() -> None:
+def test_section_10_a_200_that_crosses_our_cancel_gets_ack_and_bye() -> None:
     desk = Calling()
     desk.gets(reply(desk.invite, 180))
     one(desk.does(desk.usage, desk.usage.hang_up(16, 0.0)), "CANCEL")
@@ -205,7 +205,7 @@ def test_a_200_instead_of_any_provisional_response_to_a_call_given_up_gets_ack_a
     assert methods(desk.gets(reply(desk.invite, 200, sdp=ANSWER))) == ["ACK", "BYE"]
 
 
-def test_without_a_final_answer_the_cancelled_call_is_given_up_after_64_t1() -> None:
+def test_section_10_without_a_final_answer_the_cancelled_call_is_given_up_after_64_t1() -> None:
     desk = Calling()
     desk.gets(reply(desk.invite, 180))
     desk.gets(reply(one(desk.does(desk.usage, desk.usage.hang_up(16, 0.0)), "CANCEL"), 200))

@@ -115,14 +115,14 @@ def test_before_the_answer_nothing_is_reoffered() -> None:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_their_offer_while_ours_is_open_gets_491(method: str) -> None:
+def test_section_10_their_offer_while_ours_is_open_gets_491(method: str) -> None:
     desk = Called().confirmed()
     asks(desk)
     assert statuses(desk.gets(desk.within(method, 2, OFFER))) == [(491, method)]
     assert not any(isinstance(fact, Reoffered) for fact in desk.told)
 
 
-def test_who_placed_the_call_tries_again_2_to_4_s_after_491() -> None:
+def test_section_10_who_placed_the_call_tries_again_2_to_4_s_after_491() -> None:
     desk = Calling().confirmed()
     asked = asks(desk)
     assert methods(desk.gets(reply(asked, 491))) == ["ACK"]
@@ -131,7 +131,7 @@ def test_who_placed_the_call_tries_again_2_to_4_s_after_491() -> None:
     assert (again.body, again.cseq[0]) == (HOLD, asked.cseq[0] + 1)
 
 
-def test_who_was_called_tries_again_within_2_s_of_491() -> None:
+def test_section_10_who_was_called_tries_again_within_2_s_of_491() -> None:
     desk = Called().confirmed()
     desk.gets(reply(asks(desk), 491, tag="alice"))
     pause, again = next_sent(desk, 5)
@@ -179,7 +179,7 @@ def test_hanging_up_during_the_pause_ends_it() -> None:
 
 
 @pytest.mark.parametrize("status", [302, 403, 488, 500, 603])
-def test_a_refusal_leaves_the_session_as_it_was(status: int) -> None:
+def test_section_10_a_refusal_leaves_the_session_as_it_was(status: int) -> None:
     desk = Calling().confirmed()
     assert methods(desk.gets(reply(asks(desk), status))) == ["ACK"]
     assert desk.told[-1] == ReofferRefused(status)
@@ -188,7 +188,7 @@ def test_a_refusal_leaves_the_session_as_it_was(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 481])
-def test_rfc_5057_408_and_481_end_the_session(status: int) -> None:
+def test_section_10_408_and_481_end_the_session(status: int) -> None:
     desk = Calling().confirmed()
     assert methods(desk.gets(reply(asks(desk), status))) == ["ACK", "BYE"]
     assert desk.told[-1] == HungUp(f"{status} to our re-INVITE")

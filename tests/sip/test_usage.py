@@ -15,14 +15,14 @@ from .parties import ANSWER, OFFER, reply, request
 # ---- the called side, before the answer
 
 
-def test_an_invite_gets_100_at_once_and_is_told() -> None:
+def test_section_10_an_invite_gets_100_at_once_and_is_told() -> None:
     desk = Called()
     assert statuses(desk.first) == [(100, "INVITE")]
     assert desk.first[0].to_tag == ""
     assert [type(fact) for fact in desk.told] == [Invited]
 
 
-def test_ringing_carries_tag_and_contact_and_is_repeated_every_60_s() -> None:
+def test_section_10_ringing_carries_tag_and_contact_and_is_repeated_every_60_s() -> None:
     desk = Called()
     (ringing,) = desk.does(desk.usage, desk.usage.ring(0.0))
     assert isinstance(ringing, Response)
@@ -49,7 +49,7 @@ def test_an_ack_of_another_cseq_confirms_nothing() -> None:
     assert desk.usage.stage is Stage.ANSWERED
 
 
-def test_without_ack_in_64_t1_the_call_is_ended_with_bye() -> None:
+def test_section_10_without_ack_in_64_t1_the_call_is_ended_with_bye() -> None:
     desk = Called().answered()
     sent = [message for _, message in desk.waits(32)]
     assert one(sent, "BYE").uri == "sip:alice@192.0.2.1:5060"
@@ -74,7 +74,7 @@ def test_a_refusal_ends_the_call_with_one_final_answer() -> None:
         ((("Reason", "SIP;cause=600"),), False),
     ],
 )
-def test_cancel_gets_200_and_the_invite_487(reason: tuple[tuple[str, str], ...], elsewhere: bool) -> None:
+def test_section_10_cancel_gets_200_and_the_invite_487(reason: tuple[tuple[str, str], ...], elsewhere: bool) -> None:
     desk = Called()
     desk.does(desk.usage, desk.usage.ring(0.0))
     answers = desk.gets(desk.cancel(*reason))
@@ -83,25 +83,25 @@ def test_cancel_gets_200_and_the_invite_487(reason: tuple[tuple[str, str], ...],
     assert Cancelled(elsewhere) in desk.told
 
 
-def test_a_cancel_after_our_200_gets_200_and_changes_nothing() -> None:
+def test_section_10_a_cancel_after_our_200_gets_200_and_changes_nothing() -> None:
     desk = Called().answered()
     assert statuses(desk.gets(desk.cancel())) == [(200, "CANCEL")]
     assert desk.usage.stage is Stage.ANSWERED
 
 
-def test_a_cancel_of_an_unknown_invite_gets_481() -> None:
+def test_section_10_a_cancel_of_an_unknown_invite_gets_481() -> None:
     desk = Called()
     assert statuses(desk.gets(request("CANCEL", branch="z9hG4bKother"))) == [(481, "CANCEL")]
 
 
-def test_a_bye_before_the_ack_is_legal() -> None:
+def test_section_10_a_bye_before_the_ack_is_legal() -> None:
     desk = Called().answered()
     assert statuses(desk.gets(desk.within("BYE", 2))) == [(200, "BYE")]
     assert desk.waits(100) == []
     assert desk.told[-2:] == [HungUp("BYE"), Gone()]
 
 
-def test_a_bye_in_the_early_dialog_ends_the_invite_with_487() -> None:
+def test_section_10_a_bye_in_the_early_dialog_ends_the_invite_with_487() -> None:
     desk = Called()
     desk.does(desk.usage, desk.usage.ring(0.0))
     assert sorted(statuses(desk.gets(desk.within("BYE", 2)))) == [(200, "BYE"), (487, "INVITE")]
@@ -127,7 +127,7 @@ def test_hanging_up_right_after_the_200_without_any_ack_ends_with_bye_and_no_new
     assert not any(isinstance(fact, HungUp) for fact in desk.told)
 
 
-def test_a_second_invite_in_the_dialog_while_the_first_waits_gets_500_and_retry_after() -> None:
+def test_section_10_a_second_invite_in_the_dialog_while_the_first_waits_gets_500_and_retry_after() -> None:
     desk = Called()
     (answer,) = desk.gets(desk.within("INVITE", 2, OFFER))
     assert isinstance(answer, Response)
@@ -144,7 +144,7 @@ def test_a_merged_request_gets_482() -> None:
 # ---- either side, once the session stands
 
 
-def test_a_bye_gets_200_and_is_told_with_its_reason() -> None:
+def test_section_10_a_bye_gets_200_and_is_told_with_its_reason() -> None:
     desk = Called().confirmed()
     desk.gets(desk.within("BYE", 2, b"", ("Reason", "Q.850;cause=16")))
     assert desk.told[-2:] == [HungUp("BYE (Q.850;cause=16)"), Gone()]
@@ -193,7 +193,7 @@ def test_a_reinvite_moves_the_target_of_later_requests() -> None:
     assert one(desk.does(desk.usage, desk.usage.hang_up(16, 0.0)), "BYE").uri == "sip:alice@192.0.2.1:5099"
 
 
-def test_a_refused_reinvite_leaves_the_call_as_it_was() -> None:
+def test_section_10_a_refused_reinvite_leaves_the_call_as_it_was() -> None:
     desk = Called().confirmed()
     desk.gets(desk.within("INVITE", 2, OFFER))
     assert statuses(desk.does(desk.usage, desk.usage.refuse_reoffer(488, "", 0.0))) == [(488, "INVITE")]
@@ -260,7 +260,7 @@ def test_update_without_sdp_gets_200_with_contact_and_refreshes_the_target() -> 
     assert one(desk.does(desk.usage, desk.usage.hang_up(16, 0.0)), "BYE").uri == "sip:alice@192.0.2.1:5099"
 
 
-def test_update_with_sdp_is_a_reoffer_whose_answer_needs_no_ack() -> None:
+def test_section_10_update_with_sdp_is_a_reoffer_whose_answer_needs_no_ack() -> None:
     desk = Called().confirmed()
     assert desk.gets(desk.within("UPDATE", 2, OFFER)) == []
     assert desk.told[-1] == Reoffered(OFFER)
