@@ -99,6 +99,7 @@ PURE = [
     "sip/reinvite.py",
     "sip/reason.py",
     "sip/output.py",
+    "sip/session.py",
     "sip/usage.py",
     "sip/acceptance.py",
     "sip/errands.py",

@@ -27,8 +27,9 @@ from ..sip.dialog import Identity
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, session_description
 from ..sip.output import Accepted, Output, Reoffered
+from ..sip.session import Stage
 from ..sip.transport import Transport
-from ..sip.usage import Stage, Usage
+from ..sip.usage import Usage
 from .melody import SECONDS as MELODY_SECONDS
 from .melody import SILENCE, melody
 from .registrar import Registrar

@@ -12,8 +12,9 @@ from .message import Request, caller_of, respond, session_description
 from .output import Answer, Cancelled, HungUp, Output
 from .reason import Q850, SIP, causes
 from .reliable import ReliableSender
+from .session import Stage, Timer
 from .transaction import Timers
-from .usage import Stage, Timer, Usage
+from .usage import Usage
 
 FIRST_RSEQ = 2**30
 RING_AGAIN_SECONDS = 60.0

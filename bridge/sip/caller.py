@@ -16,8 +16,9 @@ from .message import Headers, Request, Response, seconds_in, session_description
 from .output import Abandon, Accepted, Ask, HungUp, Output, Progressed, Rang, Refused, Transmit, Unreachable
 from .reason import Q850, causes
 from .reliable import ReliableReceiver, rack
+from .session import Stage, Timer, unheeded
 from .transaction import Timers
-from .usage import Stage, Timer, Usage, unheeded
+from .usage import Usage
 
 MOST_FORKS = 16
 SPARE_SECONDS = 8.0

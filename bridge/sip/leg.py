@@ -19,7 +19,8 @@ from .message import Request, caller_of
 from .output import Accepted, Fact, HungUp, Output, Progressed, Rang, Referred, Refused
 from .peer import Peer
 from .phrasebook import NORMAL_CLEARING, carried_out, told
-from .usage import Stage, Usage
+from .session import Stage
+from .usage import Usage
 
 DIALLED = re.compile(r"\+?[0-9*#]{1,40}")
 """Nothing else is called: whoever may write a whole URI may call at the expense of others."""

@@ -29,7 +29,8 @@ from bridge.sip.output import (
     Transferred,
     Unreachable,
 )
-from bridge.sip.usage import Stage, Usage
+from bridge.sip.session import Stage
+from bridge.sip.usage import Usage
 
 from .parties import ANSWER, BOB, OFFER, Party, World, count_of, endings
 

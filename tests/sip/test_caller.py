@@ -9,7 +9,7 @@ from bridge.sip.flow import Flow
 from bridge.sip.login import Login
 from bridge.sip.message import Request, Response
 from bridge.sip.output import Accepted, HungUp, Progressed, Rang, Refused, Unreachable
-from bridge.sip.usage import Stage
+from bridge.sip.session import Stage
 
 from .desks import Calling, one, statuses
 from .parties import ANSWER, BOB, OFFER, reply

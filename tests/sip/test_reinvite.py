@@ -8,7 +8,7 @@ from bridge.sip.agent import Gone
 from bridge.sip.login import Login
 from bridge.sip.message import Request, Response
 from bridge.sip.output import HungUp, Reanswered, Reoffered, ReofferRefused
-from bridge.sip.usage import Stage
+from bridge.sip.session import Stage
 
 from .desks import Called, Calling, Desk, one, statuses
 from .parties import ALICE, ANSWER, OFFER, reply

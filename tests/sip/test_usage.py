@@ -7,7 +7,7 @@ import pytest
 from bridge.sip.agent import Gone, Invited
 from bridge.sip.message import Request, Response
 from bridge.sip.output import Cancelled, Confirmed, HungUp, Reoffered
-from bridge.sip.usage import Stage
+from bridge.sip.session import Stage
 
 from .desks import Called, one, statuses
 from .parties import ANSWER, OFFER, reply, request
