@@ -7,10 +7,11 @@ import json
 import logging
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
 import structlog
@@ -18,14 +19,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import config, control, journal
-from .app import Bridge, journal_path, portal_reports
+from . import config, control, journal, roster
+from .app import Bridge, journal_path, portal_reports, read_keys
 from .errors import BridgeError
 from .numbers import Numbers, preview
 from .robot import Orders, Robot, ticket_from_simulator
 from .tickets import new_key
 
 cli = typer.Typer(help="A telephone on every page of Bitrix24.", no_args_is_help=True, add_completion=False)
+operators = typer.Typer(help="Who has which account at which PBX.", no_args_is_help=True)
+cli.add_typer(operators, name="operators")
 out = Console(highlight=False)
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The settings.", envvar="BRIDGE_CONFIG")]
 CONFIG = Path("config/bridge.toml")
@@ -208,13 +211,76 @@ def number(
 ) -> None:
     """What a number is taken for, what is dialled, what the CRM is asked."""
     settings = config.load(config_file)
-    known = config.portal_id(portal) or portal
-    if known not in {each.id for each in settings.portal}:
-        _fail(f"no [[portal]] has the url {portal}")
+    known = _portal_of(settings, portal)
     if trunk not in {"", *(each.name for each in settings.trunk)}:
         _fail(f"no [[trunk]] has the name {trunk}")
     for what, outcome in preview(number, Numbers(settings).rules(known, trunk)).items():
         out.print(f"{what:28}{outcome}", soft_wrap=True)
+
+
+def _portal_of(settings: config.Settings, url: str) -> str:
+    """The id of the named portal, or of the only one."""
+    known = [portal.id for portal in settings.portal]
+    wanted = config.portal_id(url) or url
+    if not wanted and len(known) == 1:
+        return known[0]
+    if wanted not in known:
+        _fail(f"no [[portal]] has the url {url}" if url else "there are several portals: name one with --portal")
+    return wanted
+
+
+@operators.command("list")
+def list_operators(config_file: ConfigFile = CONFIG) -> None:
+    """Everybody who has an account at a PBX, from the configuration and from imports."""
+    settings = config.load(config_file)
+    rows = asyncio.run(roster.ask(settings, read_keys(settings.keys), wish="list"))["operators"]
+    columns = ("portal", "user", "extension", "trunk", "sip_user", "source")
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*("nobody" if row[column] is None else str(row[column]) for column in columns))
+    out.print(table if rows else "No operators.")
+
+
+@operators.command("import")
+def import_operators(
+    file: Annotated[
+        Path, typer.Argument(help="CSV; the first line names extension, sip_user, password, trunk, user_id.")
+    ],
+    portal: Annotated[str, typer.Option(help="The portal's url; not needed for an only one.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of each line.")] = False,
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """Add or change SIP accounts from a table. Takes effect at once; a wrong line hinders no other."""
+    settings = config.load(config_file)
+    wanted = _portal_of(settings, portal)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{file}: {getattr(error, 'strerror', '') or 'not UTF-8 text'}")
+    request = {"wish": "import", "portal": wanted, "text": text, "dry": dry_run}
+    lines = asyncio.run(roster.ask(settings, read_keys(settings.keys), **request))["lines"]
+    for line in lines:
+        typer.echo(f"line {line['line']:>4}  {line['change']:9}  {line['text']}")
+    counts = Counter(line["change"] for line in lines)
+    typer.echo(", ".join(f"{number} {change}" for change, number in counts.items()) or "nothing in it")
+    if dry_run:
+        typer.echo("Nothing was changed: this was a dry run.")
+    if counts["refused"]:
+        raise typer.Exit(1)
+
+
+@operators.command("remove")
+def remove_operator(
+    sip_user: str,
+    trunk: Annotated[str, typer.Option(help="The PBX.")],
+    portal: Annotated[str, typer.Option(help="The portal's url; not needed for an only one.")] = "",
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """Forget an imported account."""
+    settings = config.load(config_file)
+    request = {"wish": "remove", "portal": _portal_of(settings, portal), "trunk": trunk, "sip_user": sip_user}
+    asyncio.run(roster.ask(settings, read_keys(settings.keys), **request))
+    typer.echo(f"Removed: {sip_user} at {trunk}")
 
 
 @cli.command()
@@ -248,7 +314,7 @@ def _log_to_stderr(level: int = logging.INFO) -> None:
     )
 
 
-def _fail(sentence: str) -> None:
+def _fail(sentence: str) -> NoReturn:
     typer.echo(f"bridge: {sentence}", err=True)
     raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from . import roster
 from .calls import commands as do
 from .calls.events import CallbackAsked, CallId, Event, Operator, OperatorDialled
 from .calls.routing import Directory, TrunkPolicy, account_of, number_of
@@ -46,10 +47,13 @@ from .portal.oauth import OAuth
 from .portal.people import People
 from .portal.placement import Placement
 from .portal.rest import ENTERPRISE, Rest
+from .portal.settings_door import SettingsDoor
+from .portal.staff import Staff
 from .portal.standing import checks, people, slow_loads, summary
 from .portal.telephony import Telephony
 from .portal.transcripts import Transcripts
 from .portal.wake import Wake
+from .sip.peer import Account
 from .sip.trunk import Trunks
 from .store.database import Store
 from .switchboard import Switchboard
@@ -65,9 +69,6 @@ class Bridge:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._operators = {
-            (portal_id(account.portal), account.user_id): account.extension for account in settings.operator
-        }
         self._seal = Seal(read_keys(settings.keys))
         self._journal = Journal(journal_path(settings))
         self._store = Store(settings.store.url, self._seal)
@@ -79,10 +80,13 @@ class Bridge:
         )
         rest = Rest(http=self._http, keyring=keyring, plans=plans)
         placement = Placement(settings=settings, seal=self._seal, rest=rest)
-        identity = Identity(settings=settings, portals=self._store.portals, rest=rest)
         self._people = People(
             rest=rest, portals=[portal.id for portal in settings.portal], changed=self._people_changed
         )
+        self._staff = Staff(
+            settings=settings, accounts=self._store.accounts, people=self._people, changed=self._reassign
+        )
+        identity = Identity(settings=settings, portals=self._store.portals, rest=rest, why_not=self._staff.why_not)
         self._callers = Callers(rest=rest, name=self._people.name, post=self._post)
         self._cards = Cards(rest)
         self._notices = Notices(portals=self._store.portals, rest=rest)
@@ -113,7 +117,12 @@ class Bridge:
             installed=self._installed,
             uninstalled=self._dismiss,
         )
-        clicks = Clicks(settings=settings, dialled=self._clicked, known=self._store.outbox.may_have_registered)
+        clicks = Clicks(
+            settings=settings,
+            dialled=self._clicked,
+            known=self._store.outbox.may_have_registered,
+            why_not=self._staff.why_not,
+        )
         self._doors = Doors(
             settings=settings,
             seal=self._seal,
@@ -122,7 +131,12 @@ class Bridge:
             installation=installation,
             clicks=clicks,
             caretaker=self._caretaker,
-            callbacks=Callbacks(settings=settings, responsible=self._callers.responsible, asked=self._callback_asked),
+            callbacks=Callbacks(
+                settings=settings,
+                operators=self._staff.operators,
+                responsible=self._callers.responsible,
+                asked=self._callback_asked,
+            ),
         )
         widths = {portal.id: portal.phone_width for portal in settings.portal}
         self._wake = Wake(seal=self._seal, rest=rest, dozes=lambda *who: self._channel.doze(*who))
@@ -150,8 +164,17 @@ class Bridge:
             obstacle=lambda: self._capacity.obstacle,
             voicemail=self._voicemail,
         )
-        self._directory = directory(settings)
-        self._switchboard = Switchboard(directory=self._directory, online=self._channel.online, journal=self._journal)
+        self._settings_door = SettingsDoor(
+            seal=self._seal,
+            administrator=identity.administrator,
+            staff=self._staff,
+            people=self._people,
+            registered=self._registered,
+            online=self._channel.online,
+        )
+        self._switchboard = Switchboard(
+            directory=directory(settings, {}), online=self._channel.online, journal=self._journal
+        )
         self._capacity = Capacity(
             most_calls=settings.calls.most,
             most_cpu=settings.calls.most_cpu,
@@ -163,7 +186,7 @@ class Bridge:
             post=self._post,
             ticket=self._robot_ticket,
             status=self._status,
-            more=Clerk(self._telephony).answers,
+            more={**Clerk(self._telephony).answers, "operators": lambda request: roster.answer(self._staff, request)},
         )
         self.url = settings.http.public_url
 
@@ -173,6 +196,7 @@ class Bridge:
         async with AsyncExitStack() as stack:
             stack.callback(self._journal.close)
             await stack.enter_async_context(self._store.running())
+            self._reassign()
             await stack.enter_async_context(self._http.running())
             await stack.enter_async_context(self._switchboard.running(self._rooms()))
             await stack.enter_async_context(self._telephony.running())
@@ -210,6 +234,7 @@ class Bridge:
     async def _web(self) -> AsyncIterator[web.AppRunner]:
         app = web.Application()
         self._doors.attach(app)
+        self._settings_door.attach(app)
         self._channel.attach(app)
         if self._recogniser is not None:
             self._recogniser.attach(app)
@@ -242,8 +267,18 @@ class Bridge:
         self._telephony.reopen(portal)
         self._people.look_again(portal)
 
-    def _people_changed(self, portal: str) -> None:
+    async def _people_changed(self, portal: str) -> None:
         """Somebody came, went, or has another extension."""
+        await self._staff.settle(portal)
+
+    def _reassign(self) -> None:
+        """Other accounts, or other people behind them: the next call is theirs, those that live go on."""
+        manned = self._staff.manned
+        self._switchboard.directory = directory(self.settings, manned)
+        self._trunks.assign(account for accounts in manned.values() for account in accounts)
+
+    def _registered(self) -> dict[tuple[str, str], tuple[str, str]]:
+        return {(each.trunk, each.account): (each.state, each.why) for each in self._trunks.registrations}
 
     def _clicked(self, operator: Operator, number: str, card: str, call_list: int) -> None:
         """Somebody clicked a number in the portal, which has registered the call."""
@@ -259,8 +294,9 @@ class Bridge:
 
     def _extension(self, operator: Operator, user: int) -> str:
         """What this operator dials to reach a colleague: their account, if it is at the same PBX."""
-        account = account_of(self._directory, operator)
-        return number_of(self._directory, account[0], Operator(operator.portal, user)) if account else ""
+        now = self._switchboard.directory
+        account = account_of(now, operator)
+        return number_of(now, account[0], Operator(operator.portal, user)) if account else ""
 
     def _administrator_lost(self, portal: str, user: int) -> None:
         self._caretaker.administrator_lost(portal, user)
@@ -286,7 +322,7 @@ class Bridge:
 
     def _voicemail(self, trunk: str, account: str, new: int) -> None:
         """New voice messages wait at the PBX for whoever has this account."""
-        if operator := self._directory.accounts.get((trunk, account)):
+        if operator := self._switchboard.directory.accounts.get((trunk, account)):
             self._channel.voicemail(operator, new)
 
     def _robot_ticket(self, portal: str, user: int) -> dict[str, str]:
@@ -296,9 +332,12 @@ class Bridge:
         one: it is there for the form, and nobody is asked about it.
         """
         known = portal_id(portal) or portal
-        name = self._operators.get((known, user))
-        if name is None:
-            raise RefusedError(f"user {user} of {portal} is no [[operator]] of the configuration")
+        accounts = self._staff.manned.get(Operator(known, user))
+        if accounts is None:
+            raise RefusedError(
+                f"user {user} of {portal} is no operator: neither the configuration nor an import names them"
+            )
+        name = accounts[0].extension
         page = PageTicket(auth_id="", member_id="", domain=known, app_sid="", uri="", placement="")
         session = SessionTicket(member_id="", portal=known, user=user, name=name)
         sealed = self._seal.seal(page, 0), self._seal.seal(session, time.time())
@@ -311,12 +350,15 @@ class Bridge:
         }
 
 
-def directory(settings: Settings) -> Directory:
+def directory(settings: Settings, manned: Mapping[Operator, Sequence[Account]]) -> Directory:
     """Who stands behind which account and line."""
     people = {
-        (account.trunk, account.sip_user): Operator(portal_id(account.portal), account.user_id)
-        for account in settings.operator
+        (account.trunk, account.sip_user): operator for operator, accounts in manned.items() for account in accounts
     }
+    for line in settings.line:
+        for user in line.operators:
+            if manned and Operator(portal_id(line.portal), user) not in manned:
+                log.warning("line_rings_nobody", line=line.number, portal=portal_id(line.portal), user=user)
     return Directory(
         accounts=people,
         lines={

@@ -165,6 +165,9 @@ class Portal(_Numbers):
     client_id: str
     client_secret_env: str
     region: Annotated[str | None, Field(pattern="^[A-Z]{2}$")] = "RU"
+    trunks: tuple[str, ...] = ()
+    """PBXs at which the portal's administrators may add operators; empty: those of its operators in this file, or all if it
+    is the only portal and has none here."""
     prefer_responsible: bool = False
     """A client's call rings whoever looks after them first."""
     phone_width: Annotated[int, Field(ge=300, le=2000)] = 520
@@ -368,12 +371,13 @@ class Settings(BaseSettings):
                 raise ValueError(f'operator: no [[portal]] has the url "{account.portal}"')
             if account.trunk not in trunks:
                 raise ValueError(f'operator: no [[trunk]] has the name "{account.trunk}"')
-        people = {(portal_id(account.portal), account.user_id) for account in self.operator}
+        for portal in self.portal:
+            for name in portal.trunks:
+                if name not in trunks:
+                    raise ValueError(f'portal {portal.id}: no [[trunk]] has the name "{name}"')
         for line in self.line:
-            for user in line.operators:
-                if (portal_id(line.portal), user) not in people:
-                    raise ValueError(f'line {line.number}: user {user} of "{line.portal}" is no [[operator]]')
-        for line in self.line:
+            if portal_id(line.portal) not in portals:
+                raise ValueError(f'line {line.number}: no [[portal]] has the url "{line.portal}"')
             if line.trunk and line.trunk not in trunks:
                 raise ValueError(f'line {line.number}: no [[trunk]] has the name "{line.trunk}"')
         users = [(a.trunk, a.sip_user) for a in self.operator]

@@ -24,7 +24,8 @@ log = structlog.get_logger()
 PATH_LIMIT = 107
 """Bytes in the name of a unix socket (Linux)."""
 IDLE_SECONDS = 60.0
-LONGEST_ANSWER = 16 * 1024 * 1024
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes of a request or an answer."""
 
 
 def socket_path(state_dir: Path) -> Path:
@@ -65,7 +66,7 @@ class Control:
         """Listens until the end. A socket left behind by a bridge that was killed is replaced."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve, self._path)
+        server = await asyncio.start_unix_server(self._serve, self._path, limit=LONGEST_LINE)
         self._path.chmod(0o600)
         try:
             yield
@@ -143,7 +144,7 @@ async def ask(state_dir: Path, **request: Any) -> dict[str, Any]:
     """One question to the running bridge; NetworkError when none runs, BridgeError with its sentence when it refuses."""
     path = socket_path(state_dir)
     try:
-        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_ANSWER)
+        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
     except OSError:
         raise NetworkError(f"no bridge is running here (nothing listens at {path})") from None
     try:

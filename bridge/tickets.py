@@ -23,6 +23,8 @@ PAGE_SECONDS = 10 * 60
 SESSION_SECONDS = 24 * 3600
 INSTALL_SECONDS = 3600
 """As long as the administrator's access token in it lives."""
+SETTINGS_SECONDS = 3600
+"""Renewed with every answer while the settings are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,21 @@ class InstallTicket:
     """"" on old portals."""
 
 
-Ticket = PageTicket | SessionTicket | InstallTicket
-_Kind = TypeVar("_Kind", PageTicket, SessionTicket, InstallTicket)
+@dataclass(frozen=True, slots=True)
+class SettingsTicket:
+    """A portal administrator at the settings page, confirmed by the portal."""
+
+    portal: str
+    user: int
+
+
+Ticket = PageTicket | SessionTicket | InstallTicket | SettingsTicket
+_Kind = TypeVar("_Kind", PageTicket, SessionTicket, InstallTicket, SettingsTicket)
 _LIFETIMES: dict[type, int] = {
     PageTicket: PAGE_SECONDS,
     SessionTicket: SESSION_SECONDS,
     InstallTicket: INSTALL_SECONDS,
+    SettingsTicket: SETTINGS_SECONDS,
 }
 
 

@@ -28,6 +28,7 @@ FIGURE: dict[str, set[str]] = {
     "switchboard": {"calls", "journal"},
     "control": {"calls"},
     "numbers": {"calls"},
+    "roster": {"portal", "store", "control"},
     "robot": {"operators"},
     "app": {
         "sip",
@@ -41,10 +42,11 @@ FIGURE: dict[str, set[str]] = {
         "control",
         "numbers",
         "capacity",
+        "roster",
     },
     "capacity": set(),
     "demo": {"sip", "app"},
-    "__main__": {"numbers", "app", "control", "robot", "journal", "demo"},
+    "__main__": {"numbers", "roster", "app", "control", "robot", "journal", "demo"},
 }
 
 # A library lives in one room. `calls` lives from the standard library alone.
@@ -76,6 +78,7 @@ PURE = [
     "calls/outcome.py",
     "calls/routing.py",
     "calls/numbering.py",
+    "portal/sheet.py",
     "calls/turns.py",
     "numbers.py",
     "calls/number.py",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ def control(tmp_path: Path, posted: list[Event]) -> Control:
             raise RefusedError("user 2 is no operator here")
         return {"ticket": f"{portal}-{user}"}
 
+    async def operators(request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"heard": len(request["text"])}
+
     return Control(
         path=socket_path(tmp_path),
         calls=lambda: [TALKING],
         post=posted.append,
         ticket=ticket,
         status=lambda: {"tabs": []},
-        more={"wait": _wait},
+        more={"wait": _wait, "operators": operators},
     )
 
 
@@ -74,6 +78,11 @@ async def test_answers_may_take_their_time_and_be_long(tmp_path: Path) -> None:
         assert len((await ask(tmp_path, do="wait", **{"for": 300_000}))["long"]) == 300_000
         with pytest.raises(BridgeError, match="wait for what"):
             await ask(tmp_path, do="wait")
+
+
+async def test_a_whole_table_of_operators_fits_into_a_request(tmp_path: Path) -> None:
+    async with control(tmp_path, []).running():
+        assert (await ask(tmp_path, do="operators", text="x" * 500_000))["heard"] == 500_000
 
 
 async def test_no_bridge_running_is_said_so(tmp_path: Path) -> None:

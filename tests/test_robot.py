@@ -254,7 +254,7 @@ async def test_it_comes_back_with_its_session_when_the_connection_breaks() -> No
 
 async def test_a_refusal_ends_it_with_the_sentence_of_the_bridge() -> None:
     async with room() as rig:
-        rig.users["1"] = RefusedError("unknown")
+        rig.users["1"] = RefusedError("You are not an operator.")
         ticket = rig.seal.seal(page_ticket(), rig.now)
         robot = Robot(bridge_url=rig.url, ticket=ticket, orders=Orders(), say=lambda line: None)
         with pytest.raises(RefusedError, match="not an operator"):

@@ -98,7 +98,7 @@ class Admission:
         except TicketError as error:
             refusal = Refusal.TICKET_EXPIRED if error.expired else Refusal.TICKET_INVALID
             raise AdmissionError(refusal, "Bitrix24 does not accept this page any more: reload it.") from None
-        except RefusedError:
-            raise AdmissionError(Refusal.NOT_AN_OPERATOR, "You are not an operator of this bridge.") from None
+        except RefusedError as error:
+            raise AdmissionError(Refusal.NOT_AN_OPERATOR, str(error)) from None
         except (NetworkError, TimeoutError):
             raise AdmissionError(Refusal.PORTAL_UNREACHABLE, "Bitrix24 can't be reached at the moment.") from None

@@ -48,11 +48,15 @@ class Wish:
 class Callbacks:
     """Tells `asked` of every wish once, however often the portal's queue delivers it."""
 
-    def __init__(self, *, settings: Settings, responsible: Responsible, asked: Asked) -> None:
-        self._operators: dict[str, list[Operator]] = {}
-        for account in settings.operator:
-            portal = portal_id(account.portal)
-            self._operators.setdefault(portal, []).append(Operator(portal, account.user_id))
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        operators: Callable[[str], Sequence[Operator]],
+        responsible: Responsible,
+        asked: Asked,
+    ) -> None:
+        self._operators = operators
         self._lines = {
             (portal_id(line.portal), line.number): [Operator(portal_id(line.portal), user) for user in line.operators]
             for line in settings.line
@@ -71,7 +75,9 @@ class Callbacks:
         operators = await self._business_of(portal, wish)
         if not operators:
             log.warning(
-                "callback_for_nobody", portal=portal, why="This portal has no [[operator]] in the configuration."
+                "callback_for_nobody",
+                portal=portal,
+                why="This portal has no operator, in the configuration or imported.",
             )
             return
         self._asked(operators, wish.number, wish.line, wish.text)
@@ -79,9 +85,9 @@ class Callbacks:
     async def _business_of(self, portal: str, wish: Wish) -> Sequence[Operator]:
         if line := self._lines.get((portal, wish.line)):
             return line
-        everybody = self._operators.get(portal, [])
+        everybody = self._operators(portal)
         responsible = await self._responsible(portal, wish.number) if everybody else None
-        return [responsible] if responsible in everybody else everybody
+        return [responsible] if responsible is not None and responsible in everybody else everybody
 
     def _is_repeated(self, wish: tuple[str, str, str, str]) -> bool:
         if wish in self._seen:

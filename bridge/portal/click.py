@@ -67,9 +67,14 @@ class Clicks:
     """
 
     def __init__(
-        self, *, settings: Settings, dialled: Dialled, known: Callable[[str, int, str], Awaitable[bool]]
+        self,
+        *,
+        settings: Settings,
+        dialled: Dialled,
+        known: Callable[[str, int, str], Awaitable[bool]],
+        why_not: Callable[[Operator], str],
     ) -> None:
-        self._operators = {Operator(portal_id(account.portal), account.user_id) for account in settings.operator}
+        self._why_not = why_not
         self._lines = {
             portal.id: {"", *(line.number for line in settings.line if portal_id(line.portal) == portal.id)}
             for portal in settings.portal
@@ -86,8 +91,7 @@ class Clicks:
         if not click.number:
             log.warning("click_without_number", portal=portal, user=click.user, card=click.card)
             return
-        if operator not in self._operators:
-            why = "A click on a number by a user without a telephone: add an [[operator]] to the configuration."
+        if why := self._why_not(operator):
             log.warning("click_of_a_stranger", portal=portal, user=click.user, card=click.card, why=why)
         self._dialled(operator, click.number, click.card, click.call_list)
 

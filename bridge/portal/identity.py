@@ -10,10 +10,11 @@ from typing import Any
 
 import structlog
 
-from ..config import Settings, portal_id
+from ..calls.events import Operator
+from ..config import Settings
 from ..errors import RefusedError, TicketError
 from ..store.portals import EnrolledPortal, Portals
-from ..tickets import PageTicket, SessionTicket
+from ..tickets import PageTicket, SessionTicket, SettingsTicket
 from .bucket import Lane
 from .form import domain_of
 from .rest import STALE, PortalRefusedError, Rest
@@ -26,14 +27,22 @@ MOST_REMEMBERED = 10_000
 
 
 class Identity:
+    """`why_not` gives the sentence for somebody who is no operator, "" for one who is."""
+
     def __init__(
-        self, *, settings: Settings, portals: Portals, rest: Rest, clock: Callable[[], float] = time.time
+        self,
+        *,
+        settings: Settings,
+        portals: Portals,
+        rest: Rest,
+        why_not: Callable[[Operator], str],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._portals = portals
         self._rest = rest
         self._clock = clock
         self._configured = {portal.id for portal in settings.portal}
-        self._operators = {(portal_id(account.portal), account.user_id) for account in settings.operator}
+        self._why_not = why_not
         self._remembered: OrderedDict[bytes, tuple[float, SessionTicket]] = OrderedDict()
 
     async def identify(self, ticket: PageTicket) -> SessionTicket:
@@ -53,6 +62,15 @@ class Identity:
         while len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
         return self._allowed(session)
+
+    async def administrator(self, ticket: PageTicket) -> SettingsTicket:
+        """The portal's administrator behind a page, as the portal says now; errors as of `identify`."""
+        portal = self._enrolled(ticket)
+        profile = await self._profile(portal, ticket.auth_id)
+        user, _ = user_of(profile)
+        if user is None or profile.get("ADMIN") is not True:
+            raise RefusedError("Only an administrator of this Bitrix24 may change the telephone's settings.")
+        return SettingsTicket(portal=portal.id, user=user)
 
     def _enrolled(self, ticket: PageTicket) -> EnrolledPortal:
         portal = self._portals.of_member(ticket.member_id)
@@ -76,11 +94,8 @@ class Identity:
             raise RefusedError(f"Bitrix24 refuses to say who you are ({error.code}): ask your administrator.") from None
 
     def _allowed(self, session: SessionTicket) -> SessionTicket:
-        if (session.portal, session.user) not in self._operators:
-            raise RefusedError(
-                f"You are not set up as an operator: ask your administrator to add user {session.user} of"
-                f" {session.portal} to the telephone's configuration."
-            )
+        if why := self._why_not(Operator(session.portal, session.user)):
+            raise RefusedError(why)
         return session
 
 

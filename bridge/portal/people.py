@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ class Person:
 class People:
     """Answers from memory. `changed` is told which portal's people are not what they were."""
 
-    def __init__(self, *, rest: Rest, portals: Iterable[str], changed: Callable[[str], None]) -> None:
+    def __init__(self, *, rest: Rest, portals: Iterable[str], changed: Callable[[str], Awaitable[None]]) -> None:
         self._rest = rest
         self._changed = changed
         self._known: dict[str, dict[int, Person]] = {}
@@ -74,10 +74,12 @@ class People:
             found |= {person.id: person for row in rows if (person := _person(row))}
             if len(rows) < PAGE:
                 break
-        if found != self._known.get(portal):
+        if not found:  # whoever answered is one of them: this is a refusal, and nobody must lose an account by it
+            log.warning("people_not_read", portal=portal, why="the portal names no employees")
+        elif found != self._known.get(portal):
             self._known[portal] = found
             log.info("people_read", portal=portal, people=len(found))
-            self._changed(portal)
+            await self._changed(portal)
 
     async def _keep(self, portal: str, wanted: asyncio.Event) -> None:
         while True:

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ..errors import ConfigError
 from ..tickets import Seal
+from .accounts import Accounts
 from .outbox import Outbox
 from .portals import Portals
 from .worker_history import WorkerHistory
@@ -37,6 +38,7 @@ class Store:
     def __init__(self, url: str, seal: Seal) -> None:
         self._engine = _engine(url)
         self.portals = Portals(self._engine, seal)
+        self.accounts = Accounts(self._engine, seal)
         self._writer = Writer(self._engine)
         self.outbox = Outbox(self._engine, self._writer)
         self.worker_history = WorkerHistory(self._engine)
@@ -49,6 +51,7 @@ class Store:
                 async with self._engine.begin() as connection:
                     await connection.run_sync(_migrate)
                 await self.portals.load()
+                await self.accounts.load()
             except (SQLAlchemyError, OSError) as error:
                 where = self._engine.url.render_as_string(hide_password=True)
                 raise ConfigError(f"store.url: {where} can't be used: {_cause(error)}") from error

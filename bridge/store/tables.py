@@ -54,6 +54,18 @@ worker_history = Table(
     Index("worker_history_at", "portal", "at"),
 )
 
+sip_accounts = Table(
+    "sip_accounts",
+    metadata,
+    Column("trunk", Text, primary_key=True),
+    Column("sip_user", Text, primary_key=True),
+    Column("portal", Text, nullable=False),
+    Column("extension", Text, nullable=False),
+    Column("user", BigInteger),
+    Column("named", Boolean, nullable=False),
+    Column("password_sealed", Text, nullable=False),
+)
+
 calls = Table(
     "calls",
     metadata,

@@ -45,7 +45,7 @@ async def test_a_page_is_welcomed_then_shown_the_state() -> None:
 @pytest.mark.parametrize(
     ("answer", "refusal"),
     [
-        (RefusedError("no"), "not-an-operator"),
+        (RefusedError("You are not set up."), "not-an-operator"),
         (NetworkError("down"), "portal-unreachable"),
         (TicketError("stale", expired=True), "ticket-expired"),
         (TicketError("foreign domain"), "ticket-invalid"),

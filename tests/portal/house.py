@@ -23,8 +23,10 @@ from bridge.portal.keyring import Keyring
 from bridge.portal.lines import Lines
 from bridge.portal.notices import Notice
 from bridge.portal.oauth import OAuth
+from bridge.portal.people import People
 from bridge.portal.placement import Placement
 from bridge.portal.rest import Rest
+from bridge.portal.staff import Staff
 from bridge.portal.telephony import Telephony
 from bridge.store.database import Store
 from bridge.store.portals import EnrolledPortal, Spare
@@ -217,6 +219,10 @@ class House:
         self.telephony.reopen(self.portal)
 
 
+async def nothing(portal: str) -> None:
+    """Nobody wants to hear of a change."""
+
+
 @asynccontextmanager
 async def house(
     fake: FakePortal,
@@ -249,6 +255,8 @@ async def house(
         rest = Rest(http=http, keyring=keyring, clock=clock)
         events: list[Event] = []
         telephony = Telephony(store=store, rest=rest, post=events.append, clock=clock)
+        people = People(rest=rest, portals=[portal.id for portal in settings.portal], changed=nothing)
+        staff = Staff(settings=settings, accounts=store.accounts, people=people, changed=lambda: None)
         placement = Placement(settings=settings, seal=seal, rest=rest)
         lines = Lines(settings=settings, portals=store.portals, rest=rest)
         notices: list[Notice] = []
@@ -275,7 +283,7 @@ async def house(
             installed=telephony.reopen,
             clock=clock,
         )
-        identity = Identity(settings=settings, portals=store.portals, rest=rest, clock=clock)
+        identity = Identity(settings=settings, portals=store.portals, rest=rest, why_not=staff.why_not, clock=clock)
         yield House(
             path=path,
             fake=fake,

@@ -26,7 +26,12 @@ class Desk:
         self.dialled: list[tuple[Operator, str, str]] = []
         self.ours: set[str] = set()
         self.down = False
-        self.clicks = Clicks(settings=settings, dialled=lambda *said: self.dialled.append(said[:3]), known=self._known)
+        self.clicks = Clicks(
+            settings=settings,
+            dialled=lambda *said: self.dialled.append(said[:3]),
+            known=self._known,
+            why_not=lambda operator: "" if operator.user == 7 else "no operator",
+        )
         self.portal = settings.portal[0].id
         self.seven = Operator(self.portal, 7)
 

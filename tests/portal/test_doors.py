@@ -110,9 +110,11 @@ async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
             settings=house.settings,
             dialled=lambda operator, number, card, _: dialled.append((operator, number, card)),
             known=house.store.outbox.may_have_registered,
+            why_not=lambda operator: "" if operator.user == 7 else "not an operator",
         ),
         caretaker=house.caretaker,
         callbacks=Callbacks(
+            operators=lambda portal: [Operator(portal, 7)],
             settings=house.settings,
             responsible=Callers(rest=house.rest, name=lambda *_: "", post=lambda _: None).responsible,
             asked=lambda *said: asked.append(said),
@@ -367,7 +369,7 @@ async def test_a_click_of_a_user_without_a_telephone_is_passed_on_to_be_ended(vi
     with capture_logs() as logs:
         await visitor.event("ONEXTERNALCALLSTART", **CLICK | {"data[USER_ID]": "8"})
     assert visitor.dialled == [(Operator(visitor.house.portal, 8), "+4930123456", "externalCall.9")]
-    assert "[[operator]]" in logs[0]["why"]
+    assert logs[0]["why"] == "not an operator"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Office:
         self.heard = asyncio.Event()
         self.people = People(rest=room.rest, portals=[room.portal], changed=self._changed)
 
-    def _changed(self, portal: str) -> None:
+    async def _changed(self, portal: str) -> None:
         self.changes.append(portal)
         self.heard.set()
 

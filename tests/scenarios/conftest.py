@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from socket import SOCK_STREAM
 from typing import Any
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `router`, and
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `router`, `operators`, and
     the port of a `second_pbx`."""
     async with AsyncExitStack() as stack:
 
@@ -42,6 +42,7 @@ async def stages(
             router: bool = False,
             second_pbx: int = 0,
             worker: dict[str, Any] | None = None,
+            operators: Collection[int] = tuple(AGENTS),
             **calls: Any,
         ) -> Stage:
             port, way = free_port(SOCK_STREAM), None
@@ -59,10 +60,11 @@ async def stages(
             settings["trunk"][0].update(trunk or {})
             settings["portal"][0].update(portal or {})
             settings["worker"] = worker or {}
+            settings["operator"] = [each for each in settings["operator"] if each["user_id"] in operators]
             bridge = await bridges(settings, secrets_for(asterisk))
             if installed:
                 await simulated.auto_install()
-            for agent in AGENTS.values():
+            for agent in (AGENTS[user] for user in operators):
                 await asterisk.wait_registered(agent)
             visible = await browsers() if browser else None
             stage = Stage(asterisk=asterisk, portal=simulated, bridge=bridge, visible=visible, router=way)

@@ -19,12 +19,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridge.calls.commands import Direction
 from bridge.calls.events import CallId
 from bridge.errors import ConfigError
+from bridge.store.accounts import StoredAccount
 from bridge.store.database import MIGRATIONS, Store
 from bridge.store.portals import EnrolledPortal
 from bridge.store.promises import CallRecord, Kind, Promise, Slot, State
@@ -196,6 +198,29 @@ async def test_a_portal_comes_back_after_a_restart_and_its_tokens_lie_sealed(sto
     await engine.dispose()
     assert "plain-" not in row
     assert "plain-" not in repr(PORTAL)
+
+
+async def test_sip_accounts_come_back_after_a_restart_and_their_passwords_lie_sealed(store: Store, url: str) -> None:
+    account = StoredAccount(
+        portal="p", extension="101", trunk="pbx", sip_user="1001", password=SecretStr("plain-word"), user=7
+    )
+    other = replace(account, sip_user="1002", user=None)
+    await store.accounts.save([account, other])
+    await store.accounts.settle({account.key: 8, other.key: None, ("pbx", "none"): 9})
+    again = Store(url, SEAL)
+    async with again.running():
+        assert again.accounts.known == {account.key: replace(account, user=8), other.key: other}
+        await again.accounts.remove([other.key])
+        assert again.accounts.known == {account.key: replace(account, user=8)}
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT * FROM sip_accounts"))).all()
+    await engine.dispose()
+    assert len(rows) == 1
+    assert "plain-" not in repr(rows) + repr(account)
+    with pytest.raises(ConfigError, match="key"):
+        async with Store(url, Seal([new_key()])).running():
+            pass
 
 
 async def test_a_portal_that_is_enrolled_anew_replaces_itself(store: Store) -> None:

@@ -3,7 +3,8 @@
 
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { Bx24, isObject } from "./bx24";
+import { Accounts } from "./accounts";
+import { Bx24, isObject, type Params } from "./bx24";
 import { Dialling, Elsewhere, InCall, Incoming, Others } from "./calls";
 import { OpenPath } from "./client";
 import { Idle } from "./dialpad";
@@ -11,7 +12,8 @@ import { Page } from "./page";
 import { Button, Caller, type Dispatch, Notice } from "./parts";
 import { announcementOf, type Screen, screenOf } from "./screen";
 import type { Session } from "./session";
-import { notices, readiness, phoneTexts as texts } from "./texts";
+import { Settings } from "./settings";
+import { notices, readiness, settingsTexts, phoneTexts as texts } from "./texts";
 
 const TICK = 250;
 
@@ -22,24 +24,31 @@ interface Props {
   close: (() => void) | null;
   /** Opens a page of the portal, null outside one. */
   openPath: ((path: string) => void) | null;
+  /** For administrators, on the application's own page. */
+  accounts: Accounts | null;
 }
 
 export function Phone(props: Props) {
-  const { session, dispatch, close, openPath } = props;
+  const { session, dispatch, close, openPath, accounts } = props;
+  const [isSettling, setSettling] = useState(false);
   const screen = screenOf(session, useNow());
+  // Whatever an administrator is at, a call comes first.
+  const isAside = isSettling && isQuiet(screen);
   return (
     <OpenPath.Provider value={openPath}>
       <p class="hidden" aria-live="assertive">
         {announcementOf(screen)}
       </p>
-      <section class={`sheet ${screen.kind}`}>
-        <Body {...props} screen={screen} />
-        {session.complaint && (
-          <p class="notice" role="alert">
-            {session.complaint}
-          </p>
-        )}
-      </section>
+      {!isAside && (
+        <section class={`sheet ${screen.kind}`}>
+          <Body {...props} screen={screen} />
+          {session.complaint && (
+            <p class="notice" role="alert">
+              {session.complaint}
+            </p>
+          )}
+        </section>
+      )}
       {"others" in screen && <Others others={screen.others} dispatch={dispatch} />}
       {session.voicemail > 0 && (
         <p class="hint voicemail" role="status">
@@ -47,8 +56,14 @@ export function Phone(props: Props) {
         </p>
       )}
       {session.desktop && <p class="hint desktop">{texts.desktop}</p>}
+      {accounts && isSettling && <Settings accounts={accounts} back={() => setSettling(false)} />}
       <Footer session={session} />
-      {isQuiet(screen) && !close && <Administration />}
+      {accounts && !isSettling && (
+        <p class="administrator">
+          <Button kind="plain" label={settingsTexts.open} does="settings" press={() => setSettling(true)} />
+        </p>
+      )}
+      {isQuiet(screen) && !close && !isSettling && <Administration />}
     </OpenPath.Provider>
   );
 }
@@ -73,7 +88,7 @@ function Body({ screen, session, dispatch, close }: Props & { screen: Screen }) 
         </Caller>
       );
     case "refused":
-      return <Plain headline={texts.refused} hint={screen.sentence} />;
+      return <Plain headline={headlineOf(session)} hint={screen.sentence} />;
     case "connecting":
       return <Plain headline={texts.connecting} hint={session.user ? texts.connectingHint : ""} />;
     case "idle":
@@ -81,6 +96,10 @@ function Body({ screen, session, dispatch, close }: Props & { screen: Screen }) 
         <Idle session={session} dispatch={dispatch} notice={screen.notice} number={number} setNumber={setNumber} />
       );
   }
+}
+
+function headlineOf({ refusal }: Session): string {
+  return refusal?.code === "not-an-operator" ? texts.notAnOperator : texts.refused;
 }
 
 function Plain({ headline, hint }: { headline: string; hint: string }) {
@@ -146,22 +165,22 @@ function useNow(): number {
 async function start(root: HTMLElement): Promise<void> {
   const bx24 = Bx24.of(window);
   let close: (() => void) | null = null;
+  let accounts: Accounts | null = null;
   const openPath = bx24 && ((path: string) => bx24.openPath(path));
   const dispatch: Dispatch = (event) => page.dispatch(event);
   const draw = () =>
-    render(<Phone session={page.session} dispatch={dispatch} close={close} openPath={openPath} />, root);
+    render(<Phone session={page.session} dispatch={dispatch} {...{ close, openPath, accounts }} />, root);
   const page = new Page("phone", bx24, draw);
   draw();
   await page.start();
-  if (bx24 && (await isSlider(bx24))) {
-    close = () => bx24.closeApplication();
-    draw();
-  }
+  const data = await bx24?.getInitData();
+  if (bx24 && isSlider(data)) close = () => bx24.closeApplication();
+  else if (data?.IS_ADMIN === true) accounts = await Accounts.open(document.body.dataset.ticket ?? "");
+  draw();
 }
 
 /** Opened by `openApplication` for a call, and not as the application's own page. */
-async function isSlider(bx24: Bx24): Promise<boolean> {
-  const data = await bx24.getInitData();
+function isSlider(data: Params | null | undefined): boolean {
   return isObject(data?.PLACEMENT_OPTIONS) && "call" in data.PLACEMENT_OPTIONS;
 }
 
