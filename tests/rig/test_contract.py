@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from bridge.demo.portal import App, Portal, User
 from bridge.demo.portal.world import SCOPES
 
+from ..portal.fake import FakePortal
 from . import contract
 
 REGISTER = "telephony.externalCall.register"
@@ -65,6 +68,29 @@ def test_a_log_with_one_wrong_request_fails() -> None:
     contract.check([Asked(REGISTER, RIGHT)])
     with pytest.raises(AssertionError, match="no parameter NUMBER"):
         contract.check([Asked(REGISTER, RIGHT), Asked(REGISTER, RIGHT | {"NUMBER": "1"})])
+
+
+async def test_a_wrong_request_to_the_tests_own_portal_fails_the_test_that_sent_it() -> None:
+    with pytest.raises(AssertionError, match="there is no parameter PHONE"):
+        async with FakePortal(users={"token": ("1", True)}).running() as portal, aiohttp.ClientSession() as http:
+            await http.post(
+                f"http://127.0.0.1:{portal.url.rpartition(':')[2]}/rest/{REGISTER}",
+                json=RIGHT | {"PHONE": "+49", "auth": "token"},
+            )
+
+
+async def test_a_wrong_request_to_the_simulated_portal_is_in_the_log_that_is_checked() -> None:
+    app = App(client_id="c", client_secret="s", app_url="http://a.localhost/", install_url="http://a.localhost/")
+    portal = Portal(port=0, app=app, users=[User(id=1, name="Anna", admin=True)])
+    async with portal.running(), aiohttp.ClientSession() as http:
+        token = portal.world.issue(1).access
+        for wrong in ({}, {"SHOWN": 1}):
+            url = f"http://127.0.0.1:{portal.world.port}/rest/{REGISTER}"
+            async with http.post(url, json=RIGHT | wrong | {"auth": token}) as answer:
+                assert answer.status == 200, "Bitrix24 ignores what it does not know"
+    contract.check(portal.requests[:1])
+    with pytest.raises(AssertionError, match="there is no parameter SHOWN"):
+        contract.check(portal.requests)
 
 
 def test_methods_that_the_sources_name_are_in_the_table_and_in_the_granted_scopes() -> None:
