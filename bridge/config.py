@@ -245,7 +245,7 @@ class Trunk(_Numbers):
     """Callers' numbers are not shown to those who are called."""
     max_calls: Annotated[int, Field(ge=0)] = 0
     """At once; above, the PBX hears 503. 0: as many as the bridge takes."""
-    max_calls_per_second: Annotated[int, Field(ge=1, le=1000)] = 100
+    max_calls_per_second: Annotated[int, Field(ge=1, le=10000)] = 1000
     """That the PBX may begin."""
     register_accounts: Annotated[bool, Field(alias="register")] = True
     expires: Annotated[int, Field(ge=10, le=86400)] = 300
