@@ -82,6 +82,7 @@ class Call:
     number: str = ""
     name: str = ""
     line: str = ""
+    referrer: str = ""
     pbx_offer: bytes = b""
     policy: TrunkPolicy = field(default_factory=TrunkPolicy)
     operators: tuple[Operator, ...] = ()
@@ -150,6 +151,7 @@ class Call:
             client=self.client,
             extension=self.extension,
             line=self.line,
+            referrer=self.referrer,
             card=self.card,
             answered_by=self.answered_by,
             voice=self.voice,

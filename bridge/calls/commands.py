@@ -91,6 +91,8 @@ class CallView:
     """Who it is in the CRM, once that was found."""
     extension: str = ""
     """Outbound: to be keyed in once somebody has answered, "" for nothing."""
+    referrer: str = ""
+    """The number of whoever passed the call on to us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

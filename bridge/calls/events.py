@@ -72,6 +72,8 @@ class PbxInvited(Event):
     caller_name: str
     offer: bytes
     """SDP, unread; b"" when the PBX wants the offer from us, and answers it in its ACK (late offer)."""
+    referrer: str = ""
+    """The number of whoever passed the call on to us, "" for nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         number=caller.number,
         name=event.caller_name,
         line=event.line,
+        referrer=event.referrer,
         pbx_offer=event.offer,
         operators=present or way.operators,
         policy=way.policy,

@@ -268,6 +268,7 @@ def picture(view: CallView, tab: Tab, roster: Roster, sounding: TabId | None, no
         client=_client(view.client, tab.operator),
         extension=view.extension,
         line=view.line,
+        referrer=view.referrer,
         card=view.card,
         voice=voice or "",
         sound=state is not CallState.ENDED and noisy == tab.id,

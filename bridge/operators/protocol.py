@@ -340,6 +340,8 @@ class Call(Message):
     extension: str
     """Of the number that was called, to be keyed in once somebody has answered; "" for none."""
     line: str
+    referrer: str
+    """The number of whoever passed the call on to this operator, "" for nobody."""
     card: str
     """Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card."""
     voice: str

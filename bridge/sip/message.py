@@ -189,6 +189,12 @@ def connected_of(message: Message) -> tuple[str, str] | None:
     return _party_in(message, "P-Asserted-Identity", "Remote-Party-ID")
 
 
+def referrer_of(request: Request) -> str:
+    """The number of whoever passed the call on to us (Referred-By, RFC 3892), "" for nobody."""
+    party = _party_in(request, "Referred-By")
+    return party[0] if party else ""
+
+
 def _party_in(message: Message, *sources: str) -> tuple[str, str] | None:
     privacy = (message.headers.get("Privacy") or "").lower()
     is_private = "id" in [item.strip(BLANKS) for item in privacy.split(";")]

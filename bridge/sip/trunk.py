@@ -25,7 +25,7 @@ from .datagrams import family_of
 from .dialog import Identity
 from .flow import Flow
 from .leg import DIALLED, Deed, Leg
-from .message import Request, caller_of, session_description
+from .message import Request, caller_of, referrer_of, session_description
 from .neighbours import Neighbours, Voicemail
 from .output import Fact, Output, TransferFailed, Unreachable
 from .peer import Account, Peer
@@ -267,7 +267,7 @@ class Trunks:
             self._post(
                 PbxInvited(
                     call=call, trunk=peer.trunk.name, account=account, line=line,
-                    caller=caller, caller_name=name, offer=session_description(invite),
+                    caller=caller, caller_name=name, offer=session_description(invite), referrer=referrer_of(invite),
                 )
             )  # fmt: skip
 

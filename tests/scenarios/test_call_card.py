@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from bridge.journal import Entry, read
 
 from ..rig.page import Page
 from ..rig.waiting import wait_for
-from .stage import ANNA, PHONE, Stage
+from .stage import ANNA, BORIS, PHONE, Stage
 
 
 async def test_a_call_answered_and_ended_on_the_card(stage: Stage) -> None:
@@ -64,6 +66,13 @@ async def choose(page: Page, button: str, choice: str) -> None:
     await page.click(f"[data-choice='{choice}']")
 
 
+async def transfer(page: Page, number: str) -> None:
+    await page.click("[data-button=transfer]")
+    await page.click(".card-panel input")
+    await page.type(number)
+    await page.click(".card-panel.transfer input + .choice")
+
+
 @pytest.mark.parametrize("by_type", [False, True], ids=["phoneNumber and target", "type and target"])
 async def test_every_button_of_the_card_in_one_conversation(stage: Stage, by_type: bool) -> None:
     stage.portal.faults.quality_event = True
@@ -88,15 +97,12 @@ async def test_every_button_of_the_card_in_one_conversation(stage: Stage, by_typ
     await page.type("Wants tiles.")
     await page.click(".card-panel .choice")
 
-    await choose(page, "transfer", "Boris Lang")  # whom this PBX does not know
+    await transfer(page, "99999")
     await shows(page, "transferFailed")
     await page.click("[data-button=cancel]")
     await shows(page, "connected")
     await stage.talking(page, call)
-    await page.click("[data-button=transfer]")
-    await page.click(".card-panel input")
-    await page.type("606")  # rings
-    await page.click(".card-panel .choice:last-child")
+    await transfer(page, "606")  # rings
     await shows(page, "transferring")
     await page.click("[data-button=cancel]")
     await shows(page, "connected")
@@ -175,3 +181,41 @@ async def test_a_folded_card_is_brought_back_after_a_reload_and_goes_on_followin
     await page.click("[data-button=hangup]")
     await call.is_over()
     await page.wait_for("!document.querySelector('.call-card')", what="the card to close")
+
+
+async def test_a_call_passed_on_by_the_card_is_shown_as_such_on_the_colleagues_card(
+    stage: Stage, browsers: Callable[..., Any]
+) -> None:
+    anna = await stage.sign_in(ANNA)
+    boris = await stage.sign_in(BORIS, browser=await browsers())
+    call = stage.ring(then="bridged")
+    await shows(anna, "incoming")
+    await anna.click("[data-button=answer]")
+    await stage.talking(anna, call)
+    await choose(anna, "transfer", "Boris Lang")
+    await shows(anna, "transferring")
+    await shows(boris, "incoming")
+    await anna.click("[data-button=complete]")
+    await shows(boris, "transferIncoming")
+    assert "1001" in await boris.evaluate("document.querySelector('.card-status').textContent")
+    await boris.click("[data-button=answer]")
+    await shows(boris, "connected")
+    await stage.heard(boris)
+    await anna.wait_for("!document.querySelector('.call-card')", what="the card to close")
+    await boris.click("[data-button=hangup]")
+    await stage.ended()
+
+
+async def test_both_are_put_together_when_the_card_completes_after_an_answer(stage: Stage) -> None:
+    page = await stage.sign_in(ANNA)
+    call = stage.ring(then="bridged")
+    await shows(page, "incoming")
+    await page.click("[data-button=answer]")
+    await stage.talking(page, call)
+    before = stage.asterisk.outbound("1001")
+    await transfer(page, "610")
+    await stage.talking(page, await stage.asterisk.dialled("1001", before))
+    await page.click("[data-button=complete]")
+    await stage.ended()
+    await page.wait_for("!document.querySelector('.call-card')", what="the card to close")
+    assert "Replaces=" in next(m.header("Refer-To") for m in call.messages() if m.method == "REFER" and m.is_request)

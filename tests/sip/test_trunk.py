@@ -42,6 +42,14 @@ async def test_an_invite_is_posted_with_who_called_whom(pbx: WirePbx, room: Room
 
 
 @pytest.mark.parametrize(
+    ("header", "referrer"),
+    [("<sip:1002@pbx>;cid=a@b", "1002"), ("<<broken>", ""), ("<sip:anonymous@anonymous.invalid>", "")],
+)
+async def test_rfc_3892_who_passed_the_call_on_is_known(pbx: WirePbx, room: Room, header: str, referrer: str) -> None:
+    assert (await invited(pbx, room, {"Referred-By": header})).referrer == referrer
+
+
+@pytest.mark.parametrize(
     ("headers", "line"),
     [
         ({"P-Called-Party-ID": "<sip:+74950000001@pbx>"}, "+74950000001"),

@@ -120,7 +120,9 @@ export function faceOf(call: Call, around: Around): Required<Face> | "closed" {
   const { online, consultation, failure } = around;
   if (consultation) return { ui: "transferring", muted, held, status: statusOf(consultation, online) };
   if (failure) return { ui: "transferFailed", muted, held, status: failure };
-  return { ui: LIVE[call.state][call.direction], muted, held, status: statusOf(call, online) };
+  const isReferred = call.state === "ringing" && call.referrer !== "";
+  const ui = isReferred ? "transferIncoming" : LIVE[call.state][call.direction];
+  return { ui, muted, held, status: statusOf(call, online) };
 }
 
 /**
@@ -177,6 +179,7 @@ export function commandsFor(shown: Face, face: Required<Face>): CardCommand[] {
 function statusOf(call: Call, online: boolean): string {
   if (!online) return cardTexts.offline;
   if (call.notice !== "" && call.state === "ringing") return notices[call.notice].what;
+  if (call.state === "ringing" && call.referrer) return cardTexts.referred(call.referrer);
   if (call.pbxHolds) return cardTexts.pbxHolds;
   if (call.state === "dialling" && call.progress !== "") return cardTexts.progress[call.progress];
   return cardTexts.states[call.held ? "held" : call.state];

@@ -253,6 +253,8 @@ export interface Call {
   /** Of the number that was called, to be keyed in once somebody has answered; "" for none. */
   extension: string;
   line: string;
+  /** The number of whoever passed the call on to this operator, "" for nobody. */
+  referrer: string;
   /** Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card. */
   card: string;
   /**

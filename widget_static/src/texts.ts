@@ -27,6 +27,7 @@ interface CardTexts {
   pbxHolds: string;
   offline: string;
   transferFailed: string;
+  referred: (by: string) => string;
 }
 
 const progress: Record<Progress, string> = { ringing: "Ringing…", early: "Waiting for an answer…" };
@@ -46,6 +47,7 @@ export const cardTexts: CardTexts = {
   pbxHolds: "The other side put you on hold",
   offline: "Connecting to the telephone server…",
   transferFailed: "The call could not be passed on.",
+  referred: (by) => `Passed on by ${by}`,
 };
 
 /** Why a number could not be reached. */

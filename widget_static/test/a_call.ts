@@ -17,6 +17,7 @@ export function aCall(part: Partial<Call> = {}): Call {
     client: null,
     extension: "",
     line: "100",
+    referrer: "",
     card: "",
     voice: "",
     sound: true,

@@ -28,6 +28,12 @@ describe("what the card shows", () => {
     expect(faceOf(aCall({ state, direction }), QUIET)).toMatchObject({ ui });
   });
 
+  test("a call that a colleague has passed on says so while it rings", () => {
+    const passed = aCall({ referrer: "1001" });
+    expect(faceOf(passed, QUIET)).toMatchObject({ ui: "transferIncoming", status: "Passed on by 1001" });
+    expect(faceOf({ ...passed, state: "joining" }, QUIET)).toMatchObject({ ui: "connectingIncoming" });
+  });
+
   test.each<[Ended, UiState]>([
     ["busy", "redial"],
     ["no-answer", "redial"],
