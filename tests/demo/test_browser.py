@@ -234,6 +234,31 @@ async def _two_workers(page: Page) -> list[Any]:
     return found if len(found) == 2 else []
 
 
+async def test_a_page_with_the_classic_library_works_offline(browser: Chromium, client: Client) -> None:
+    page = await tab(browser, client)
+    script = """new Promise((done) => {
+        const library = document.createElement("script");
+        library.src = `${portal}/api/v1/`;
+        library.onload = () => BX24.init(() => done(true));
+        document.head.append(library);
+    })"""
+    assert await page.evaluate(script, frame=HIDDEN)
+    info = await page.evaluate("BX24.placement.info()", frame=HIDDEN)
+    assert (info["placement"], info["options"]["ID"]) == (WORKER, WORKER)
+    called = "new Promise((done) => BX24.callMethod('profile', {}, (result) => done(result.data())))"
+    assert (await page.evaluate(called, frame=HIDDEN))["ID"] == str(BORIS.id)
+    option = "new Promise((done) => BX24.userOption.set('tone', 'bell', () => done(BX24.userOption.get('tone'))))"
+    assert await page.evaluate(option, frame=HIDDEN) == "bell"
+    await page.evaluate(
+        "window.drawn = []; BX24.placement.bindEvent('BackgroundCallCard::initialized', (card) => drawn.push(card)); true",
+        frame=HIDDEN,
+    )
+    call_id = await client.register()
+    assert (await page.wait_for("drawn[0]", frame=HIDDEN))["CALL_ID"] == call_id
+    states = "new Promise((done) => BX24.placement.call('CallCardGetListUiStates', {}, done))"
+    assert len(await page.evaluate(states, frame=HIDDEN)) == 12
+
+
 async def test_slow_loads_are_reported_and_a_reloading_worker_counts_again(browser: Chromium, client: Client) -> None:
     client.portal.faults.slow_load_ms = 0
     page = await tab(browser, client)

@@ -117,6 +117,7 @@ class Server:
                 web.post("/bitrix/services/main/ajax.php", self.desk.action),
                 web.get("/bitrix/push/", self.desk.push),
                 web.get(SOCKET, self._pull),
+                web.get("/api/v1/", self._library),
                 web.get("/static/{name}", self._static),
                 web.get("/sign-in", self._sign_in),
                 web.get("/{path:.*}", self._page),
@@ -150,6 +151,14 @@ class Server:
             raise web.HTTPNotFound
         headers = {"Cache-Control": "no-cache"}
         return web.Response(body=file.read_bytes(), content_type=kind, charset="utf-8", headers=headers)
+
+    async def _library(self, _request: web.Request) -> web.Response:
+        """What applications load from api.bitrix24.com."""
+        await asyncio.sleep(self.world.faults.library_delay)
+        headers = {"Cache-Control": "no-cache"}
+        return web.Response(
+            body=(STATIC / "bx24.js").read_bytes(), content_type="text/javascript", charset="utf-8", headers=headers
+        )
 
     async def _sign_in(self, request: web.Request) -> web.Response:
         user = request.query.get("user", "")

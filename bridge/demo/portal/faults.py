@@ -68,6 +68,8 @@ class Faults:
     """The hidden frame is delegated nothing, whatever the application's own page gets."""
     frame_delay: float = 0.0
     """Seconds before the portal answers the XHR that brings the worker's frame."""
+    library_delay: float = 0.0
+    """Seconds before the library for pages of applications (`/api/v1/`) is served."""
     slow_load_ms: float = 5000
     slow_load_limit: int = 10
     push_delay: float = 0.0

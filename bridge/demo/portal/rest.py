@@ -72,7 +72,9 @@ class Rest:
         self._note(method, params, user, status, error, start)
         if fault.html and status == fault.status:
             return web.Response(status=status, text="<html><h1>Bad Gateway</h1></html>", content_type="text/html")
-        return web.json_response(body, status=status) if status else _hang_up(request)
+        # Pages of applications may call, too.
+        headers = {"Access-Control-Allow-Origin": "*"}
+        return web.json_response(body, status=status, headers=headers) if status else _hang_up(request)
 
     def _admit(self, source: str) -> None:
         bucket = self._buckets.setdefault(source, Bucket())
