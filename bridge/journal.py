@@ -78,6 +78,7 @@ _SOURCES = {
         "VoiceStarted",
         "OperatorRated",
         "OperatorCommented",
+        "CardNotDrawn",
         "VoiceFailed",
         "TabLeft",
     },

@@ -430,6 +430,13 @@ class OperatorRated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardNotDrawn(Event):
+    """A page of the operator is there, but none has drawn the call's card."""
+
+    operator: Operator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorCommented(Event):
     """The operator noted something on the call card. The portal keeps it; the journal tells its length."""
 

@@ -35,6 +35,11 @@ def _registered(call: Call, event: on.CallRegistered, world: World) -> Step:
     return known, turns.card_for(known, known.operators)
 
 
+def _not_drawn(call: Call, event: on.CardNotDrawn, world: World) -> Step:
+    """A page draws one card; that of the call before may just have gone."""
+    return call, [do.ShowCard(call=call.id, card=call.card, operators=(event.operator,))] if call.card else []
+
+
 def _failed(call: Call, event: on.CommandFailed, world: World) -> Step:
     """A neighbour could not do what it was told; what matters is whether the call can go on without it."""
     if event.command == "ReofferMedia":
@@ -156,6 +161,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
     },
 }
 _IN_ANY_STATE: dict[type[Event], _Handler] = {
+    on.CardNotDrawn: _not_drawn,
     on.BrowserAnswered: voice.browser_answered,
     on.CodecChanged: voice.codec_changed,
     on.PbxConfirmed: talking.confirmed,

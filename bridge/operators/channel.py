@@ -170,6 +170,8 @@ class Channel:
     def tick(self) -> float | None:
         """Do what is due by now; the next deadline, Unix seconds. The room's own task calls it."""
         due = self._floor.tick(self._clock())
+        for operator, call in self._floor.undrawn():
+            self._post(on.CardNotDrawn(call=call, operator=operator))
         self._publish()
         return due
 

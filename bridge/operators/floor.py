@@ -96,6 +96,16 @@ class Floor:
         others = (self.roster.deadline, self.cards.deadline)
         return min([*dues, *(due for due in others if due is not None)], default=None)
 
+    def undrawn(self) -> list[tuple[Operator, CallId]]:
+        """Live calls whose card the portal should raise once more, and for whom."""
+        calls = [
+            (operator, view.id)
+            for operator, card in self.cards.again()
+            for view in self.board.of(operator).values()
+            if view.card == card
+        ]
+        return list(dict.fromkeys(calls))
+
     def drain(self) -> tuple[list[Tab], list[tuple[TabId, CallView]]]:
         """Pages that need a new state; pages that shall open the application now, each once per call and operator."""
         stale, self._stale = self._stale, set()

@@ -243,3 +243,13 @@ def test_how_a_call_sounds_is_shown_and_stays_with_the_call_that_ended() -> None
 
 def test_every_trouble_of_a_voice_has_its_word_for_the_page() -> None:
     assert {trouble.value for trouble in on.Trouble} == set(protocol.Trouble)
+
+
+def test_a_card_that_no_page_has_drawn_is_raised_once_more_for_whoever_misses_it() -> None:
+    story = Story()
+    story.tell(INVITED)
+    assert not story.tell(on.CardNotDrawn(call=ID, operator=ANNA)), "it is not registered yet"
+    story.tell(on.CallRegistered(call=ID, card="externalCall.1"))
+    assert story.tell(on.CardNotDrawn(call=ID, operator=ANNA)) == [
+        do.ShowCard(call=ID, card="externalCall.1", operators=(ANNA,))
+    ]

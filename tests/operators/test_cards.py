@@ -9,7 +9,7 @@ import pytest
 from bridge.calls import events as on
 from bridge.calls.commands import Direction
 from bridge.calls.events import CallId, TabId
-from bridge.operators.cards import DRAW_SECONDS, STAY_SECONDS, Cards
+from bridge.operators.cards import AGAIN_SECONDS, DRAW_SECONDS, STAY_SECONDS, Cards
 
 from .rig import ANNA, BORIS, CALL, Page, Rig, operator, ringing, room, show
 
@@ -156,8 +156,13 @@ async def test_where_no_page_draws_the_card_the_desktop_application_does_and_the
     async with room() as rig:
         page = await rig.page("t1")
         await a_registered_call(rig, page)
+        rig.later(AGAIN_SECONDS)
         rig.later(DRAW_SECONDS)
         assert (await page.until(lambda state: state["desktop"]))["calls"]
+        assert await rig.event() == on.CardNotDrawn(call=CALL, operator=operator(ANNA)), (
+            "before, it is raised once more"
+        )
+        assert rig.events.empty()
         await page.say("card", a_click(card="card-2", outgoing=False))
         await page.until(lambda state: not state["desktop"])
 
@@ -167,14 +172,17 @@ async def test_a_drawn_card_says_nothing_about_a_desktop_application() -> None:
         page = await rig.page("t1")
         await page.say("card", a_click(card="card-1", outgoing=False))
         await a_registered_call(rig, page)
+        rig.later(AGAIN_SECONDS)
         rig.later(DRAW_SECONDS)
         assert not (await page.until(lambda state: bool(state["calls"])))["desktop"]
+        assert rig.events.empty()
 
 
 async def test_without_a_page_that_could_draw_it_a_missing_card_says_nothing() -> None:
     async with room() as rig:
         page = await rig.page("t1", presence={"visible": True, "capture": "yes", "card": False})
         await a_registered_call(rig, page)
+        rig.later(AGAIN_SECONDS)
         rig.later(DRAW_SECONDS)
         rig.later(1)
         assert rig.channel.tick() is None or not (await page.next("state"))["desktop"]
@@ -186,9 +194,14 @@ def test_a_page_draws_one_card_so_the_next_call_may_go_without() -> None:
     cards.shown(anna, "one")
     cards.over(anna, "one", 100)
     cards.expect(anna, "two", 101)
-    assert cards.deadline is None, "the first one may still be there: a comment is being written"
-    cards.expect(anna, "three", 100 + STAY_SECONDS)
-    assert cards.tick(100 + STAY_SECONDS + DRAW_SECONDS) == [anna]
+    assert cards.tick(101 + AGAIN_SECONDS) == []
+    assert cards.again() == [(anna, "two")], "the first one may just have gone"
+    assert cards.deadline is None, "or still be there: a comment is being written"
+    free = 100 + STAY_SECONDS
+    cards.expect(anna, "three", free)
+    assert cards.tick(free + AGAIN_SECONDS) == []
+    assert cards.tick(free + AGAIN_SECONDS + DRAW_SECONDS) == [anna]
+    assert cards.again() == [(anna, "three")]
     assert cards.elsewhere(anna)
     assert cards.shown(anna, "four")
     assert not cards.elsewhere(anna)
