@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +90,8 @@ class Bridge:
         self._callers = Callers(rest=rest, name=self._people.name, post=self._post)
         self._cards = Cards(rest)
         self._notices = Notices(portals=self._store.portals, rest=rest)
-        self._telephony = Telephony(store=self._store, rest=rest, post=self._post)
+        lines = Lines(settings=settings, portals=self._store.portals, rest=rest)
+        self._telephony = Telephony(store=self._store, rest=rest, post=self._post, line_of=lines.of)
         token = settings.transcripts.token
         self._recogniser = (
             Transcripts(token=token.get_secret_value(), attach=self._telephony.perform) if token else None
@@ -112,7 +113,7 @@ class Bridge:
             oauth=oauth,
             keyring=keyring,
             placement=placement,
-            lines=Lines(settings=settings, portals=self._store.portals, rest=rest),
+            lines=lines,
             caretaker=self._caretaker,
             installed=self._installed,
             uninstalled=self._dismiss,
@@ -173,7 +174,7 @@ class Bridge:
             online=self._channel.online,
         )
         self._switchboard = Switchboard(
-            directory=directory(settings, {}), online=self._channel.online, journal=self._journal
+            directory=directory(settings, {}, self._chosen_region), online=self._channel.online, journal=self._journal
         )
         self._capacity = Capacity(
             most_calls=settings.calls.most,
@@ -274,7 +275,7 @@ class Bridge:
     def _reassign(self) -> None:
         """Other accounts, or other people behind them: the next call is theirs, those that live go on."""
         manned = self._staff.manned
-        self._switchboard.directory = directory(self.settings, manned)
+        self._switchboard.directory = directory(self.settings, manned, self._chosen_region)
         self._trunks.assign(account for accounts in manned.values() for account in accounts)
 
     def _registered(self) -> dict[tuple[str, str], tuple[str, str]]:
@@ -311,6 +312,10 @@ class Bridge:
             transferring=max(0.0, load.response_end - load.response_start) / 1000,
         )
         self._caretaker.loaded(operator.portal, operator.user, seconds)
+
+    def _chosen_region(self, portal: str) -> str:
+        known = self._store.portals.get(portal)
+        return known.region if known else ""
 
     def _is_open(self, portal: str) -> bool:
         known = self._store.portals.get(portal)
@@ -350,8 +355,12 @@ class Bridge:
         }
 
 
-def directory(settings: Settings, manned: Mapping[Operator, Sequence[Account]]) -> Directory:
-    """Who stands behind which account and line."""
+def directory(
+    settings: Settings,
+    manned: Mapping[Operator, Sequence[Account]],
+    chosen_region: Callable[[str], str] = lambda portal: "",
+) -> Directory:
+    """Who stands behind which account and line. `chosen_region`: what a portal's administrator chose on the page, or ""."""
     people = {
         (account.trunk, account.sip_user): operator for operator, accounts in manned.items() for account in accounts
     }
@@ -375,7 +384,7 @@ def directory(settings: Settings, manned: Mapping[Operator, Sequence[Account]]) 
             )
             for trunk in settings.trunk
         },
-        numbers=Numbers(settings),
+        numbers=Numbers(settings, chosen_region),
         preferring_lines={
             line.number: line.prefer_responsible for line in settings.line if line.prefer_responsible is not None
         },

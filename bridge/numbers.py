@@ -8,8 +8,8 @@ a number as it was typed or clicked ───┘                            └�
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import phonenumbers
@@ -47,12 +47,17 @@ class Rules:
 class Numbers:
     """The numbering of all portals and trunks; carries out `calls.numbering.Numbering`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, chosen_region: Callable[[str], str] = lambda portal: "") -> None:
+        """`chosen_region`: what a portal's administrator chose on the page, "" for nothing; a trunk's own region wins."""
+        self._chosen_region = chosen_region
+        self._regional = {trunk.name for trunk in settings.trunk if trunk.region}
         self._rules = dict(_pairs(settings))
         self._portals = {portal.id: Rules.of(portal, None) for portal in settings.portal}
 
     def rules(self, portal: str, trunk: str) -> Rules:
-        return self._rules.get((portal, trunk)) or self._portals.get(portal) or Rules()
+        rules = self._rules.get((portal, trunk)) or self._portals.get(portal) or Rules()
+        chosen = "" if trunk in self._regional else self._chosen_region(portal)
+        return replace(rules, region=chosen) if chosen else rules
 
     def caller(self, portal: str, trunk: str, shown: str) -> PhoneNumber:
         return caller(shown, self.rules(portal, trunk))

@@ -148,3 +148,14 @@ def test_the_preview_says_it_in_words() -> None:
         "the PBX is told to dial": "979161234567",
         "keyed in after the answer": "12",
     }
+
+
+def test_the_region_that_an_administrator_chose_wins_over_the_portals_and_not_over_the_trunks() -> None:
+    portal = {"url": "https://a.bitrix24.com", "client_id": "x", "client_secret_env": "X", "region": "RU"}
+    trunks = [{"name": "one", "server": "127.0.0.1"}, {"name": "two", "server": "127.0.0.2", "region": "FR"}]
+    settings = Settings.model_validate({"portal": [portal], "trunk": trunks})
+    chosen = {"a.bitrix24.com": "DE"}
+    numbers = Numbers(settings, lambda portal: chosen.get(portal, ""))
+    assert [numbers.rules("a.bitrix24.com", trunk).region for trunk in ("one", "two")] == ["DE", "FR"]
+    chosen.clear()
+    assert numbers.rules("a.bitrix24.com", "one").region == "RU"

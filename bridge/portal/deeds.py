@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from ..errors import RefusedError
 from ..store.promises import Promise
 from .bucket import Lane
 from .rest import PortalRefusedError, Rest
+
+log = structlog.get_logger()
 
 REGISTER = "telephony.externalCall.register"
 FINISH = "telephony.externalCall.finish"
@@ -43,7 +47,16 @@ class Deeds:
         """The portal's CALL_ID."""
         # No card for a call that nobody can take any more.
         params = {**promise.payload, "SHOW": 0} if promise.ended else dict(promise.payload)
-        result = await self._rest.call(promise.portal, REGISTER, params, Lane.REGISTER)
+        try:
+            result = await self._rest.call(promise.portal, REGISTER, params, Lane.REGISTER)
+        except PortalRefusedError as error:
+            # "Could not find line with number …": somebody deleted it in the portal. The call counts more than its line.
+            if "LINE_NUMBER" not in params or "find line" not in error.text.lower():
+                raise
+            log.warning(
+                "line_unknown_to_portal", portal=promise.portal, call=promise.call, line=params.pop("LINE_NUMBER")
+            )
+            result = await self._rest.call(promise.portal, REGISTER, params, Lane.REGISTER)
         card = result.get("CALL_ID") if isinstance(result, dict) else None
         if not isinstance(card, str) or not card:
             raise HopelessError("Bitrix24 registered the call without a CALL_ID")

@@ -31,6 +31,14 @@ class Lines:
         others = {other: f"{name} {other}" for other in self._numbers[portal]}
         return {**others, **({number: name} if number else {})}
 
+    def of(self, portal: str, dialled: str) -> str:
+        """The line under which a call is logged: the one that was dialled, else the portal's own; "" if it has neither."""
+        known, configured = self._portals.get(portal), self._configured.get(portal)
+        if known is None or configured is None:
+            return ""
+        own = known.line or configured.line
+        return next((number for number in (dialled, own) if number and number in known.lines), "")
+
     async def ensure(self, portal: str) -> int:
         """Adds and renames until the portal has them, and remembers which it has; how many had to be changed.
 

@@ -52,9 +52,11 @@ class Telephony:
         store: Store,
         rest: Rest,
         post: Callable[[Event], None],
+        line_of: Callable[[str, str], str] = lambda portal, dialled: "",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._line_of = line_of
         self._sleep = sleep
         self._outbox = store.outbox
         self._clock = clock
@@ -118,8 +120,11 @@ class Telephony:
         if command.card:
             if not await self._outbox.adopt(record):
                 log.warning("call_known_already", call=command.call, portal=record.portal, card=record.card)
-        elif await self._outbox.register(record, words.registration(command), now):
-            self._courier.wake(command.operator.portal)
+            return
+        portal = command.operator.portal
+        words_of_call = words.registration(command, self._line_of(portal, command.line))
+        if await self._outbox.register(record, words_of_call, now):
+            self._courier.wake(portal)
 
     async def _finish(self, command: FinishCall) -> None:
         status, duration, reason = command.status, command.duration, command.reason

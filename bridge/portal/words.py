@@ -3,7 +3,7 @@
 - CRM_CREATE 0: an unknown caller does not become a lead by himself; that is a company's policy, not a telephone's.
 - A withheld or non-numeric caller is sent as WITHHELD: Bitrix24 strips letters and refuses what is left of "anonymous",
   and a short number could be somebody's extension, which would make the call an internal one without CRM.
-- No LINE_NUMBER: Bitrix24 refuses a line that the application did not add, and none is added yet.
+- LINE_NUMBER only for a line that the application has added: Bitrix24 refuses every other one.
 - ADD_TO_CHAT is always sent: portals differ in what its absence means.
 """
 
@@ -23,7 +23,8 @@ RECORD_KINDS = (".mp3", ".wav")
 TYPES = {Direction.OUTBOUND: 1, Direction.INBOUND: 2}
 
 
-def registration(command: RegisterCall) -> dict[str, Any]:
+def registration(command: RegisterCall, line: str = "") -> dict[str, Any]:
+    """`line` is one of the portal's, "" for none. It is part of what makes two registers the same call, so it never changes."""
     listed = {"CALL_LIST_ID": command.call_list} if command.call_list else {}
     return {
         "USER_ID": command.operator.user,
@@ -35,6 +36,7 @@ def registration(command: RegisterCall) -> dict[str, Any]:
         "ADD_TO_CHAT": 1,
         "EXTERNAL_CALL_ID": command.call,
         **listed,
+        **({"LINE_NUMBER": line} if line else {}),
     }
 
 

@@ -209,3 +209,66 @@ async def test_call_me_rings_the_signed_in_user_and_reports_trouble(standin: Sta
         assert rung == [BORIS.id]
         async with http.post(f"{client.base}/sim/call-me?user=2") as response:
             assert (response.status, "the PBX is off" in await response.text()) == (502, True)
+
+
+# ---- the life of an application
+
+
+async def test_a_renamed_portal_redirects_under_its_old_name_and_stays_itself(installed: Client) -> None:
+    portal, old = installed.portal, installed.portal.world.domain
+    member = portal.member_id
+    async with installed.http.post(f"{installed.base}/sim/rename?host=renamed.localhost") as response:
+        assert response.status == 200
+    url = f"{installed.base}/rest/server.time"
+    async with installed.http.post(url, headers={"Host": old}, allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (302, f"{portal.url}/rest/server.time")
+    assert (portal.member_id, portal.url.split(":")[1]) == (member, "//renamed.localhost")
+    grant = portal.world.issue(ANNA.id)
+    query = {"grant_type": "refresh_token", "refresh_token": grant.refresh}
+    app = portal.world.app
+    _, body = await installed.oauth(**query, client_id=app.client_id, client_secret=app.client_secret)
+    assert (body["member_id"], body["client_endpoint"]) == (member, f"{portal.url}/rest/")
+
+
+async def test_an_update_changes_the_token_and_takes_the_handlers(installed: Client, standin: StandIn) -> None:
+    await installed.result("event.bind", event="ONAPPUPDATE", handler=f"{standin.origin}/b24/events")
+    before = installed.portal.world.application_token
+    await installed.text("/sim/update", form={})
+    await wait_for(lambda: standin.bodies("/b24/events"))
+    told = standin.bodies("/b24/events")[0]
+    assert (told["data"]["VERSION"], told["data"]["PREVIOUS_VERSION"]) == ("2", "1")
+    assert told["auth"]["application_token"] != before
+    assert told["auth"]["refresh_token"]
+    assert await installed.result("event.get") == []
+
+
+async def test_who_was_dismissed_has_no_tokens_any_more(installed: Client) -> None:
+    grant = installed.portal.world.issue(BORIS.id)
+    await installed.text("/sim/dismiss?user=2", form={})
+    assert (await installed.rest("profile", token=grant.access))[1]["error"] == "NO_AUTH_FOUND"
+    app = installed.portal.world.app
+    query = {"grant_type": "refresh_token", "refresh_token": grant.refresh, "client_id": app.client_id}
+    assert (await installed.oauth(**query, client_secret=app.client_secret))[1]["error"] == "invalid_grant"
+
+
+async def test_what_is_not_paid_for_is_refused(installed: Client) -> None:
+    grant, app, faults = installed.portal.world.issue(ANNA.id), installed.portal.world.app, installed.portal.faults
+    faults.unpaid = True
+    query = {"grant_type": "refresh_token", "refresh_token": grant.refresh, "client_id": app.client_id}
+    assert (await installed.oauth(**query, client_secret=app.client_secret))[1]["error"] == "PAYMENT_REQUIRED"
+    assert (await installed.result("app.info"))["PAYMENT_EXPIRED"] == "Y"
+    faults.plan_ended = True
+    assert await installed.error("profile") == (403, "ACCESS_DENIED")
+
+
+@pytest.mark.parametrize("path", ["/sim/rename?host=evil.example", "/sim/dismiss?user=x", "/sim/slow-load?times=-1"])
+async def test_an_order_that_makes_no_sense_gets_a_sentence(installed: Client, path: str) -> None:
+    async with installed.http.post(f"{installed.base}{path}") as response:
+        assert response.status == 400
+
+
+async def test_every_secret_that_was_given_away_is_known(installed: Client) -> None:
+    grant = installed.portal.world.issue(ANNA.id)
+    held = installed.portal.secrets
+    assert {grant.access, grant.refresh, installed.portal.world.application_token} <= held
+    assert installed.portal.world.app.client_secret in held

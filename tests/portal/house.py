@@ -254,11 +254,11 @@ async def house(
         )
         rest = Rest(http=http, keyring=keyring, clock=clock)
         events: list[Event] = []
-        telephony = Telephony(store=store, rest=rest, post=events.append, clock=clock)
         people = People(rest=rest, portals=[portal.id for portal in settings.portal], changed=nothing)
         staff = Staff(settings=settings, accounts=store.accounts, people=people, changed=lambda: None)
         placement = Placement(settings=settings, seal=seal, rest=rest)
         lines = Lines(settings=settings, portals=store.portals, rest=rest)
+        telephony = Telephony(store=store, rest=rest, post=events.append, line_of=lines.of, clock=clock)
         notices: list[Notice] = []
         caretaker = Caretaker(
             settings=settings,

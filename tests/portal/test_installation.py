@@ -237,3 +237,29 @@ async def test_each_step_is_told_when_it_is_done(fresh: House) -> None:
 
     report = await fresh.installation.run(_ticket(fresh), tell=tell)
     assert tuple(told) == report.steps
+
+
+@pytest.mark.parametrize(
+    ("lines", "dialled", "line"),
+    [((), "100", None), (("+49301",), "100", "+49301"), (("+49301", "100"), "100", "100"), (("100",), "7", None)],
+    ids=["no line", "the portal's own", "the dialled one", "neither"],
+)
+async def test_calls_are_registered_on_a_line_that_the_portal_has(
+    room: House, lines: tuple[str, ...], dialled: str, line: str | None
+) -> None:
+    await room.store.portals.change(room.portal, line="+49301", lines=lines)
+    async with room.telephony.running():
+        await room.telephony.perform(room.register("c1", line=dialled))
+        await room.until(lambda: len(room.fake.live) == 1)
+    assert room.fake.live[0].params.get("LINE_NUMBER") == line
+
+
+async def test_a_line_that_was_deleted_in_the_portal_costs_no_call(room: House) -> None:
+    await room.store.portals.change(room.portal, line="+49301", lines=("+49301",))
+    room.fake.fail(
+        "telephony.externalcall.register", refuse("ERROR_CORE", 400, "Could not find line with number +49301")
+    )
+    async with room.telephony.running():
+        await room.telephony.perform(room.register("c1"))
+        await room.until(lambda: len(room.fake.live) == 1)
+    assert "LINE_NUMBER" not in room.fake.live[0].params

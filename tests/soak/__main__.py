@@ -17,6 +17,7 @@ import structlog
 
 from ..rig import contract
 from ..rig.asterisk import Asterisk, free_port
+from ..rig.leaks import leaks
 from ..rig.process import BridgeProcess
 from ..scenarios.stage import AGENTS, Stage, portal_for, secrets_for, settings_for
 from .chaos import chaos
@@ -41,6 +42,8 @@ async def _stage() -> AsyncIterator[Stage]:
             for agent in AGENTS.values():
                 await asterisk.wait_registered(agent)
             yield Stage(asterisk=asterisk, portal=portal, bridge=bridge)
+            written = leaks(bridge.directory, portal.secrets | set(bridge.secrets.values()))
+            assert not written, f"the bridge wrote down secrets: {written}"
 
 
 async def soak(minutes: float, kill_every: float, calls: int, kills: int, seed: int) -> int:
