@@ -19,6 +19,7 @@ from bridge.sip import connections, peer
 from bridge.sip.message import respond
 
 from ..rig.certificates import Authority
+from .dns_server import dns_server
 from .stream_pbx import Line, StreamPbx, TrunkRoom, server_context, stream_pbx, websocket_pbx
 from .wire import OFFER, wire_pbx
 
@@ -121,6 +122,46 @@ async def test_of_many_messages_at_once_none_is_lost(stage: Stage, transport: st
             via = f"SIP/2.0/{transport.upper()} pbx.invalid"
             await line.send(line.message("OPTIONS", "sip:127.0.0.1", via=via, call=str(number), body=b"x" * 200))
         assert {(await line.response(200)).call_id for _ in range(100)} == {str(number) for number in range(100)}
+
+
+@pytest.mark.parametrize("binary", [True, False])
+async def test_rfc7118_5_a_websocket_is_answered_in_the_kind_of_frame_that_came(stage: Stage, binary: bool) -> None:
+    async with stage("ws") as (pbx, _):
+        line = await pbx.line()
+        await line.registers()
+        line.binary = binary
+        await line.send(line.message("OPTIONS", "sip:127.0.0.1", via="SIP/2.0/WS pbx.invalid"))
+        await line.response(200)
+        assert line.binary is binary
+
+
+async def test_names_in_headers_are_never_looked_up() -> None:
+    async with dns_server() as zone, wire_pbx() as pbx:
+        trunk = {"server": f"127.0.0.1:{pbx.address[1]}", "register": False}
+        room = TrunkRoom({"dns_servers": [zone.address]}, trunk)
+        async with room.trunks.running():
+            await _ready(room)
+            assert room.trunks.address
+            pbx.room = room.trunks.address
+            named = {
+                "Via": "SIP/2.0/UDP a.hostile.example;branch=z9hG4bKx;rport;maddr=m.hostile.example",
+                "Contact": "<sip:b.hostile.example>",
+                "Record-Route": "<sip:c.hostile.example;lr>",
+                "Route": "<sip:d.hostile.example;lr>",
+            }
+            asked = pbx.message("INVITE", body=OFFER)
+            headers = asked.headers
+            for name, value in named.items():
+                headers = headers.set(name, value)
+            pbx.send(type(asked)("INVITE", asked.uri, headers, asked.body))
+            invited = await room.event()
+            await room.trunks.perform(AnswerPbx(call=invited.call, sdp=ANSWER))
+            answer = await pbx.response(200)
+            pbx.send(pbx.message("ACK", to_tag=answer.to_tag))
+            assert isinstance(await room.event(), PbxConfirmed)
+            await room.trunks.perform(HangUpPbx(call=invited.call))
+            await pbx.request("BYE")
+            assert not zone.asked
 
 
 async def test_a_lost_connection_does_not_end_a_call(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
