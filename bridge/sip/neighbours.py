@@ -46,6 +46,10 @@ class Neighbours:
             Peer(trunk, of_trunk, [line.number for line in lines if line.trunk in {"", trunk.name}])
             for trunk, of_trunk in _by_trunk(trunks, accounts)
         ]
+        self._there: dict[str, list[Peer]] = {}
+        """Who is known at an address: asked for every message."""
+        for peer in self.peers:
+            peer.moved = self._there.clear
         self.calls: Counter[str] = Counter()
         """At the moment, by trunk."""
         self._gatekeeper = Gatekeeper(sip, ())
@@ -60,6 +64,7 @@ class Neighbours:
     def live(self, transport: Transport | None, agent: UserAgent | None) -> None:
         """ConfigError if a password is not set that a PBX has to prove."""
         self._transport, self._agent = transport, agent
+        self._there.clear()
         self.calls.clear()
         self._gatekeeper = Gatekeeper(self._sip, self.peers if transport else ())
 
@@ -84,8 +89,13 @@ class Neighbours:
 
     def at(self, source: Flow) -> list[Peer]:
         """Those that may be at the other end: whose connection it is first, then those known by their address."""
-        linked = [peer for peer in self.peers if peer.trunk.name == source.link]
-        return [*linked, *(peer for peer in self.peers if peer not in linked and peer.is_known_at(source.host))]
+        there = self._there.get(source.host)
+        if there is None:
+            if len(self._there) >= MOST_REMEMBERED:
+                self._there.clear()
+            there = self._there[source.host] = [peer for peer in self.peers if peer.is_known_at(source.host)]
+        linked = self.named(source.link) if source.link else None
+        return [linked, *(peer for peer in there if peer is not linked)] if linked else there
 
     # ---- what the user agent asks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Protocol as Interface
@@ -77,6 +77,8 @@ class Peer:
         self._server = Server(host=host, port=port, protocol=protocol, link=trunk.name)
         self._domain = trunk.domain or bracketed(host)
         self._port = None if trunk.domain or port == 5060 else port
+        self.moved: Callable[[], None] = lambda: None
+        """Called when other addresses are the PBX's from now on."""
         self._hosts: dict[str, float] = {}
         """Every address it had, and until when it counts."""
         self._avoided: dict[Flow, float] = {}
@@ -235,8 +237,11 @@ class Peer:
         """In the order of this moment: weights are drawn anew each time. Without an answer the old ones stay."""
         assert self._resolver is not None, "prepared before"
         found = await self._resolver.locate(self._server)
-        self._hosts |= {way.host: now + REMEMBERED_SECONDS for way in found}
-        self._hosts = {host: until for host, until in self._hosts.items() if until > now or not found}
+        before = self._hosts.keys()
+        hosts = self._hosts | {way.host: now + REMEMBERED_SECONDS for way in found}
+        self._hosts = {host: until for host, until in hosts.items() if until > now or not found}
+        if self._hosts.keys() != before:
+            self.moved()
         if found and set(found) != set(self.addresses):
             self._move(found)
         return found or self.addresses
