@@ -19,7 +19,7 @@ from aiohttp import web
 from . import roster
 from .calls import commands as do
 from .calls.events import CallbackAsked, CallId, Event, Operator, OperatorDialled
-from .calls.routing import Directory, TrunkPolicy, account_of, number_of
+from .calls.routing import Directory, TrunkPolicy, colleagues_of
 from .capacity import Capacity
 from .config import Keys, Settings, portal_id
 from .control import Control, socket_path
@@ -149,7 +149,7 @@ class Bridge:
             new_call_id=new_call_id,
             loaded=self._loaded,
             is_open=self._is_open,
-            extension=self._extension,
+            reachable=self._colleagues,
             clicked=clicks,
             notify=self._notices.unpaid_call,
             rouse=self._wake.rouse,
@@ -293,11 +293,8 @@ class Bridge:
         asked = CallbackAsked(call=new_call_id(), operators=tuple(operators), number=number, line=line, text=text)
         self._post(asked)
 
-    def _extension(self, operator: Operator, user: int) -> str:
-        """What this operator dials to reach a colleague: their account, if it is at the same PBX."""
-        now = self._switchboard.directory
-        account = account_of(now, operator)
-        return number_of(now, account[0], Operator(operator.portal, user)) if account else ""
+    def _colleagues(self, operator: Operator) -> dict[int, str]:
+        return colleagues_of(self._switchboard.directory, operator)
 
     def _administrator_lost(self, portal: str, user: int) -> None:
         self._caretaker.administrator_lost(portal, user)

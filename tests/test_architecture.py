@@ -133,6 +133,7 @@ PURE = [
     "media/relay.py",
     "operators/presence.py",
     "operators/cards.py",
+    "operators/colleagues.py",
     "operators/protocol.py",
     "portal/guardian.py",
     "portal/standing.py",

@@ -91,3 +91,14 @@ def account_of(directory: Directory, operator: Operator) -> tuple[str, str] | No
 def number_of(directory: Directory, trunk: str, operator: Operator) -> str:
     """What one dials at this PBX to reach an operator; "" if they have no account there."""
     return next((user for (name, user), owner in directory.accounts.items() if (name, owner) == (trunk, operator)), "")
+
+
+def colleagues_of(directory: Directory, operator: Operator) -> dict[int, str]:
+    """The other operators of the portal who can be dialled at this one's PBX, by their user id, and the number to dial."""
+    account = account_of(directory, operator)
+    there = directory.accounts.items() if account else ()
+    return {
+        other.user: user
+        for (trunk, user), other in there
+        if account and trunk == account[0] and other.portal == operator.portal and other != operator
+    }

@@ -24,7 +24,8 @@ from ..calls.number import dialable
 from ..tickets import SESSION_SECONDS, Seal
 from . import protocol as say
 from .admission import Admission, AdmissionError, Identify, Visitor
-from .clicks import DONE, Clicks, Extension, OnCall, OnPast
+from .clicks import DONE, Clicks, OnCall, OnPast
+from .colleagues import Reachable, listing
 from .floor import Floor
 from .page import Page
 from .presence import Tab
@@ -82,7 +83,7 @@ class Channel:
         post: Callable[[Event], None],
         phone_width: Callable[[str], int],
         new_call_id: Callable[[], CallId],
-        extension: Extension,
+        reachable: Reachable,
         clicked: ClickedCards,
         notify: Callable[[Operator, CallView], None],
         rouse: Callable[[Operator], None],
@@ -97,13 +98,14 @@ class Channel:
         self._phone_width = phone_width
         self._clock = clock
         self._floor = Floor()
+        self._reachable = reachable
         self._clicked = clicked
         self._rouse = rouse
         self._clicks = Clicks(
             floor=self._floor,
             post=post,
             new_call_id=new_call_id,
-            extension=extension,
+            reachable=reachable,
             claim=clicked.claim,
             notify=notify,
         )
@@ -351,6 +353,10 @@ class Channel:
             case say.Loaded():
                 if tab.kind is PageKind.WORKER:
                     self._loaded(tab.operator, message)
+            case _ if event == "colleagues":
+                names = {each.operator: each.session.name for each in self._pages.values()}
+                listed = listing(page.operator, self._reachable(page.operator), self._floor, names)
+                self._write(page, "colleagues", listed)
             case _ if event == "renew":
                 self._welcome(page)
             case _ if event == "bye":

@@ -8,6 +8,7 @@ from ..calls import events as on
 from ..calls.commands import CallView
 from ..calls.events import CallId, Event, Operator, TabId
 from . import protocol as say
+from .colleagues import Reachable
 from .floor import Floor
 from .presence import Tab
 from .protocol import Ack, CallState, Ended
@@ -44,8 +45,6 @@ OnCall = (
     | say.Consult
 )
 
-Extension = Callable[[Operator, int], str]
-"""What an operator dials to reach a user of their portal; "" if there is no way."""
 OnPast = say.Rate | say.Comment
 """Wishes that may come when the call is over."""
 
@@ -60,12 +59,12 @@ class Clicks:
         floor: Floor,
         post: Callable[[Event], None],
         new_call_id: Callable[[], CallId],
-        extension: Extension,
+        reachable: Reachable,
         claim: Callable[[Operator, str, str], bool],
         notify: Callable[[Operator, CallView], None],
     ) -> None:
         self._floor = floor
-        self._extension = extension
+        self._reachable = reachable
         self._post = post
         self._new_call_id = new_call_id
         self._claim = claim
@@ -234,7 +233,7 @@ class Clicks:
     def _transfer(self, operator: Operator, view: CallView, message: say.Transfer) -> Ack:
         if (refusal := self._cannot_pass_on(operator, view)) is not None:
             return refusal
-        reached = message.user and self._extension(operator, message.user)
+        reached = message.user and self._reachable(operator).get(message.user, "")
         if not reached and not message.number:
             return NOT_THERE if message.user else NOBODY
         to = Operator(operator.portal, message.user) if reached else None
@@ -245,7 +244,7 @@ class Clicks:
     def _consult(self, tab: Tab, view: CallView, message: say.Consult) -> Ack:
         if (refusal := self._cannot_pass_on(tab.operator, view)) is not None:
             return refusal
-        number = (message.user and self._extension(tab.operator, message.user)) or message.number
+        number = (message.user and self._reachable(tab.operator).get(message.user, "")) or message.number
         if not number:
             return NOT_THERE if message.user else NOBODY
         return self._dial_once(tab, message.dial, number, consults=view.id)

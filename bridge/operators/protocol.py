@@ -215,7 +215,8 @@ class Loaded(Message):
 
 
 class Nothing(Message):
-    """`bye`: the page goes away now. `renew`: a new session ticket, please (comes as `welcome`)."""
+    """`bye`: the page goes away now. `renew`: a new session ticket, please (comes as `welcome`). `colleagues`: who can be passed a call
+    (comes as `colleagues`)."""
 
 
 class Ack(Message):
@@ -402,6 +403,31 @@ class Open(Message):
     """Pixels (bx24_width)."""
 
 
+class ColleagueState(StrEnum):
+    FREE = "free"
+    RINGING = "ringing"
+    BUSY = "busy"
+    AWAY = "away"
+    """No page of theirs is open: a telephone of the PBX may ring all the same."""
+
+
+class Colleague(Message):
+    """Somebody whom a call can be passed to."""
+
+    user: int
+    name: str
+    """"" until they were seen."""
+    number: str
+    """What one dials to reach them."""
+    state: ColleagueState
+
+
+class Colleagues(Message):
+    """`colleagues`: everybody at this portal with an account at the same PBX."""
+
+    colleagues: list[Colleague]
+
+
 class Reoffer(Message):
     """`reoffer`: the codec has changed, offer again on the running connection."""
 
@@ -438,6 +464,7 @@ FROM_PAGE: dict[str, type[Message]] = {
     "notifyAdmin": CallCommand,
     "voiceFailed": VoiceFailed,
     "loaded": Loaded,
+    "colleagues": Nothing,
     "renew": Nothing,
     "bye": Nothing,
 }
@@ -448,4 +475,5 @@ TO_PAGE: dict[str, type[Message]] = {
     "open": Open,
     "mediaAnswer": MediaAnswer,
     "reoffer": Reoffer,
+    "colleagues": Colleagues,
 }

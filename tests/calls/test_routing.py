@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bridge.calls.events import Operator
-from bridge.calls.routing import Directory, TrunkPolicy, route
+from bridge.calls.routing import Directory, TrunkPolicy, colleagues_of, route
 
 ANNA, BORIS = Operator("portal", 1), Operator("portal", 2)
 
@@ -41,3 +41,13 @@ def test_a_trunks_number_without_an_account_rings_its_line() -> None:
     assert found is not None
     assert (found.operators, found.prefers_responsible) == ((BORIS, ANNA), True)
     assert route(Directory(lines={"555": (BORIS,)}), "a", "556", "556") is None
+
+
+def test_colleagues_are_who_can_be_dialled_at_the_same_pbx_of_the_same_portal() -> None:
+    anna, boris, vera, guest = (Operator("p", 1), Operator("p", 2), Operator("p", 3), Operator("q", 4))
+    directory = Directory(
+        accounts={("pbx", "1001"): anna, ("pbx", "1002"): boris, ("other", "1003"): vera, ("pbx", "1004"): guest}
+    )
+    assert colleagues_of(directory, anna) == {2: "1002"}
+    assert colleagues_of(directory, vera) == {}
+    assert colleagues_of(directory, Operator("p", 9)) == {}

@@ -15,7 +15,7 @@ from bridge.calls import events as on
 from bridge.calls.call import Call, State, World
 from bridge.calls.commands import Command
 from bridge.calls.events import CallId, Event, Operator, TabId
-from bridge.calls.routing import Directory, number_of
+from bridge.calls.routing import Directory, colleagues_of
 from bridge.calls.step import step
 from bridge.operators import protocol as say
 from bridge.operators.clicks import Clicks
@@ -48,13 +48,10 @@ class Office:
             floor=self.floor,
             post=self.post,
             new_call_id=self.new_call,
-            extension=self.extension,
+            reachable=lambda operator: colleagues_of(DIRECTORY, operator),
             claim=self.claim,
             notify=lambda operator, view: None,
         )
-
-    def extension(self, operator: Operator, user: int) -> str:
-        return number_of(DIRECTORY, "pbx", Operator(operator.portal, user))
 
     def new_call(self) -> CallId:
         return CallId(f"call-{next(self._numbers)}")

@@ -138,3 +138,23 @@ async def test_voice_messages_that_wait_are_shown_to_their_operator_alone() -> N
         assert (await anna.next("state"))["voicemail"] == 2
         rig.channel.voicemail(operator(BORIS), 1)
         assert (await boris.next("state"))["voicemail"] == 1
+
+
+async def test_colleagues_are_listed_by_name_with_what_to_dial_and_whether_they_are_free() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+
+        async def asked() -> list[tuple[str, str, str]]:
+            assert (await page.say("colleagues"))["ok"]
+            told = await page.next("colleagues")
+            return [(one["name"], one["number"], one["state"]) for one in told["colleagues"]]
+
+        unseen = ("", "1008", "away")
+        assert await asked() == [("", "1002", "away"), unseen]
+        await rig.page("t2", BORIS)
+        assert await asked() == [unseen, ("Boris", "1002", "free")]
+        boris = operator(BORIS)
+        await rig.channel.perform(show(ringing(), BORIS))
+        assert (await asked())[-1] == ("Boris", "1002", "ringing")
+        await rig.channel.perform(show(ringing(**{**TALKING, "answered_by": boris}), BORIS))
+        assert (await asked())[-1] == ("Boris", "1002", "busy")

@@ -5,7 +5,7 @@ import { InTheCrm } from "./client";
 import { TonePad } from "./keypad";
 import { type Digit, digitOf } from "./keys";
 import { Button, Caller, Details, type Dispatch, Notice, TalkTime } from "./parts";
-import type { Call } from "./protocol";
+import type { Call, Colleague } from "./protocol";
 import { clock, type Holding, type OtherCall, type Screen, whoOf } from "./screen";
 import type { Wish } from "./session";
 import { soundOf, phoneTexts as texts } from "./texts";
@@ -53,7 +53,7 @@ export function Dialling({ screen, dispatch }: Of<"dialling">) {
   );
 }
 
-export function InCall({ screen, dispatch }: Of<"call">) {
+export function InCall({ screen, colleagues, dispatch }: Of<"call"> & { colleagues: readonly Colleague[] }) {
   const { call, headline, seconds, holding, notice, waiting } = screen;
   const [open, setOpen] = useState<"" | "keypad" | "transfer">("");
   const toggle = (part: "keypad" | "transfer") => setOpen(open === part ? "" : part);
@@ -86,7 +86,9 @@ export function InCall({ screen, dispatch }: Of<"call">) {
         </p>
       )}
       {isJoined && open === "keypad" && <TonePad press={(digit) => press(dispatch, call, digit)} />}
-      {isJoined && open === "transfer" && !waiting && <TransferPanel call={call} dispatch={dispatch} />}
+      {isJoined && open === "transfer" && !waiting && (
+        <TransferPanel call={call} colleagues={colleagues} dispatch={dispatch} />
+      )}
       <Notice notice={notice} />
     </Caller>
   );

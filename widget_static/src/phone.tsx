@@ -76,7 +76,7 @@ function Body({ screen, session, dispatch, close }: Props & { screen: Screen }) 
     case "dialling":
       return <Dialling key={screen.call.id} screen={screen} dispatch={dispatch} />;
     case "call":
-      return <InCall key={screen.call.id} screen={screen} dispatch={dispatch} />;
+      return <InCall key={screen.call.id} screen={screen} colleagues={session.colleagues} dispatch={dispatch} />;
     case "elsewhere":
       return <Elsewhere screen={screen} dispatch={dispatch} />;
     case "ended":

@@ -145,7 +145,10 @@ export interface Loaded {
   duration: number;
 }
 
-/** `bye`: the page goes away now. `renew`: a new session ticket, please (comes as `welcome`). */
+/**
+ * `bye`: the page goes away now. `renew`: a new session ticket, please (comes as `welcome`). `colleagues`: who can be passed a call
+ * (comes as `colleagues`).
+ */
 export type Nothing = Record<string, never>;
 
 export interface Ack {
@@ -314,6 +317,23 @@ export interface Open {
   width: number;
 }
 
+export type ColleagueState = "free" | "ringing" | "busy" | "away";
+
+/** Somebody whom a call can be passed to. */
+export interface Colleague {
+  user: number;
+  /** "" until they were seen. */
+  name: string;
+  /** What one dials to reach them. */
+  number: string;
+  state: ColleagueState;
+}
+
+/** `colleagues`: everybody at this portal with an account at the same PBX. */
+export interface Colleagues {
+  colleagues: Colleague[];
+}
+
 /** `reoffer`: the codec has changed, offer again on the running connection. */
 export interface Reoffer {
   call: string;
@@ -349,6 +369,7 @@ export interface FromPage {
   notifyAdmin: CallCommand;
   voiceFailed: VoiceFailed;
   loaded: Loaded;
+  colleagues: Nothing;
   renew: Nothing;
   bye: Nothing;
 }
@@ -360,4 +381,5 @@ export interface ToPage {
   open: Open;
   mediaAnswer: MediaAnswer;
   reoffer: Reoffer;
+  colleagues: Colleagues;
 }

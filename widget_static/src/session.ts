@@ -6,7 +6,18 @@
 import type { CardCommand, CardEvent, Face } from "./card";
 import type { Digit } from "./keys";
 import { dropLeg, type Flow, type Leg, legGrew, legOffered, mediaAnswered, reofferAsked } from "./legs";
-import type { Call, CardShown, FromPage, MediaAnswer, Open, PageKind, Presence, State, VoiceFailure } from "./protocol";
+import type {
+  Call,
+  CardShown,
+  Colleague,
+  FromPage,
+  MediaAnswer,
+  Open,
+  PageKind,
+  Presence,
+  State,
+  VoiceFailure,
+} from "./protocol";
 import { floorOf, MAX_LOSSES, settle, spokenCalls } from "./settle";
 import { cardSaid, wished, withCard } from "./wishes";
 
@@ -52,6 +63,8 @@ export interface Session {
   readonly desktop: boolean;
   /** New voice messages that wait at the PBX. */
   readonly voicemail: number;
+  /** Whom a call can be passed to, as asked last. */
+  readonly colleagues: readonly Colleague[];
   readonly calls: readonly Call[];
   /** When `calls` were received, ms of the page's clock. */
   readonly heardAt: number;
@@ -116,6 +129,8 @@ export type Event =
   | { type: "dialWished"; number: string; dial: string; at: number }
   | { type: "transferWished"; call: string; number: string }
   | { type: "consultWished"; call: string; number: string; dial: string; at: number }
+  | { type: "colleaguesAsked" }
+  | { type: "colleaguesTold"; colleagues: readonly Colleague[] }
   | { type: "complained"; text: string; card: string }
   | { type: "left" };
 
@@ -156,6 +171,7 @@ export function begin(tab: string, page: PageKind, presence: Presence): Session 
     lead: false,
     desktop: false,
     voicemail: 0,
+    colleagues: [],
     calls: [],
     heardAt: 0,
     floor: "",
@@ -235,6 +251,10 @@ function take(session: Session, event: Event): Step {
       return [withCard(session, { card: event.card, outgoing: false, number: "", line: "" }), []];
     case "cardMissed":
       return [session.card?.shown.card === event.card ? { ...session, card: null } : session, []];
+    case "colleaguesAsked":
+      return [session, [{ type: "send", name: "colleagues", payload: {} }]];
+    case "colleaguesTold":
+      return [{ ...session, colleagues: event.colleagues }, []];
     case "complained":
       return [complained(session, event.text, event.card), []];
     case "left":

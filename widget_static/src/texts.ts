@@ -5,6 +5,7 @@ import type {
   CallState,
   Capture,
   ClientKind,
+  ColleagueState,
   Ended,
   Quality,
   Refusal,
@@ -96,6 +97,13 @@ export function soundOf(quality: Quality): string {
   const word = worse >= 4 ? "good" : worse >= 3.6 ? "fair" : worse >= 3.1 ? "poor" : "bad";
   return quality.trouble === "" ? `Voice: ${word}` : `Voice: ${word}. ${troubles[quality.trouble]}`;
 }
+
+export const colleagueStates: Record<ColleagueState, string> = {
+  free: "free",
+  ringing: "ringing",
+  busy: "in a call",
+  away: "no page open",
+};
 
 /** Why the operator has a call back that was to be passed on. */
 export const transferFailures: Record<TransferFailure, Notice> = {
@@ -232,6 +240,8 @@ export const phoneTexts = {
   transferRings: (number: string) => `It rings at ${number || "the other telephone"}…`,
   transfer: "Transfer",
   transferTo: "Transfer to",
+  colleagues: "Colleagues",
+  colleague: (name: string, state: ColleagueState) => `${name}: ${colleagueStates[state]}`,
   transferNow: "Transfer now",
   consult: "Call first",
   connect: "Connect them",

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { dialable } from "./dial";
 import { Button, type Dispatch } from "./parts";
-import type { Call } from "./protocol";
+import type { Call, Colleague } from "./protocol";
 import { whoOf } from "./screen";
 import { phoneTexts as texts } from "./texts";
 
@@ -11,11 +11,26 @@ export function TransferButton({ isOpen, toggle }: { isOpen: boolean; toggle: ()
   return <Button kind="plain" label={texts.transfer} does="transfer" press={toggle} expanded={isOpen} />;
 }
 
-export function TransferPanel({ call, dispatch }: { call: Call; dispatch: Dispatch }) {
+/** How often the list of colleagues is asked for while it is on show, ms. */
+const ASK_EVERY = 5_000;
+
+interface PanelProps {
+  call: Call;
+  colleagues: readonly Colleague[];
+  dispatch: Dispatch;
+}
+
+export function TransferPanel({ call, colleagues, dispatch }: PanelProps) {
   const [number, setNumber] = useState("");
   const [isWrong, setWrong] = useState(false);
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus(), []);
+  useEffect(() => {
+    field.current?.focus();
+    const ask = () => dispatch({ type: "colleaguesAsked" });
+    ask();
+    const timer = setInterval(ask, ASK_EVERY);
+    return () => clearInterval(timer);
+  }, []);
   const pass = (send: (wanted: string) => void) => {
     const wanted = dialable(number);
     setWrong(!wanted);
@@ -62,6 +77,23 @@ export function TransferPanel({ call, dispatch }: { call: Call; dispatch: Dispat
         </button>
         <Button kind="plain" label={texts.consult} does="consult" press={consult} />
       </div>
+      {colleagues.length > 0 && (
+        <section class="colleagues" aria-label={texts.colleagues}>
+          {colleagues.map((one) => (
+            <Button
+              key={one.user}
+              kind="plain"
+              label={texts.colleague(one.name || one.number, one.state)}
+              does={`colleague-${one.user}`}
+              press={() => {
+                setWrong(false);
+                setNumber(one.number);
+                field.current?.focus();
+              }}
+            />
+          ))}
+        </section>
+      )}
     </form>
   );
 }

@@ -57,4 +57,12 @@ describe("passing a call on", () => {
     const screen = screenOf(phone({ ...talking, transferFailed: why }).session, 0);
     expect(screen).toMatchObject({ kind: "call", notice });
   });
+
+  test("knows the colleagues that it asked for", () => {
+    const page = phone(talking);
+    expect(page.on({ type: "colleaguesAsked" })).toEqual([{ type: "send", name: "colleagues", payload: {} }]);
+    const colleagues = [{ user: 2, name: "Boris Lang", number: "1002", state: "free" as const }];
+    page.on({ type: "colleaguesTold", colleagues });
+    expect(page.session.colleagues).toEqual(colleagues);
+  });
 });
