@@ -20,7 +20,7 @@ from bridge.errors import BridgeError
 
 from ..rig.asterisk import PhoneCall
 from ..rig.waiting import wait_for
-from ..scenarios.stage import AGENTS, Stage
+from ..scenarios.stage import AGENTS, ANNA, Stage
 from .churn import Report, compare, operators
 
 CLIENT_PATIENCE = 20
@@ -78,7 +78,7 @@ async def log_in(portal: Portal) -> None:
 
     async def opened() -> bool:
         with suppress(InstallError, aiohttp.ClientError, OSError, TimeoutError):
-            await portal.auto_install()
+            await portal.auto_install(ANNA)
             return True
         return False
 
