@@ -195,6 +195,7 @@ async def test_a_call_passed_on_by_the_card_is_shown_as_such_on_the_colleagues_c
     await choose(anna, "transfer", "Boris Lang")
     await shows(anna, "transferring")
     await shows(boris, "incoming")
+    await boris.wait_for("!!document.querySelector('[data-do=answer]')", frame=PHONE, what="the telephone to be open")
     await anna.click("[data-button=complete]")
     await shows(boris, "transferIncoming")
     assert "1001" in await boris.evaluate("document.querySelector('.card-status').textContent")
