@@ -153,6 +153,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
     },
     State.REJOINING: {
         **_AFTER_THE_ANSWER,
+        on.VoiceFailed: voice.rejoin_failed,
         on.TabLeft: voice.rejoin_broken,
         on.BrowserLost: voice.rejoin_broken,
         on.MediaOffered: voice.rejoin_offered,

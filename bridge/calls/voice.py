@@ -61,6 +61,11 @@ def reconnected(call: Call, event: on.MediaOffered, world: World) -> Step:
     return rejoin_offered(call, event, world) if event.tab == call.voice else (call, [])
 
 
+def rejoin_failed(call: Call, event: on.VoiceFailed, world: World) -> Step:
+    """The page that was about to take the voice may not speak: the call waits for another one, and says why."""
+    return (replace(call, voice=None, notice=event.why) if event.tab == call.voice else call), []
+
+
 def rejoin_broken(call: Call, event: on.TabLeft | on.BrowserLost, world: World) -> Step:
     """The page that was about to take the voice is gone too; the deadline goes on."""
     return (replace(call, voice=None) if event.tab == call.voice else call), []

@@ -24,6 +24,8 @@ class Floor:
         self._bells: dict[Operator, dict[CallId, Bell]] = {}
         self._stale: set[Operator] = set()
         self._voicemail: dict[Operator, int] = {}
+        self._recalled: dict[Operator, TabId] = {}
+        """The page on which the application was opened last because it has to speak."""
 
     def put(self, tab: Tab, now: float) -> None:
         """A page came, came back or changed."""
@@ -107,16 +109,29 @@ class Floor:
         return list(dict.fromkeys(calls))
 
     def drain(self) -> tuple[list[Tab], list[tuple[TabId, CallView]]]:
-        """Pages that need a new state; pages that shall open the application now, each once per call and operator."""
+        """Pages that need a new state; pages that shall open the application now: once per call and operator, and again on
+        the next page where only the application may speak and the call waits for a voice."""
         stale, self._stale = self._stale, set()
         opens: list[tuple[TabId, CallView]] = []
         for operator in stale:
             if lead := self.roster.lead(operator):
-                for view in self.board.unopened(operator):
+                for view in self.board.unopened(operator) or self._voiceless(operator, lead):
                     self.board.opened(view.id, operator)
                     if not self._has_telephone_in_sight(lead):
                         opens.append((lead, view))
         return [tab for operator in stale for tab in self.roster.tabs(operator)], opens
+
+    def _voiceless(self, operator: Operator, lead: TabId) -> list[CallView]:
+        """The call that waits for a voice which no page of the operator has, first seen on this page."""
+        page = self.roster.tab(lead)
+        if page is None or page.may_capture or self.roster.volunteer(operator) or self._recalled.get(operator) == lead:
+            return []
+        lost = CallState.REJOINING.value
+        waiting = [view for view in self.board.of(operator).values() if view.state == lost and view.voice is None]
+        mine = [view for view in waiting if view.answered_by == operator][:1]
+        if mine:
+            self._recalled[operator] = lead
+        return mine
 
     def _has_telephone_in_sight(self, lead: TabId) -> bool:
         """A phone page is open already where the operator looks: another slider would only cover it."""

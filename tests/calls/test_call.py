@@ -253,3 +253,12 @@ def test_a_card_that_no_page_has_drawn_is_raised_once_more_for_whoever_misses_it
     assert story.tell(on.CardNotDrawn(call=ID, operator=ANNA)) == [
         do.ShowCard(call=ID, card="externalCall.1", operators=(ANNA,))
     ]
+
+
+def test_a_page_that_may_not_speak_leaves_the_call_waiting_for_another_one() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, ANSWERED, READY, on.TabLeft(call=ID, operator=ANNA, tab=TAB, online=True))
+    story.tell(replace(OFFERED, tab=OTHER), on.VoiceFailed(call=ID, operator=ANNA, tab=OTHER, why="not-delegated"))
+    assert (story.state, story.call.voice, story.call.notice) == ("rejoining", None, "not-delegated")
+    story.tell(OFFERED, READY)
+    assert (story.state, story.call.notice) == ("talking", "")
