@@ -27,9 +27,13 @@ export function TransferPanel({ call, colleagues, dispatch }: PanelProps) {
   useEffect(() => {
     field.current?.focus();
     const ask = () => dispatch({ type: "colleaguesAsked" });
-    ask();
+    // Not at once: whoever dispatches while the page is drawn draws it within itself, without end.
+    const first = setTimeout(ask);
     const timer = setInterval(ask, ASK_EVERY);
-    return () => clearInterval(timer);
+    return () => {
+      clearTimeout(first);
+      clearInterval(timer);
+    };
   }, []);
   const pass = (send: (wanted: string) => void) => {
     const wanted = dialable(number);
