@@ -46,6 +46,7 @@ test: setup parts asterisk
 
 bench: PARTS += janus:janus rtpengine:rtpengine-daemon cc:gcc
 bench: setup parts
+	@$(PIP) install --editable ".[dev,bench]" || echo "make: no other SIP codecs to compare with"
 	@.venv/bin/python -m tests.bench $(BENCH)
 
 .venv/.created:

@@ -21,7 +21,7 @@ from rich.table import Table
 from ..rig.process import ROOT
 from .figure import Figure
 
-BENCHES = ("ring", "answer", "rejoin", "worker", "tabs", "sip", "hostile", "cpu", "relay")
+BENCHES = ("ring", "answer", "rejoin", "worker", "tabs", "sip", "codec", "hostile", "cpu", "relay")
 console = Console(highlight=False)
 
 
