@@ -11,12 +11,13 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from .calls.call import Call, State, World
-from .calls.commands import Command
+from .calls.commands import Command, PortalCommand
 from .calls.events import (
     BridgeStopped,
     CallbackAsked,
@@ -35,6 +36,8 @@ from .journal import Journal
 
 log = structlog.get_logger()
 
+RECORD_SECONDS = 0.5
+"""What a record gets to become durable before a call is refused all the same."""
 STOP_SECONDS = 5.0
 """What the rooms get to carry out their last commands when the bridge is shut down."""
 
@@ -67,10 +70,9 @@ class Switchboard:
         self._calls: dict[CallId, Call] = {}
         self._mail: deque[Event] = deque()
         self._delivering = False
-        self._lanes: dict[tuple[CallId, type[Command]], deque[Command]] = {}
+        self._lanes: dict[tuple[CallId, type[Command]], _Lane] = {}
         self._timers: dict[CallId, asyncio.TimerHandle] = {}
         self._tasks: asyncio.TaskGroup | None = None
-        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -90,10 +92,10 @@ class Switchboard:
         for call in self.calls:
             self.post(BridgeStopped(call=call.id))
         deadline = self._clock() + STOP_SECONDS
-        while self._serving and (left := deadline - self._clock()) > 0:
-            await asyncio.wait(self._serving, timeout=left)
-        for task in self._serving:
-            task.cancel()
+        while self._lanes and (left := deadline - self._clock()) > 0:
+            await asyncio.wait([lane.task for lane in self._lanes.values()], timeout=left)
+        for lane in self._lanes.values():
+            lane.task.cancel()
         for timer in self._timers.values():
             timer.cancel()
 
@@ -161,26 +163,35 @@ class Switchboard:
         base = next(base for base in self._rooms if isinstance(command, base))
         lane = self._lanes.get((command.call, base))
         if lane is not None:
-            lane.append(command)
+            lane.commands.append(command)
             return
-        lane = self._lanes[command.call, base] = deque([command])
         assert self._tasks is not None, "running() comes first"
-        task = self._tasks.create_task(self._serve(command.call, base, lane))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+        commands = deque([command])
+        task = self._tasks.create_task(self._serve(command.call, base, commands))
+        self._lanes[command.call, base] = _Lane(commands=commands, task=task)
 
-    async def _serve(self, call: CallId, base: type[Command], lane: deque[Command]) -> None:
+    async def _serve(self, call: CallId, base: type[Command], commands: deque[Command]) -> None:
         room = self._rooms[base]
-        while lane:
-            command = lane[0]
+        while commands:
+            command = commands[0]
+            if command.after_record and (promising := self._lanes.get((call, PortalCommand))):
+                await asyncio.wait([promising.task], timeout=RECORD_SECONDS)
             try:
                 await room.perform(command)
             except Exception as error:
                 name = type(command).__name__
                 log.warning("command_failed", call=call, command=name, why=str(error), exc_info=_unexpected(error))
                 self.post(CommandFailed(call=call, command=name, why=str(error)))
-            lane.popleft()
+            commands.popleft()
         del self._lanes[call, base]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lane:
+    """What a room has still to do for one call, the first of it under way."""
+
+    commands: deque[Command]
+    task: asyncio.Task[None]
 
 
 def _unexpected(error: Exception) -> Exception | None:

@@ -48,13 +48,15 @@ class Recorder:
 
 
 class Rig:
-    def __init__(self, tmp_path: Path, ring_seconds: float = 30) -> None:
+    def __init__(
+        self, tmp_path: Path, ring_seconds: float = 30, online: frozenset[Operator] = frozenset({ANNA})
+    ) -> None:
         self.pbx, self.media, self.pages, self.portal = Recorder(), Recorder(), Recorder(), Recorder()
         self.journal_path = tmp_path / "journal.jsonl"
         self.journal = Journal(self.journal_path)
         self.board = Switchboard(
             directory=Directory(accounts={("pbx", "1001"): ANNA}, ring_seconds=ring_seconds),
-            online=lambda: frozenset({ANNA}),
+            online=lambda: online,
             journal=self.journal,
         )
         self.rooms = {
@@ -82,6 +84,18 @@ async def test_a_hanging_portal_delays_neither_the_ringing_nor_the_hang_up(tmp_p
         assert rig.portal.done == []
         rig.portal.gate.set()
     assert rig.portal.names == ["RegisterCall", "FinishCall"]
+
+
+async def test_a_call_is_refused_once_its_record_is_safe(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, online=frozenset())
+    async with rig.board.running(rig.rooms):
+        rig.portal.gate.clear()
+        rig.invite()
+        await asyncio.sleep(0)
+        assert (rig.pbx.names, rig.portal.names) == ([], [])
+        rig.portal.gate.set()
+        await rig.pbx.until(lambda names: names == ["RefusePbx"])
+        assert rig.portal.names == ["RegisterCall", "FinishCall"]
 
 
 async def test_a_rooms_failure_comes_back_as_a_fact_of_the_call(tmp_path: Path) -> None:

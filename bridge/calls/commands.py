@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
 from .events import CallId, Client, Operator, Quality, TabId
 
@@ -99,6 +100,8 @@ class CallView:
 class Command:
     """An intent for one call."""
 
+    after_record: ClassVar[bool] = False
+    """Carried out once the promises to the CRM that were ordered by then are durable, or after a moment without."""
     call: CallId
 
 
@@ -155,8 +158,9 @@ class AnswerPbx(PbxCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusePbx(PbxCommand):
-    """One final status to the INVITE."""
+    """One final status to the INVITE. What the PBX takes for over has its record, whatever happens to us then."""
 
+    after_record: ClassVar[bool] = True
     status: int
     phrase: str
 
