@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from aiohttp import web
@@ -20,8 +21,9 @@ from . import roster
 from .calls import commands as do
 from .calls.events import CallbackAsked, CallId, Event, Operator, OperatorDialled
 from .calls.routing import Directory, TrunkPolicy, colleagues_of
+from .calls.tolls import TollRules
 from .capacity import Capacity
-from .config import Keys, Settings, portal_id
+from .config import Keys, Settings, Tolls, portal_id
 from .control import Control, socket_path
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
@@ -229,6 +231,7 @@ class Bridge:
             do.PortalCommand: self._telephony,
             do.CallerCommand: self._callers,
             do.CardCommand: self._cards,
+            do.NoticeCommand: self._notices,
         }
 
     @asynccontextmanager
@@ -382,6 +385,7 @@ def directory(
             for trunk in settings.trunk
         },
         numbers=Numbers(settings, chosen_region),
+        tolls={portal.id: toll_rules(portal.tolls) for portal in settings.portal},
         preferring_lines={
             line.number: line.prefer_responsible for line in settings.line if line.prefer_responsible is not None
         },
@@ -390,6 +394,20 @@ def directory(
         responsible_seconds=settings.calls.responsible_seconds,
         ring_seconds=settings.calls.ring_seconds,
         rejoin_seconds=settings.calls.rejoin_seconds,
+    )
+
+
+def toll_rules(tolls: Tolls) -> TollRules:
+    begin, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in tolls.night) if tolls.night else (0, 0)
+    return TollRules(
+        allowed=tolls.allowed,
+        forbidden=tolls.forbidden,
+        operator_per_minute=tolls.operator_per_minute,
+        portal_per_minute=tolls.portal_per_minute,
+        at_once=tolls.at_once,
+        night=(begin, end) if tolls.night else None,
+        night_allowed=tolls.night_allowed,
+        zone=ZoneInfo(tolls.time_zone) if tolls.time_zone else None,
     )
 
 

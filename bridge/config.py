@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -160,6 +161,42 @@ class Worker(_Section):
     slow_loads: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
+Prefix = Annotated[str, Field(pattern=r"^[+*0-9][0-9*#]{0,15}$")]
+Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Tolls(_Section):
+    """What a portal's operators may dial. Extensions and numbers of three digits (emergency calls) are never refused."""
+
+    allowed: tuple[Prefix, ...] = ()
+    """How numbers begin that may be dialled, as the CRM knows them: `+49`. Empty: all that are not forbidden."""
+    forbidden: tuple[Prefix, ...] = ()
+    operator_per_minute: Annotated[int, Field(ge=0)] = 0
+    """Numbers dialled within any sixty seconds; 0: no limit."""
+    portal_per_minute: Annotated[int, Field(ge=0)] = 0
+    at_once: Annotated[int, Field(ge=0)] = 0
+    """Outgoing calls of the portal; 0: no limit."""
+    night: tuple[Clock, Clock] | None = None
+    """When it begins and ends; wants `time_zone`."""
+    night_allowed: tuple[Prefix, ...] = ()
+    """How numbers begin that may be dialled at night; empty: none."""
+    time_zone: str = ""
+    """Of the portal, as `Europe/Berlin`."""
+
+    @model_validator(mode="after")
+    def _night(self) -> Tolls:
+        if self.night and not self.time_zone:
+            raise ValueError('night wants the time_zone of the portal, such as "Europe/Berlin"')
+        if self.night and self.night[0] == self.night[1]:
+            raise ValueError("night begins when it ends: name two different times, or leave it out")
+        try:
+            if self.time_zone:
+                ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f'time_zone: no such zone as "{self.time_zone}"; one is "Europe/Berlin"') from None
+        return self
+
+
 class Portal(_Numbers):
     url: str
     client_id: str
@@ -180,6 +217,7 @@ class Portal(_Numbers):
     line_name: Annotated[str, Field(max_length=100)] = "Telephone"
     roll_out: tuple[Annotated[int, Field(gt=0)], ...] = ()
     """Bitrix24 user ids: only their pages load the telephone. Empty: everybody's."""
+    tolls: Tolls = Tolls()
 
     @property
     def id(self) -> str:

@@ -30,6 +30,7 @@ _ROOMS = {
     commands.PortalCommand: "bitrix24",
     commands.CallerCommand: "bitrix24",
     commands.CardCommand: "bitrix24",
+    commands.NoticeCommand: "bitrix24",
 }
 _SOURCES = {
     "pbx": {

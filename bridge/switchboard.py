@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from .calls.call import Call, State, World
-from .calls.commands import Command, PortalCommand
+from .calls.commands import Command, DialPbx, FollowPbxReferral, PortalCommand, TransferPbx
 from .calls.events import (
     BridgeStopped,
     CallbackAsked,
@@ -31,6 +31,7 @@ from .calls.events import (
 )
 from .calls.routing import Directory
 from .calls.step import step
+from .calls.tolls import WINDOW_SECONDS, Dialled
 from .errors import BridgeError
 from .journal import Journal
 
@@ -64,6 +65,10 @@ class Switchboard:
         self._online = online
         self._engaged: Counter[Operator] = Counter()
         """How many calls each operator is in."""
+        self._outgoing: Counter[str] = Counter()
+        """How many calls that were dialled each portal has."""
+        self._dialled: deque[Dialled] = deque()
+        """Within the last minute."""
         self._journal = journal
         self._clock = clock
         self._rooms: dict[type[Command], Room] = {}
@@ -118,7 +123,16 @@ class Switchboard:
                 return
             call = Call(id=event.call)
         now = self._clock()
-        world = World(now=now, online=self._online(), directory=self.directory, busy=self._engaged.keys())
+        while self._dialled and self._dialled[0].at <= now - WINDOW_SECONDS:
+            self._dialled.popleft()
+        world = World(
+            now=now,
+            online=self._online(),
+            directory=self.directory,
+            busy=self._engaged.keys(),
+            dialled=self._dialled,
+            outgoing=self._outgoing,
+        )
         try:
             after, commands = step(call, event, world)
         except Exception:
@@ -128,12 +142,18 @@ class Switchboard:
         self._journal.event(event, after, now)
         self._keep(after, now)
         for command in commands:
+            if isinstance(command, DialPbx | TransferPbx | FollowPbxReferral):
+                self._dialled.append(Dialled(call.id, after.owner, now))
             self._journal.command(command, after, now)
             self._send(command)
 
     def _keep(self, call: Call, now: float) -> None:
         before = self._calls.get(call.id)
         self._engage(before.answered_by if before else None, None if call.state is State.ENDED else call.answered_by)
+        was_out = before is not None and before.dialled
+        is_out = call.dialled and call.state is not State.ENDED
+        if was_out != is_out:
+            self._outgoing[call.owner.portal] += 1 if is_out else -1
         if call.state is State.ENDED:
             self._calls.pop(call.id, None)
         else:

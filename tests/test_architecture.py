@@ -78,6 +78,7 @@ PURE = [
     "calls/outcome.py",
     "calls/routing.py",
     "calls/numbering.py",
+    "calls/tolls.py",
     "portal/sheet.py",
     "calls/turns.py",
     "numbers.py",

@@ -79,6 +79,9 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         (("user_id = 1\n", ""), 13, "required"),
         (('trunk = "office"', 'trunk = "home"'), 0, 'no [[trunk]] has the name "home"'),
         (("[http]", "[media]\npbx_ports = [40000, 41000]\n[http]"), 1, "below 32768"),
+        (("[[trunk]]", '[portal.tolls]\nnight = ["20:00", "07:00"]\n[[trunk]]'), 0, "wants the time_zone"),
+        (("[[trunk]]", '[portal.tolls]\ntime_zone = "Europe/Atlantis"\n[[trunk]]'), 0, "no such zone"),
+        (("[[trunk]]", '[portal.tolls]\nforbidden = ["abroad"]\n[[trunk]]'), 0, "tolls.forbidden"),
         (("[http]", "[http"), 0, "line 1"),
     ],
 )

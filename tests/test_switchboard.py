@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bridge.calls import commands as do
 from bridge.calls import events as on
 from bridge.calls.commands import Command
 from bridge.calls.events import CallId, Operator
 from bridge.calls.routing import Directory
+from bridge.calls.tolls import TollRules
 from bridge.errors import NetworkError
 from bridge.journal import Journal, ladder, read
 from bridge.switchboard import Switchboard
@@ -64,6 +67,7 @@ class Rig:
             do.MediaCommand: self.media,
             do.OperatorsCommand: self.pages,
             do.PortalCommand: self.portal,
+            do.NoticeCommand: self.portal,
         }
 
     def invite(self) -> None:
@@ -129,6 +133,31 @@ async def test_another_directory_decides_about_the_next_call(tmp_path: Path) -> 
         rig.invite()
         await rig.pbx.until(lambda names: names == ["RefusePbx"])
     assert rig.portal.names == []
+
+
+@pytest.mark.parametrize("rules", [TollRules(at_once=1), TollRules(operator_per_minute=1)])
+async def test_calls_that_were_dialled_count_against_the_portals_rules(tmp_path: Path, rules: TollRules) -> None:
+    rig, tab = Rig(tmp_path), on.TabId("tab-1")
+    rig.board.directory = Directory(accounts={("pbx", "1001"): ANNA}, tolls={ANNA.portal: rules})
+
+    def dial(name: str) -> None:
+        call = CallId(name)
+        rig.board.post(on.OperatorDialled(call=call, operator=ANNA, number="+4930123456", voice=tab))
+        rig.board.post(on.MediaReady(call=call, tab=tab, sdp=b""))
+
+    async with rig.board.running(rig.rooms):
+        dial("first")
+        await rig.pbx.until(lambda names: names == ["DialPbx"])
+        dial("second")
+        await rig.portal.until(lambda names: "RaiseTollAlarm" in names)
+        assert rig.pbx.names == ["DialPbx"]
+        rig.board.post(on.OperatorHungUp(call=CallId("first"), operator=ANNA))
+        await rig.pbx.until(lambda names: "CancelPbx" in names)
+        dial("third")
+        if rules.at_once:
+            await rig.pbx.until(lambda names: names.count("DialPbx") == 2)
+        else:
+            await rig.portal.until(lambda names: names.count("RaiseTollAlarm") == 2)
 
 
 async def test_facts_about_unknown_calls_are_passed_over(tmp_path: Path) -> None:

@@ -26,14 +26,16 @@ once, is answered at most once, closes the media it opened, and promises exactly
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
 from .commands import CallView, Command, Direction
 from .events import CallId, Client, Operator, Quality, TabId
+from .numbering import PhoneNumber
 from .outcome import Ending, TransferFailure
 from .routing import Directory, TrunkPolicy
+from .tolls import Dialled, TollBreach, TollRules, breach
 
 JOIN_SECONDS = 25.0
 """From the click on Answer to the first voice packet: long enough for a person to read a microphone prompt."""
@@ -182,6 +184,16 @@ class World:
     directory: Directory
     busy: Set[Operator] = frozenset()
     """Who is in a call, this one included."""
+    dialled: Iterable[Dialled] = ()
+    """What went to the PBXs within the last minute."""
+    outgoing: Mapping[str, int] = field(default_factory=dict)
+    """Portal -> its calls that were dialled and live."""
+
+    def toll_breach(self, operator: Operator, number: PhoneNumber, *, adds: bool) -> TollBreach | None:
+        """Which of the portal's rules forbids to dial this. `adds`: it is a call more, not one that is passed on."""
+        rules = self.directory.tolls.get(operator.portal, TollRules())
+        at_once = self.outgoing.get(operator.portal, 0) if adds else 0
+        return breach(rules, operator, number, self.dialled, at_once, self.now)
 
 
 Step = tuple[Call, list[Command]]

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import ClassVar
 
 from .events import CallId, Client, Operator, Quality, TabId
+from .tolls import TollBreach
 
 
 class Direction(Enum):
@@ -137,6 +138,12 @@ class CallerCommand(Command):
 
 class CardCommand(Command):
     """For `portal/cards`."""
+
+    __slots__ = ()
+
+
+class NoticeCommand(Command):
+    """For `portal/notices`."""
 
     __slots__ = ()
 
@@ -437,3 +444,15 @@ class AttachTranscript(PortalCommand):
     utterances: tuple[Utterance, ...]
     cost: float | None = None
     currency: str = ""
+
+
+# ---- the administrators
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseTollAlarm(NoticeCommand):
+    """An operator, or a PBX through them, wanted a number dialled that the portal's rules forbid."""
+
+    operator: Operator
+    number: str
+    breach: TollBreach

@@ -50,7 +50,8 @@ def end(
 def _is_unreached(call: Call, ending: Ending) -> bool:
     """The operator wanted to reach somebody and could not."""
     own = {Ending.CANCELLED, Ending.BRIDGE_STOPPED}
-    return call.direction is Direction.OUTBOUND and not call.answered and call.dialled and ending not in own
+    tried = call.dialled or ending is Ending.FORBIDDEN
+    return call.direction is Direction.OUTBOUND and not call.answered and tried and ending not in own
 
 
 def _outcome(call: Call, ending: Ending) -> Outcome:

@@ -12,6 +12,7 @@ from .commands import Command, Direction
 from .events import Event
 from .outcome import Ending, refusal
 from .routing import TrunkPolicy, account_of
+from .tolls import TollBreach
 
 
 def dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
@@ -58,9 +59,18 @@ def voice_up(call: Call, event: on.MediaReady, world: World) -> Step:
         return call, []
     if call.dialled:
         return replace(call, deadline=call.ring_until), []
+    if call.answered_by and (broken := _breach(call, call.answered_by, world)):
+        alarm = do.RaiseTollAlarm(call=call.id, operator=call.answered_by, number=call.number, breach=broken)
+        ended, commands = ending.end(call, Ending.FORBIDDEN, world, reason=broken.value)
+        return ended, [alarm, *commands]
     until = world.now + DIAL_SECONDS
     dial = do.DialPbx(call=call.id, trunk=call.trunk, account=call.account, number=call.dial, sdp=event.sdp)
     return replace(call, dialled=True, ring_until=until, deadline=until, notice=""), [dial]
+
+
+def _breach(call: Call, operator: on.Operator, world: World) -> TollBreach | None:
+    number = world.directory.numbers.dialled(operator.portal, call.trunk, call.number)
+    return world.toll_breach(operator, number, adds=True)
 
 
 def voice_offered(call: Call, event: on.MediaOffered, world: World) -> Step:

@@ -9,6 +9,7 @@ from typing import Literal
 from .commands import MediaPolicy
 from .events import Operator
 from .numbering import AsTheyCome, Numbering
+from .tolls import TollRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class Directory:
     """Dialled number -> everybody who hears its calls ring, whichever account the PBX delivers them to."""
     trunks: Mapping[str, TrunkPolicy] = field(default_factory=dict)
     numbers: Numbering = field(default_factory=AsTheyCome)
+    tolls: Mapping[str, TollRules] = field(default_factory=dict)
+    """Portal -> what its operators may dial."""
     preferring_lines: Mapping[str, bool] = field(default_factory=dict)
     """Lines with a will of their own about whether the client's responsible rings first."""
     preferring_portals: frozenset[str] = frozenset()

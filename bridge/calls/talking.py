@@ -96,6 +96,10 @@ def digits_unsent(call: Call, event: on.DigitsUnsent, world: World) -> Step:
 def referred(call: Call, event: on.PbxReferred, world: World) -> Step:
     """Whoever is on the other end may put the operator through, but not while the operator does so themselves."""
     if call.policy.follow_transfers and call.state in {State.TALKING, State.HELD, State.REJOINING}:
+        number = world.directory.numbers.dialled(call.owner.portal, call.trunk, event.number)
+        if broken := world.toll_breach(call.owner, number, adds=False):
+            alarm = do.RaiseTollAlarm(call=call.id, operator=call.owner, number=number.number, breach=broken)
+            return call, [alarm, do.RefusePbxReferral(call=call.id, status=403)]
         return call, [do.OfferMedia(call=call.id)]
     return call, [do.RefusePbxReferral(call=call.id, status=603)]
 

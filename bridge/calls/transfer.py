@@ -24,7 +24,11 @@ def wished(call: Call, event: on.OperatorTransferred, world: World) -> Step:
     if event.to:
         number = number_of(world.directory, call.trunk, event.to)
     else:
-        number = world.directory.numbers.dialled(event.operator.portal, call.trunk, event.number).dial
+        wanted = world.directory.numbers.dialled(event.operator.portal, call.trunk, event.number)
+        if broken := world.toll_breach(event.operator, wanted, adds=False):
+            alarm = do.RaiseTollAlarm(call=call.id, operator=event.operator, number=wanted.number, breach=broken)
+            return replace(call, transfer_failed=TransferFailure.FORBIDDEN), [alarm]
+        number = wanted.dial
     if not number:
         return replace(call, transfer_failed=TransferFailure.UNKNOWN_NUMBER), []
     return _begin(call, Transfer(to=number, was_held=call.held), world)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
-from ..calls.commands import CallView
+from ..calls.commands import CallView, RaiseTollAlarm
 from ..calls.events import Operator
+from ..calls.tolls import TollBreach
 from ..errors import BridgeError
 from ..store.portals import Portals
 from .rest import Rest
@@ -21,6 +23,13 @@ LONGEST_QUEUE = 100
 NO_FUNDS = (
     "[USER={user}]An operator[/USER] could not call {number}: the telephone system answered that the call is not paid for. "
     "Top up the account at your telephony provider, or ask it what is missing."
+)
+TOLL_SECONDS = 3600.0
+"""A portal's administrators hear of the same cause once within it."""
+TOLL = (
+    "[USER={user}]An operator[/USER] wanted to call {number}, and the call was refused. {why}. "
+    "If it was not them, take their access away and change the password of their telephone; "
+    "if it was, the rules in the configuration of the telephone bridge are too narrow. More of the kind is not told for an hour."
 )
 
 
@@ -34,9 +43,12 @@ class Notice:
 
 
 class Notices:
-    def __init__(self, *, portals: Portals, rest: Rest) -> None:
+    def __init__(self, *, portals: Portals, rest: Rest, clock: Callable[[], float] = time.time) -> None:
         self._portals = portals
         self._rest = rest
+        self._clock = clock
+        self._alarmed: dict[tuple[str, TollBreach], float] = {}
+        """When a portal last heard of a cause, in Unix seconds."""
         self._queue: asyncio.Queue[Notice] = asyncio.Queue(LONGEST_QUEUE)
 
     @asynccontextmanager
@@ -60,6 +72,23 @@ class Notices:
         """An operator asks the administrators for help with a call that the telephone system wants to be paid for."""
         text = NO_FUNDS.format(user=operator.user, number=view.number)
         self.tell(Notice(portal=operator.portal, text=text, tag="BRIDGE|NO_FUNDS"))
+
+    async def perform(self, command: RaiseTollAlarm) -> None:
+        operator, cause = command.operator, command.breach
+        log.error(
+            "toll_rule_broken",
+            call=command.call,
+            portal=operator.portal,
+            user=operator.user,
+            number=command.number,
+            rule=cause.name.lower(),
+        )
+        now, key = self._clock(), (operator.portal, cause)
+        if now - self._alarmed.get(key, -TOLL_SECONDS) < TOLL_SECONDS:
+            return
+        self._alarmed[key] = now
+        text = TOLL.format(user=operator.user, number=command.number, why=cause.value)
+        self.tell(Notice(portal=operator.portal, text=text, tag=f"BRIDGE|TOLL|{cause.name}"))
 
     async def _deliver(self) -> None:
         while True:

@@ -59,7 +59,8 @@ export const failures = {
   "no-answer": "Nobody answered.",
   unavailable: "The other side cannot be reached at the moment.",
   rejected: "The other side declined the call.",
-  forbidden: "Your telephone system does not allow you to call this number. Ask its administrator.",
+  forbidden:
+    "The rules of your company or of its telephone system do not allow this call now. Ask the administrator of the telephone.",
   "no-funds": "The telephone system wants this call to be paid for. Tell your administrator.",
   failed: "The call could not be connected. Try again. If it keeps failing, ask the administrator of the telephone.",
 } satisfies { [How in Ended]?: string };
@@ -119,7 +120,7 @@ export const transferFailures: Record<TransferFailure, Notice> = {
   },
   rejected: { what: "The call was not passed on: it was declined there.", todo: "Try another number." },
   forbidden: {
-    what: "The call was not passed on: your telephone system does not allow this number.",
+    what: "The call was not passed on: the rules of your company or of its telephone system do not allow this number.",
     todo: "Ask its administrator.",
   },
   unsupported: {
