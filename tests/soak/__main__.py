@@ -1,4 +1,4 @@
-"""`make soak`: chaos, then churn for as long as you like (`--minutes 60`); each time the ledgers of PBX and portal are compared."""
+"""`make soak`: hostile bytes for ten minutes, chaos, then churn for as long as you like (`--minutes 60`); each time the ledgers of PBX and portal are compared."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ..rig.process import BridgeProcess
 from ..scenarios.stage import AGENTS, Stage, portal_for, secrets_for, settings_for
 from .chaos import chaos
 from .churn import Report, churn
+from .fuzz import fuzz
 
 
 @asynccontextmanager
@@ -75,6 +76,9 @@ if __name__ == "__main__":
     parser.add_argument("--calls", type=int, default=500, help="of the chaos, 0 for none")
     parser.add_argument("--kills", type=int, default=20, help="of the chaos")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fuzz-minutes", type=float, default=10, help="before all that, 0 for none")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    sys.exit(asyncio.run(soak(given.minutes, given.kill_every, given.calls, given.kills, given.seed)))
+    sound = fuzz(given.fuzz_minutes)
+    failed = asyncio.run(soak(given.minutes, given.kill_every, given.calls, given.kills, given.seed))
+    sys.exit(failed or not sound)
