@@ -46,11 +46,11 @@ async def test_a_refusal_has_its_status_and_a_sentence(
     page = await stage.telephone()
     call = await stage.dial(page, number)
     assert await call.is_answered() == status
-    record = await stage.record()
-    assert (record.status_code, record.duration) == (code, 0)
     await page.wait_for(
         f"document.body.innerText.toLowerCase().includes('{says}')", frame=PHONE, what="a sentence for the operator"
     )
+    record = await stage.record()
+    assert (record.status_code, record.duration) == (code, 0)
 
 
 async def test_cancelled_by_the_operator_while_it_rings(stage: Stage) -> None:

@@ -59,6 +59,8 @@ export function InCall({ screen, colleagues, dispatch }: Of<"call"> & { colleagu
   const toggle = (part: "keypad" | "transfer") => setOpen(open === part ? "" : part);
   const mute = () => dispatch({ type: "muteWished", call: call.id, muted: !call.muted });
   const isJoined = seconds !== null && call.state !== "transferring";
+  // In the place of the other buttons: further down Bitrix24's call card would cover it.
+  const isPassedOn = isJoined && open === "transfer" && !waiting;
   return (
     <Caller headline={headline} call={call}>
       <InTheCrm call={call} />
@@ -67,7 +69,8 @@ export function InCall({ screen, colleagues, dispatch }: Of<"call"> & { colleagu
         {[call.muted && texts.muted, call.held && call.pbxHolds && texts.pbxHolds].filter(Boolean).join(" · ")}
       </p>
       <Unconfirmed holding={holding} />
-      {isJoined && (
+      {isPassedOn && <TransferPanel call={call} colleagues={colleagues} dispatch={dispatch} />}
+      {isJoined && !isPassedOn && (
         <div class="buttons">
           <Button kind="plain" label={texts.mute} does="mute" press={mute} pressed={call.muted} />
           <HoldButton call={call} holding={holding} dispatch={dispatch} />
@@ -86,9 +89,6 @@ export function InCall({ screen, colleagues, dispatch }: Of<"call"> & { colleagu
         </p>
       )}
       {isJoined && open === "keypad" && <TonePad press={(digit) => press(dispatch, call, digit)} />}
-      {isJoined && open === "transfer" && !waiting && (
-        <TransferPanel call={call} colleagues={colleagues} dispatch={dispatch} />
-      )}
       <Notice notice={notice} />
     </Caller>
   );
