@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from ..calls import events as on
 from ..calls.commands import CallView, OperatorsCommand
 from ..calls.events import CallId, Event, Operator, TabId
 from ..calls.number import dialable
-from ..tickets import SESSION_SECONDS, Seal
+from ..tickets import SESSION_SECONDS, Seal, SessionTicket
 from . import protocol as say
 from .admission import Admission, AdmissionError, Identify, Visitor
 from .clicks import DONE, Clicks, OnCall, OnPast
@@ -381,13 +382,18 @@ class Channel:
             wire = self._sio.manager.eio_sid_from_sid(sid, "/")
             request, tab = environ["aiohttp.request"], TabId(hello.tab)
             _forget_headers(environ)
-            page = Page(sid=sid, wire=wire, request=request, tab=tab, session=visitor.session)
+            page = Page(sid=sid, wire=wire, request=request, tab=tab, session=self._shared(visitor.session))
             self._seat(page, hello, visitor)
         except ValidationError as error:
             raise ConnectRefused(Refusal.BAD_MESSAGE.value, {"text": _explain(error)}) from None
         except AdmissionError as error:
             log.info("page_refused", why=error.refusal.value)
             raise ConnectRefused(error.refusal.value, {"text": str(error)}) from None
+
+    def _shared(self, session: SessionTicket) -> SessionTicket:
+        """The equal ticket of another page of the operator: 400 bytes less for each."""
+        others = self._pages_of(Operator(session.portal, session.user))
+        return next((page.session for page in others[:1] if page.session == session), session)
 
     def _seat(self, page: Page, hello: say.Hello, visitor: Visitor) -> None:
         older = self._by_tab.get(page.tab)
@@ -405,7 +411,7 @@ class Channel:
         self._place(
             Tab(
                 id=page.tab,
-                browser=hello.browser,
+                browser=sys.intern(hello.browser),
                 operator=page.operator,
                 kind=hello.page,
                 visible=hello.presence.visible,

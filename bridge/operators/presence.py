@@ -83,6 +83,8 @@ class Roster:
         self._leads: dict[Operator, TabId] = {}
         self._missed: dict[Operator, _Missed] = {}
         self._dozing: dict[Operator, float] = {}
+        self._present: frozenset[Operator] | None = frozenset()
+        """Operators with a worker; None once that has to be counted anew."""
         self._busy: set[Operator] = set()
         self._tick = 0
 
@@ -94,6 +96,8 @@ class Roster:
         if tab.visible and not (known and known.visible):
             seen = self._tick
         self._operators[tab.id] = tab.operator
+        if known is None or known.kind is not tab.kind:
+            self._present = None
         placed = replace(tab, since=known.since if known else self._tick, became_visible=seen)
         self._tabs.setdefault(tab.operator, {})[tab.id] = placed
         self._settle(tab.operator)
@@ -104,6 +108,7 @@ class Roster:
         if tab is None:
             return
         operator = tab.operator
+        self._present = None
         del self._operators[name], self._tabs[operator][name]
         if not self._tabs[operator]:
             del self._tabs[operator]
@@ -176,7 +181,9 @@ class Roster:
         """Operators who can be rung: those with a worker, those whose next one is believed to be on its way, and sleepers."""
         awaited = frozenset(operator for operator, missed in self._missed.items() if missed.until > now)
         asleep = (operator for operator, until in self._dozing.items() if until > now)
-        return awaited.union(asleep, (operator for operator in self._tabs if self.workers(operator)))
+        if self._present is None:  # asked for with every event of every call, and pages come and go rarely
+            self._present = frozenset(operator for operator in self._tabs if self.workers(operator))
+        return self._present.union(awaited, asleep)
 
     def doze(self, operator: Operator, until: float) -> None:
         """A page of the operator is there that has no connection, and can be woken until then."""
