@@ -22,8 +22,8 @@ from bridge.calls.events import (
 )
 from bridge.errors import ConfigError
 from bridge.media.comfort import QUIET
-from bridge.media.conversation import MAX_LEGS_PER_CALL
 from bridge.media.equipment import Patience
+from bridge.media.pages import MAX_LEGS_PER_CALL
 from bridge.media.sdp import SdpError
 from bridge.media.session import Voice
 
