@@ -125,6 +125,7 @@ PURE = [
     "sip/agent.py",
     "media/sdp.py",
     "media/sdes.py",
+    "media/peer.py",
     "media/rtcp.py",
     "media/reception.py",
     "media/reports.py",

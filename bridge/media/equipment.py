@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..calls.events import Event
+from .association import Certificates
 from .hub import Hub
 from .poller import Poller
 from .rtp import PortPairs
-from .webrtc import Certificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

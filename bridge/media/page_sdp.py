@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from . import sdp
+from . import peer, sdp
+from .peer import Peer
 
 CNAME = "bridge"
 """What our stream to a page is called, in the answer and in RTCP (RFC 5576, 6.1)."""
@@ -19,22 +20,11 @@ class PageOffer:
     index: int
     """Which section is the voice."""
     mid: str
-    username: str
-    password: str
-    fingerprints: tuple[tuple[str, str], ...]
-    """Hash name and colon-separated hex."""
+    peer: Peer
 
     @property
     def audio(self) -> sdp.Section:
         return self.sections[self.index]
-
-    @property
-    def transport(self) -> tuple[object, ...]:
-        """What stays the same as long as the page's ICE and DTLS stay the same."""
-        return self.username, self.password, self.fingerprints
-
-
-_HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 
 
 def parse_page_offer(text: str) -> PageOffer:
@@ -51,33 +41,28 @@ def parse_page_offer(text: str) -> PageOffer:
     return PageOffer(
         sections=sections,
         index=index,
-        mid=_required(audio, "mid", r"[\w!#$%&'*+.^`{|}~-]{1,64}"),
-        username=_required(audio, "ice-ufrag", r"[A-Za-z0-9+/]{4,256}"),
-        password=_required(audio, "ice-pwd", r"[A-Za-z0-9+/]{22,256}"),
-        fingerprints=_fingerprints(audio),
+        mid=_mid(audio),
+        peer=_peer(audio),
     )
 
 
 _PAGE_PROTOS = ("UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF")
 
 
-def _required(section: sdp.Section, name: str, pattern: str) -> str:
-    value = section.first(name)
-    if not re.fullmatch(pattern, value, re.ASCII):
-        raise sdp.SdpError(f"the page's offer has no valid a={name}")
+def _mid(section: sdp.Section) -> str:
+    value = section.first("mid")
+    if not re.fullmatch(r"[\w!#$%&'*+.^`{|}~-]{1,64}", value, re.ASCII):
+        raise sdp.SdpError("the page's offer has no valid a=mid")
     return value
 
 
-def _fingerprints(section: sdp.Section) -> tuple[tuple[str, str], ...]:
-    found = []
-    for value in section.values("fingerprint"):
-        algorithm, _, digest = value.partition(" ")
-        length = _HASHES.get(algorithm.lower(), 0)
-        if length and re.fullmatch(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*", digest) and len(digest) == 3 * length - 1:
-            found.append((algorithm.lower(), digest.upper()))
-    if not found:
+def _peer(section: sdp.Section) -> Peer:
+    named, prints = peer.credentials(section), peer.fingerprints(section)
+    if named is None:
+        raise sdp.SdpError("the page's offer has no valid a=ice-ufrag and a=ice-pwd")
+    if not prints:
         raise sdp.SdpError("the page's offer has no usable a=fingerprint")
-    return tuple(found)
+    return Peer(fingerprints=prints, username=named[0], password=named[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +70,7 @@ class LocalTransport:
     """Our end of a browser leg, as the page is told."""
 
     address: sdp.Address
-    username: str
-    password: str
+    credentials: peer.Credentials
     fingerprint: str
     """SHA-256, colon-separated hex."""
     ssrc: int
@@ -110,11 +94,7 @@ def write_page_answer(offer: PageOffer, codec: sdp.Codec, ptime: int, local: Loc
             f"a=rtpmap:{codec.payload_type} {codec.encoding}",
             f"a=ptime:{ptime}",
             f"a=ssrc:{local.ssrc} cname:{CNAME}",
-            f"a=ice-ufrag:{local.username}",
-            f"a=ice-pwd:{local.password}",
-            f"a=fingerprint:sha-256 {local.fingerprint}",
-            "a=setup:active",
-            f"a=candidate:1 1 udp 2130706431 {host} {port} typ host",
+            *peer.describe(local.credentials, local.fingerprint, "active", local.address),
             "a=end-of-candidates",
         ]
     return "\r\n".join(lines) + "\r\n"

@@ -45,7 +45,7 @@ class PbxDescription:
         host, port = self.address
         wish = self.audio.first("rtcp").split()
         if wish and (given := sdp.bounded(wish[0], 65_535)):
-            if len(wish) == 4 and wish[1:3] == ["IN", "IP4"] and _is_unicast(wish[3]):
+            if len(wish) == 4 and wish[1:3] == ["IN", "IP4"] and sdp.is_unicast(wish[3]):
                 return wish[3], given
             return host, given
         return (host, port + 1) if port < 65_535 else None
@@ -129,16 +129,8 @@ def _check_unicast(text: str) -> None:
         ipaddress.IPv4Address(text)
     except ValueError:
         raise sdp.SdpError("the PBX's c= line must give an IPv4 address") from None
-    if not _is_unicast(text):
+    if not sdp.is_unicast(text):
         raise sdp.SdpError("the PBX wants its voice at an address that isn't one host's")
-
-
-def _is_unicast(text: str) -> bool:
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return not address.is_multicast and address != ipaddress.IPv4Address("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

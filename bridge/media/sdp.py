@@ -8,6 +8,7 @@ are.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -187,6 +188,15 @@ def _section(body: list[str], address: str, inherited: tuple[tuple[str, str], ..
         address=_address(body[1:], address),
         attributes=_attributes(body[1:]) + inherited,
     )
+
+
+def is_unicast(text: str) -> bool:
+    """It is the IPv4 address of one host."""
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return not address.is_multicast and address != ipaddress.IPv4Address("255.255.255.255")
 
 
 # ---- deciding

@@ -25,13 +25,13 @@ from ..calls.commands import (
 )
 from ..calls.events import CallId, Event
 from ..errors import ConfigError, OursError
+from .association import Certificates
 from .conversation import Conversation
 from .equipment import Equipment, Patience
 from .hub import Hub
 from .poller import Poller
 from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
 from .rtp import PortPairs
-from .webrtc import Certificates
 
 log = structlog.get_logger()
 

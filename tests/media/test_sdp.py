@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 from bridge.media.page_sdp import LocalTransport, parse_page_offer, write_page_answer
 from bridge.media.pbx_sdp import parse_pbx_offer
 from bridge.media.pbx_session import PbxSession
+from bridge.media.peer import Credentials
 from bridge.media.sdp import CLOCK_RATES, MAX_BYTES, Codec, Direction, SdpError, choose
 
 from .offers import ASTERISK, CHROMIUM, FINGERPRINT, FIREFOX, ODD_PBX
 
 US = "10.9.9.9", 21_000
 OUR_LEG = LocalTransport(
-    address=("192.0.2.1", 30_000), username="u" * 16, password="p" * 32, fingerprint=FINGERPRINT, ssrc=4711
+    address=("192.0.2.1", 30_000),
+    credentials=Credentials(username="u" * 16, password="p" * 32),
+    fingerprint=FINGERPRINT,
+    ssrc=4711,
 )
 
 
@@ -39,8 +43,8 @@ def answer_to(offer: bytes | str, name: str = "PCMA") -> list[str]:
 
 def test_chromium_is_read_and_its_mdns_candidates_are_not() -> None:
     offer = parse_page_offer(CHROMIUM)
-    assert (offer.mid, offer.username, offer.password) == ("0", "hT9w", "1zW7Xk9cC3yWq0q4bQ8aVn5B")
-    assert offer.fingerprints == (("sha-256", FINGERPRINT),)
+    assert (offer.mid, offer.peer.username, offer.peer.password) == ("0", "hT9w", "1zW7Xk9cC3yWq0q4bQ8aVn5B")
+    assert offer.peer.fingerprints == (("sha-256", FINGERPRINT),)
     assert [(c.name, c.payload_type) for c in offer.audio.codecs] == [
         ("opus", 111),
         ("G722", 9),
@@ -51,7 +55,7 @@ def test_chromium_is_read_and_its_mdns_candidates_are_not() -> None:
 
 def test_firefox_puts_the_fingerprint_at_session_level_and_offers_a_data_channel() -> None:
     offer = parse_page_offer(FIREFOX)
-    assert offer.fingerprints == (("sha-256", FINGERPRINT),)
+    assert offer.peer.fingerprints == (("sha-256", FINGERPRINT),)
     answer = write_page_answer(offer, Codec(name="PCMU", payload_type=0), 20, OUR_LEG, 1)
     assert [line for line in answer.splitlines() if line.startswith("m=")] == [
         "m=audio 30000 UDP/TLS/RTP/SAVPF 0",

@@ -385,7 +385,7 @@ async def test_a_page_that_closes_is_reported_at_once() -> None:
         await here.join(page)
         await page.close()
         lost = await here.mail.next(BrowserLost)
-        assert (lost.tab, lost.why) == (TAB, "the page closed the connection")
+        assert (lost.tab, lost.why) == (TAB, "the other side closed the connection")
 
 
 async def test_a_page_that_falls_silent_is_lost_and_the_pbx_hears_silence_meanwhile() -> None:

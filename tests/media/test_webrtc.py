@@ -18,8 +18,9 @@ from pylibsrtp._binding import ffi, lib
 
 from bridge.calls.commands import ConnectBrowser
 from bridge.calls.events import BrowserAnswered, TabId
-from bridge.media import webrtc
-from bridge.media.webrtc import BrowserLeg, Certificates
+from bridge.media import ice
+from bridge.media.association import Certificates
+from bridge.media.webrtc import BrowserLeg
 
 from .stage import CALL, CODECS, SOON, TAB, Page, Stage, rtp, stage
 
@@ -70,6 +71,8 @@ def test_aiortc_still_has_every_name_that_is_touched() -> None:
     assert ice._connection is gatherer._connection, "copied in the constructor"
     dtls = RTCDtlsTransport(ice, [RTCCertificate.generateCertificate()])
     assert dtls._rx_srtp is dtls._tx_srtp is None
+    dtls._set_role("server")
+    assert dtls._role == "server"
     assert aiortc.RTCDtlsTransport.state.fget is not None
 
 
@@ -106,11 +109,13 @@ def leg_of(here: Stage, tab: TabId = TAB) -> BrowserLeg:
 def check(leg: BrowserLeg, *, key: str | None = None, priority: bool = True) -> stun.Message:
     """A nominating check for the leg; with the leg's own password unless another key is given."""
     message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-    message.attributes["USERNAME"] = f"{leg._connection.local_username}:{leg._connection.remote_username}"
+    message.attributes["USERNAME"] = (
+        f"{leg.association.connection.local_username}:{leg.association.connection.remote_username}"
+    )
     if priority:
         message.attributes["PRIORITY"] = 1
     message.attributes.update({"ICE-CONTROLLING": 1, "USE-CANDIDATE": None})
-    message.add_message_integrity((leg._connection.local_password if key is None else key).encode())
+    message.add_message_integrity((leg.association.connection.local_password if key is None else key).encode())
     return message
 
 
@@ -139,12 +144,12 @@ async def test_a_check_from_elsewhere_takes_nothing_over(key: str | None) -> Non
         page = await here.connect()
         await here.join(page)
         leg = leg_of(here)
-        owners, remote = dict(leg.hub.by_address), leg._connection.remote
+        owners, remote = dict(leg.hub.by_address), leg.association.connection.remote
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.bind(("127.0.0.1", 0))
             stranger.sendto(bytes(check(leg, key=key)), leg.hub.address)
         await still_talks(here, page, b"\x22" * 160)
-        assert (leg.hub.by_address, leg._connection.remote) == (owners, remote)
+        assert (leg.hub.by_address, leg.association.connection.remote) == (owners, remote)
 
 
 async def test_a_leg_can_not_take_the_address_of_another_with_a_valid_check_of_its_own() -> None:
@@ -161,7 +166,7 @@ async def test_a_leg_can_not_take_the_address_of_another_with_a_valid_check_of_i
         message = check(leg_of(here, TabId("thief")))
         page._transport.transport._connection._nominated[1].protocol.send_stun(message, victim.hub.address)
         await still_talks(here, page, b"\x33" * 160)
-        assert victim.hub.by_address[page.address] is victim
+        assert victim.hub.by_address[page.address] is victim.association
 
 
 async def test_a_stranger_without_the_password_is_not_answered() -> None:
@@ -216,7 +221,7 @@ async def test_a_page_that_comes_from_ever_new_addresses_fills_no_table() -> Non
                 elsewhere.bind(("127.0.0.1", 0))
                 elsewhere.sendto(bytes(check(leg)), leg.hub.address)
         await still_talks(here, page, b"\x66" * 160)
-        assert len(leg._connection._remote_candidates) <= 32
+        assert len(leg.association.connection._remote_candidates) <= 32
         assert len(leg.hub.by_address) == 1
 
 
@@ -235,9 +240,9 @@ async def test_after_any_end_the_hub_knows_nothing_of_the_leg() -> None:
 
 
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webrtc, "CONSENT_INTERVAL", 0.005)
-    monkeypatch.setattr(webrtc, "CONSENT_LIFE", 0.03)
-    monkeypatch.setattr(webrtc, "CONSENT_RETRIES", 0)
+    monkeypatch.setattr(ice, "CONSENT_INTERVAL", 0.005)
+    monkeypatch.setattr(ice, "CONSENT_LIFE", 0.03)
+    monkeypatch.setattr(ice, "CONSENT_RETRIES", 0)
 
 
 async def test_a_page_that_shows_no_sign_of_life_loses_its_leg(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,148 @@
+"""One peer on one of our sockets: the way to it and the keys of its voice (ICE, DTLS-SRTP; RFC 5764).
+
+Used are aiortc's transports without its peer connection, decoders and jitter buffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from aiortc import (
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    RTCIceGatherer,
+    RTCIceParameters,
+    RTCIceTransport,
+)
+
+from .hub import Address, Hub
+from .ice import Connection
+from .peer import Credentials, Peer
+from .srtp import Srtp
+
+log = structlog.get_logger()
+
+CERTIFICATE_LEFT: Final = datetime.timedelta(days=10)
+"""aiortc's certificates live 30 days; new legs get a new one after 20."""
+
+
+class Certificates:
+    """The certificate for new legs, renewed long before it expires."""
+
+    def __init__(self) -> None:
+        self._newest = RTCCertificate.generateCertificate()
+
+    def current(self, now: datetime.datetime) -> RTCCertificate:
+        if self._newest.expires - now < CERTIFICATE_LEFT:
+            self._newest = RTCCertificate.generateCertificate()
+        return self._newest
+
+
+def fingerprint(certificate: RTCCertificate) -> str:
+    """SHA-256, colon-separated hex."""
+    prints = certificate.getFingerprints()
+    return next(str(item.value) for item in prints if item.algorithm == "sha-256")
+
+
+class _Gatherer(RTCIceGatherer):
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(iceServers=[])  # the default is a public STUN server
+        self._connection = connection  # before RTCIceTransport copies recv and send from it
+
+
+class Association:
+    """From a description of the peer to keys, and to the end of them.
+
+    `media(length, now)` gets each datagram of the peer that is neither STUN nor DTLS, as it came, in the hub's buffer.
+    `heard` counts the packets that were its voice. `ended(why)` is called once if the association dies by itself.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        certificate: RTCCertificate,
+        credentials: Credentials,
+        *,
+        controlling: bool,
+        media: Callable[[int, float], None],
+        heard: Callable[[], int],
+        ended: Callable[[str], None],
+    ) -> None:
+        self.hub, self.credentials = hub, credentials
+        self.media_received = media
+        self.srtp: Srtp | None = None
+        """The keys, as soon as there are any."""
+        self._ended: Callable[[str], None] | None = ended
+        self.connection = Connection(hub, self, credentials, controlling=controlling, heard=heard)
+        self._gatherer = _Gatherer(self.connection)
+        self._ice = RTCIceTransport(self._gatherer)
+        self._dtls = RTCDtlsTransport(self._ice, [certificate])
+        self._dtls.on("statechange", self._dtls_changed)
+
+    @property
+    def remote(self) -> Address | None:
+        """Where the peer is met."""
+        return self.connection.remote
+
+    async def open(self) -> None:
+        """From now on the peer may come."""
+        await self._gatherer.gather()  # no waiting, the socket is there
+
+    async def connect(self, peer: Peer, seconds: float) -> None:
+        """Bring up ICE and DTLS, or end: neither gives up by itself."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.connection.meet(peer)
+                await self._ice.start(RTCIceParameters(peer.username, peer.password, peer.lite))
+                if self._ice.state == "completed":
+                    self._dtls._set_role("client" if peer.opened_by_us else "server")
+                    prints = [RTCDtlsFingerprint(*item) for item in peer.fingerprints]
+                    await self._dtls.start(RTCDtlsParameters(prints))
+        except TimeoutError:
+            self._end(f"not connected within {seconds:g} s")
+        except Exception:
+            log.exception("association_failed")
+            self._end("the connection could not be set up")
+        else:
+            if self.srtp is None:
+                self._end("ICE or DTLS failed")
+
+    def _dtls_changed(self) -> None:
+        state = self._dtls.state
+        if state == "connected":
+            self.srtp = Srtp(self.hub.buffer, self._dtls._rx_srtp, self._dtls._tx_srtp)
+        elif state in ("closed", "failed"):
+            self.srtp = None
+            self._end("the other side closed the connection" if state == "closed" else "DTLS failed")
+
+    def _end(self, why: str) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(why)
+
+    async def close(self) -> None:
+        """Say goodbye and leave the hub; closing twice is harmless."""
+        self._ended = None
+        self.srtp = None
+        self._dtls.remove_all_listeners()
+        try:
+            await self._dtls.stop()
+            await self._ice.stop()
+        except Exception:
+            log.exception("association_not_closed")
+        finally:
+            self.hub.forget(self.credentials.username, self)
+
+    # ---- datagrams
+
+    def stun_received(self, data: bytes, address: Address) -> None:
+        self.connection.protocol.datagram_received(data, address)
+
+    def dtls_received(self, data: bytes) -> None:
+        self.connection.data_received(data, 1)
