@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo check test soak bench parts asterisk clean
+.PHONY: help setup demo check test interop soak bench parts asterisk clean
 
 PYTHON ?= python3
 PIP = .venv/bin/pip -qq --disable-pip-version-check
@@ -23,6 +23,7 @@ help:
 	@echo "make demo    try it: the bridge with a simulated portal and a small PBX"
 	@echo "make check   before every commit: style, types, unit tests (under 2 minutes)"
 	@echo "make test    every test, with a real Asterisk and Chromium"
+	@echo "make interop what works with which SIP peer, into docs/interop.md"
 	@echo "make bench   how fast it is, beside the goals (BENCH='ring answer' for some)"
 	@echo "make soak    ten minutes of hostile bytes, 500 calls in chaos, then an hour with kills; the ledgers of PBX and portal must agree"
 	@echo "make setup   what all of them do first     make clean   forget all that was made"
@@ -43,6 +44,11 @@ check: setup
 test: setup parts asterisk
 	@$(NPM) test
 	@.venv/bin/pytest -q -rs
+
+# Marked tests only; docs/interop.md is what they showed. INTEROP="trunk or hold" runs those (-k of pytest), and keeps
+# what the others showed before.
+interop: setup parts asterisk
+	@.venv/bin/pytest -q -m interop --interop $(if $(INTEROP),-k "$(INTEROP)")
 
 bench: PARTS += janus:janus rtpengine:rtpengine-daemon cc:gcc
 bench: setup parts

@@ -18,6 +18,8 @@ from .rig.chromium import Chromium, find_chromium
 from .rig.leaks import leaks
 from .rig.process import BridgeProcess
 
+pytest_plugins = ["tests.interop.recorder"]
+
 PARTS: dict[str, tuple[Callable[[], object], str]] = {
     "asterisk": (is_unpacked, "Asterisk is not unpacked: run make asterisk (on a Debian, amd64)"),
     "chromium": (find_chromium, "Chromium is not installed: Debian package chromium"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ..conftest import needs
+from ..interop import ASTERISK, interop
 from ..rig.asterisk import Asterisk
 from ..rig.waiting import wait_for
 from .conftest import Stages
@@ -39,6 +40,7 @@ def profiles(stage: Stage, call: str) -> set[str]:
     return set(re.findall(r"^m=audio [1-9]\d* (\S+)", "\n".join(bodies), re.MULTILINE))
 
 
+@interop(ASTERISK, "SDES AES_CM_128_HMAC_SHA1_80")
 async def test_an_encrypted_call_is_heard_both_ways_held_and_moved_to_the_next_page(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     call = stage.ring(then="bridged")
@@ -56,6 +58,7 @@ async def test_an_encrypted_call_is_heard_both_ways_held_and_moved_to_the_next_p
     assert_no_key_is_written_down(stage)
 
 
+@interop(ASTERISK, "SRTP required by us")
 async def test_where_the_trunk_requires_it_our_own_calls_are_encrypted(stages: Stages) -> None:
     stage = await stages(trunk={"srtp": "required"})
     page = await stage.telephone()

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from ..conftest import needs
+from ..interop import ASTERISK, SIPP, interop
 from ..rig.asterisk import free_port
 from ..rig.chromium import MICROPHONE_HZ
 from ..rig.ear import Ear
@@ -18,6 +19,7 @@ MUSIC_HZ = 523
 HOLDS = Path(__file__).parents[1] / "rig/sipp/holds.xml"
 
 
+@interop(ASTERISK, "hold by us")
 async def test_hold_plays_the_pbxs_music_and_resume_brings_both_voices_back(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     call = stage.ring(then="bridged")
@@ -54,6 +56,7 @@ async def test_a_held_call_stays_held_through_a_navigation(stage: Stage) -> None
     assert call.byes() == (0, 0)
 
 
+@interop(ASTERISK, "RFC 4733, sent")
 async def test_keys_arrive_at_the_pbx_once_and_in_order(stage: Stage) -> None:
     page = await stage.telephone()
     call = await stage.dial(page, "613")
@@ -65,6 +68,7 @@ async def test_keys_arrive_at_the_pbx_once_and_in_order(stage: Stage) -> None:
     await wait_for(lambda: call.digits() == "120#", 10, "the keys 120# at the PBX")
 
 
+@interop(ASTERISK, "call waiting")
 async def test_a_second_call_is_answered_and_the_first_one_is_held(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     first = stage.ring(caller="+49301", then="bridged")
@@ -105,6 +109,7 @@ async def test_another_operators_call_rings_only_there(stage: Stage) -> None:
     assert not await page.frames(PHONE)
 
 
+@interop(SIPP, "hold by the peer", "re-INVITE by the peer")
 async def test_the_pbx_holds_the_call_and_takes_it_back(stages: Stages, tmp_path: Path) -> None:
     needs("sipp")
     port, ear = free_port(), Ear()
@@ -131,6 +136,7 @@ async def test_the_pbx_holds_the_call_and_takes_it_back(stages: Stages, tmp_path
         assert (await stage.record()).status_code == "200"
 
 
+@interop(ASTERISK, "INFO, sent")
 async def test_keys_as_info_arrive_at_a_pbx_that_wants_them_so(stages: Stages) -> None:
     stage = await stages(trunk={"dtmf": "info"})
     page = await stage.telephone()

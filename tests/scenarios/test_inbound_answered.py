@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..interop import ASTERISK, interop
 from .stage import ANNA, PHONE, Stage
 
 
+@interop(ASTERISK, "incoming call", "two-way tone", "PCMU")
 async def test_inbound_answered_caller_hangs_up(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     call = stage.ring(caller="+4930123456", name="Erika Mustermann")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ..interop import ASTERISK, interop
 from .conftest import Stages
 from .stage import ANNA, ANSWER, PHONE, Stage
 
 
+@interop(ASTERISK, "CANCEL by the peer")
 async def test_caller_gives_up_while_ringing_is_487_and_missed(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     call = stage.ring()
@@ -20,6 +22,7 @@ async def test_caller_gives_up_while_ringing_is_487_and_missed(stage: Stage) -> 
 
 
 @pytest.mark.parametrize("status", [486, 603])
+@interop(ASTERISK, "refusals with their codes")
 async def test_operator_declines_is_486_or_603_by_setting_and_declined(stages: Stages, status: int) -> None:
     stage = await stages(trunk={"decline_status": status})
     page = await stage.sign_in(ANNA)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ..interop import ASTERISK, interop
 from ..rig.waiting import wait_for
 from .stage import ANNA, PHONE, STOP, Stage
 
 
+@interop(ASTERISK, "outgoing call", "two-way tone")
 async def test_dialled_answered_talked_hung_up(stage: Stage) -> None:
     page = await stage.telephone()
     call = await stage.dial(page, "609")
@@ -20,6 +22,7 @@ async def test_dialled_answered_talked_hung_up(stage: Stage) -> None:
     assert record.duration > 0
 
 
+@interop(ASTERISK, "early media heard by us")
 async def test_early_media_is_heard_before_the_answer(stage: Stage) -> None:
     page = await stage.telephone()
     call = await stage.dial(page, "604")
@@ -40,6 +43,7 @@ async def test_early_media_is_heard_before_the_answer(stage: Stage) -> None:
         ("608", 503, "503", ""),
     ],
 )
+@interop(ASTERISK, "refusals with their codes")
 async def test_a_refusal_has_its_status_and_a_sentence(
     stage: Stage, number: str, status: int, code: str, says: str
 ) -> None:
@@ -53,6 +57,7 @@ async def test_a_refusal_has_its_status_and_a_sentence(
     assert (record.status_code, record.duration) == (code, 0)
 
 
+@interop(ASTERISK, "CANCEL by us")
 async def test_cancelled_by_the_operator_while_it_rings(stage: Stage) -> None:
     page = await stage.telephone()
     call = await stage.dial(page, "606")

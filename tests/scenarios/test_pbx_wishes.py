@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import needs
+from ..interop import ASTERISK, SIPP, interop
 from ..rig.asterisk import free_port
 from ..rig.chromium import MICROPHONE_HZ
 from ..rig.ear import Ear
@@ -15,14 +16,22 @@ from ..rig.waiting import wait_for
 from .conftest import Stages
 from .stage import AGENTS, ANNA, Stage
 
-SIPP = Path(__file__).parents[1] / "rig/sipp"
+SCRIPTS = Path(__file__).parents[1] / "rig/sipp"
 
 
 @pytest.mark.parametrize(
     ("story", "last", "times"),
     [
-        pytest.param("late_offer", "CSeq: 1 ACK", 1, id="late offer"),
-        pytest.param("strict", "CSeq: 3 UPDATE", 2, id="PRACK and session timer"),
+        pytest.param(
+            "late_offer", "CSeq: 1 ACK", 1, id="late offer", marks=interop(SIPP, "late offer", "trunk by address")
+        ),
+        pytest.param(
+            "strict",
+            "CSeq: 3 UPDATE",
+            2,
+            id="PRACK and session timer",
+            marks=interop(SIPP, "100rel: our ringing is reliable", "session timer, refreshed by the peer", "UPDATE"),
+        ),
     ],
 )
 async def test_an_independent_pbx_has_its_way_and_hears_the_operator(
@@ -37,7 +46,7 @@ async def test_an_independent_pbx_has_its_way_and_hears_the_operator(
         where = ["-i", "127.0.0.1", "-p", str(port), "-s", AGENTS[ANNA], f"127.0.0.1:{sip}"]
         what = [
             "-sf",
-            str(SIPP / f"{story}.xml"),
+            str(SCRIPTS / f"{story}.xml"),
             "-key",
             "rtp",
             str(ear.port),
@@ -63,6 +72,7 @@ async def test_an_independent_pbx_has_its_way_and_hears_the_operator(
         assert (await stage.record()).status_code == "200"
 
 
+@interop(ASTERISK, "blind, by the peer (REFER to us)")
 async def test_the_pbx_puts_the_operator_through_to_somebody_else(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     before = stage.asterisk.outbound("1001")

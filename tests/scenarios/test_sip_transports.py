@@ -16,6 +16,7 @@ from bridge.calls.events import CallId, Event, PbxAnswered, PbxConfirmed, PbxHun
 from bridge.sip import caller
 
 from ..conftest import needs
+from ..interop import ASTERISK, SIPP, interop
 from ..rig.asterisk import Asterisk, free_port
 from ..rig.waiting import wait_for
 from ..sip.dns_server import dns_server
@@ -26,7 +27,7 @@ SDP = (
     b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
     b"m=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n"
 )
-SIPP = Path(__file__).parent / "sipp_call.xml"
+CALL_SCRIPT = Path(__file__).parent / "sipp_call.xml"
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,19 @@ async def seen(room: TrunkRoom, kind: type[Event]) -> Event:
     return event
 
 
-@pytest.mark.parametrize("transport", ["udp", "udp6", "tcp", "tls", "ws"])
+BOTH_WAYS = "registration", "digest MD5", "incoming call", "outgoing call"
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [
+        pytest.param("udp", marks=interop(ASTERISK, "UDP", *BOTH_WAYS)),
+        pytest.param("udp6", marks=interop(ASTERISK, "IPv6", *BOTH_WAYS)),
+        pytest.param("tcp", marks=interop(ASTERISK, "TCP", *BOTH_WAYS)),
+        pytest.param("tls", marks=interop(ASTERISK, "TLS", *BOTH_WAYS)),
+        pytest.param("ws", marks=interop(ASTERISK, "WebSocket", *BOTH_WAYS)),
+    ],
+)
 async def test_an_account_registers_is_called_and_calls(asterisk: Asterisk, transport: str) -> None:
     room = room_to(asterisk, transport)
     offer = SDP % free_port()
@@ -85,12 +98,19 @@ async def trunk_room() -> AsyncIterator[TrunkRoom]:
         yield room
 
 
-@pytest.mark.parametrize(("host", "transport"), [("127.0.0.1", "t1"), ("[::1]", "u1"), ("[::1]", "t1")])
+@pytest.mark.parametrize(
+    ("host", "transport"),
+    [
+        pytest.param("127.0.0.1", "t1", marks=interop(SIPP, "TCP", "trunk by address", "incoming call")),
+        pytest.param("[::1]", "u1", marks=interop(SIPP, "UDP", "IPv6", "trunk by address", "incoming call")),
+        pytest.param("[::1]", "t1", marks=interop(SIPP, "TCP", "IPv6", "trunk by address", "incoming call")),
+    ],
+)
 async def test_sipp_calls_over_tcp_and_ipv6(trunk_room: TrunkRoom, host: str, transport: str) -> None:
     needs("sipp")
     assert trunk_room.trunks.address
     sipp = await asyncio.create_subprocess_exec(
-        "sipp", f"{host}:{trunk_room.trunks.address[1]}", "-sf", str(SIPP), "-s", "1001", "-i", host.strip("[]"),
+        "sipp", f"{host}:{trunk_room.trunks.address[1]}", "-sf", str(CALL_SCRIPT), "-s", "1001", "-i", host.strip("[]"),
         "-p", str(free_port()), "-t", transport, "-m", "1", "-nostdin", "-timeout", "15", "-timeout_error",
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
@@ -102,6 +122,7 @@ async def test_sipp_calls_over_tcp_and_ipv6(trunk_room: TrunkRoom, host: str, tr
     assert sipp.returncode == 0, out.decode(errors="replace")[-2000:]
 
 
+@interop(ASTERISK, "failover to the second SRV target")
 async def test_a_call_is_placed_at_the_second_server_of_the_domain(
     asterisk: Asterisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..interop import ASTERISK, interop
 from ..rig.page import Page
 from ..rig.waiting import wait_for
 from .stage import ANNA, PHONE, Stage
@@ -23,6 +24,7 @@ def persons(stage: Stage) -> int:
     return stage.asterisk.cli("core show channels concise").count("!person!talk!")
 
 
+@interop(ASTERISK, "blind, from us")
 async def test_a_blind_transfer_leaves_the_caller_with_the_new_party_and_one_record(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     call = stage.ring(then="bridged")
@@ -38,6 +40,7 @@ async def test_a_blind_transfer_leaves_the_caller_with_the_new_party_and_one_rec
     assert record.duration > 0
 
 
+@interop(ASTERISK, "blind, fails and returns")
 async def test_a_transfer_that_fails_gives_the_call_back_with_a_sentence(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     call = stage.ring(then="bridged")
@@ -51,6 +54,7 @@ async def test_a_transfer_that_fails_gives_the_call_back_with_a_sentence(stage: 
     assert (await stage.record()).status_code == "200"
 
 
+@interop(ASTERISK, "attended, from us")
 async def test_an_attended_transfer_brings_both_together_and_both_talks_have_their_record(stage: Stage) -> None:
     page = await stage.sign_in(ANNA)
     call = stage.ring(then="bridged")
