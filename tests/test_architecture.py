@@ -55,6 +55,7 @@ LIBRARIES: dict[str, set[str]] = {
     "aioice": {"media"},
     "pylibsrtp": {"media"},
     "socketio": {"operators", "robot"},
+    "engineio": {"operators"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},
     "dns": {"sip"},

@@ -31,6 +31,7 @@ from .floor import Floor
 from .page import Page
 from .presence import Tab
 from .protocol import FROM_PAGE, Ack, CallState, PageKind, Refusal
+from .wire import Wire, Wires, frame
 
 MAX_SOCKETS = 20_000
 MAX_TABS = 64
@@ -38,14 +39,14 @@ MAX_TABS = 64
 MESSAGE_BYTES = 64 * 1024
 MAX_EXCESS = 1_000
 """Messages refused for their rate before the connection is cut."""
-MAX_BACKLOG = 512
-"""Messages that a page has not read before its connection is cut."""
+MAX_BACKLOG = 256 * 1024
+"""Bytes that a page has not read before its connection is cut."""
 PING_SECONDS = 10
 SWEEP_SECONDS = 20
 WATCH_SECONDS = 0.2
 """Between two looks at the deadlines, which are seconds away whenever they are set."""
-PART_SECONDS = 0.05
-"""For the writers of the connections to empty their queues, which can't be waited for reliably."""
+BREATH = 8
+"""Messages to the pages between two turns of everything else: a voice must not wait for fifty of them."""
 
 GONE = Ack(ok=False, error="This page is not connected any more.")
 
@@ -65,6 +66,13 @@ class ClickedCards(Protocol):
 # The libraries log whole packets, tickets included, from INFO on.
 _library_log = logging.getLogger("bridge.operators.socketio")
 _library_log.setLevel(logging.ERROR)
+
+
+class _SocketIo(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
+    """The library's socket.io on our own engine.io."""
+
+    def _engineio_server_class(self) -> type[Wires]:
+        return Wires
 
 
 class _Said(NamedTuple):
@@ -119,17 +127,16 @@ class Channel:
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._confirming: set[asyncio.Task[None]] = set()
-        self._sio = socketio.AsyncServer(
+        self._sio = _SocketIo(
             async_mode="aiohttp",
-            transports=["websocket"],
             async_handlers=False,  # messages of one page are handled in their order
-            cors_allowed_origins="*",  # tickets travel in `auth`: no cookie gives a foreign page any power
             ping_interval=PING_SECONDS,
             ping_timeout=PING_SECONDS,
             max_http_buffer_size=MESSAGE_BYTES,
             logger=_library_log,
             engineio_logger=_library_log,
         )
+        self._wires: Wires = self._sio.eio
         self._sio.on("connect", self._connected)
         self._sio.on("disconnect", self._disconnected)
         self._sio.on("*", self._heard)
@@ -141,12 +148,15 @@ class Channel:
     async def running(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            own = [tasks.create_task(work) for work in (self._send(), self._sweep(), self._watch())]
+            own = [
+                tasks.create_task(work)
+                for work in (self._send(), self._sweep(), self._watch(), self._wires.keep_alive())
+            ]
             try:
                 yield
             finally:
                 self._tasks = None
-                await self._part()
+                self._part()
                 for task in [*own, *self._confirming]:
                     task.cancel()
 
@@ -275,22 +285,25 @@ class Channel:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            told = 0
             while line := self._rung or self._unsent:
                 page = next(iter(line))
                 del line[page]
                 try:
-                    await self._deliver(page)
+                    self._deliver(page)
                 except Exception:
                     # One page's trouble must not silence all the others.
                     log.exception("page_not_told", operator=str(page.operator), tab=page.tab)
+                told += 1
+                if told % BREATH == 0:
+                    await asyncio.sleep(0)
 
-    async def _deliver(self, page: Page) -> None:
+    def _deliver(self, page: Page) -> None:
         while page.sid in self._pages and (letter := page.next()):
             event, message = letter
             said = message or self._state(page)
-            await self._sio.emit(event, said.model_dump(mode="json", by_alias=True), to=page.sid)
-        socket = self._sio.eio.sockets.get(page.wire)
-        if socket and socket.queue.qsize() > MAX_BACKLOG:
+            page.wire.write(frame(f'42["{event}",{said.model_dump_json(by_alias=True)}]'))
+        if page.wire.backlog > MAX_BACKLOG:
             self._cut(page, "does not read")
 
     # ---- words from the pages
@@ -367,22 +380,15 @@ class Channel:
     # ---- pages come and go
 
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
-        if self._tasks is None or len(self._sio.environ) >= MAX_SOCKETS:
+        if self._tasks is None or len(self._wires.sockets) >= MAX_SOCKETS:
             return web.Response(status=503, text="The bridge takes no more connections now.")
-        # Deflate would cost every page some 300 KB of state, for messages of a few hundred bytes.
-        headers = request.headers.copy()
-        headers.popall("Sec-WebSocket-Extensions", None)
-        response: web.StreamResponse = await self._sio.handle_request(request.clone(headers=headers))
-        return response
+        return await self._wires.serve(request)
 
-    async def _connected(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+    async def _connected(self, sid: str, environ: dict[str, Wire], auth: Any) -> None:
         try:
             hello = say.Hello.model_validate(auth)
             visitor = await self._admission.admit(hello)
-            wire = self._sio.manager.eio_sid_from_sid(sid, "/")
-            request, tab = environ["aiohttp.request"], TabId(hello.tab)
-            _forget_headers(environ)
-            page = Page(sid=sid, wire=wire, request=request, tab=tab, session=self._shared(visitor.session))
+            page = Page(sid=sid, wire=environ["wire"], tab=TabId(hello.tab), session=self._shared(visitor.session))
             self._seat(page, hello, visitor)
         except ValidationError as error:
             raise ConnectRefused(Refusal.BAD_MESSAGE.value, {"text": _explain(error)}) from None
@@ -457,40 +463,27 @@ class Channel:
 
     def _cut(self, page: Page, why: str) -> None:
         log.info("page_cut_off", operator=str(page.operator), tab=page.tab, why=why)
-        page.cut()
+        page.wire.cut(why)
 
     async def _sweep(self) -> None:
         """End connections that never became a page, forget pages whose end was not reported."""
-        suspects: set[str] = set()
+        suspects: set[Wire] = set()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            strangers = set(self._sio.environ) - {page.wire for page in self._pages.values()}
+            strangers = set(self._wires.sockets.values()) - {page.wire for page in self._pages.values()}
             for wire in strangers & suspects:
-                if transport := self._sio.environ[wire]["aiohttp.request"].transport:
-                    transport.abort()
+                wire.cut("never became a page")
             suspects = strangers
-            for page in [page for page in self._pages.values() if page.wire not in self._sio.environ]:
+            for page in [page for page in self._pages.values() if page.wire.closed]:
                 self._leave(page)
 
-    async def _part(self) -> None:
+    def _part(self) -> None:
         """Let the pages hear the last word, then close; they will look for the bridge again by themselves."""
-        pages = list(self._pages.values())
-        for page in pages:
-            await self._deliver(page)
-        if pages:
-            await asyncio.sleep(PART_SECONDS)
+        for page in list(self._pages.values()):
+            self._deliver(page)
         self._pages.clear()
-        for environ in list(self._sio.environ.values()):
-            if transport := environ["aiohttp.request"].transport:
-                transport.close()
-        await self._sio.shutdown()
-
-
-def _forget_headers(environ: dict[str, Any]) -> None:
-    """The libraries keep this dict as long as the page, and nobody reads its 2 KB of headers again."""
-    kept = {name: environ[name] for name in ("aiohttp.request", "REQUEST_METHOD")}
-    environ.clear()
-    environ.update(kept)
+        for wire in list(self._wires.sockets.values()):
+            wire.part()
 
 
 def _explain(error: ValidationError) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aiohttp import web
-
 from ..calls.commands import CallView
 from ..calls.events import CallId, Operator, TabId
 from ..tickets import SessionTicket
 from .protocol import Message
+from .wire import Wire
 
 MESSAGES_PER_SECOND, BURST = 50, 100
 
@@ -18,9 +17,7 @@ MESSAGES_PER_SECOND, BURST = 50, 100
 class Page:
     sid: str
     """socket.io's name of the connection."""
-    wire: str
-    """engine.io's name of it."""
-    request: web.Request
+    wire: Wire
     tab: TabId
     session: SessionTicket
     farewells: dict[CallId, CallView] = field(default_factory=dict)
@@ -55,8 +52,3 @@ class Page:
             return True
         self._allowance -= 1
         return False
-
-    def cut(self) -> None:
-        """End the connection without waiting for the page; engine.io notices and reports the disconnect."""
-        if self.request.transport:
-            self.request.transport.abort()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from bridge.operators import bell, channel
 from bridge.operators.bell import SOUND_SECONDS
 from bridge.operators.channel import MAX_EXCESS, MAX_TABS, MESSAGE_BYTES
 from bridge.operators.clicks import MAX_CALLS
+from bridge.operators.page import Page
 from bridge.operators.presence import ABSENCE_SECONDS
 from bridge.tickets import SessionTicket
 
@@ -164,6 +166,24 @@ async def test_an_oversized_message_costs_the_page_its_connection_only() -> None
         assert (await other.say("renew"))["ok"]
 
 
+async def test_a_page_that_does_not_read_costs_nobody_else_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MAX_BACKLOG", 0)
+    async with room() as rig, aiohttp.ClientSession() as http:
+        other = await rig.page("b1", BORIS)
+        async with http.ws_connect(f"{rig.url}socket.io/?EIO=4&transport=websocket") as deaf:
+            await deaf.send_str(f"40{json.dumps(rig.hello('a1'))}")
+            while "state" not in await deaf.receive_str(timeout=PATIENCE):
+                pass
+            # More than the kernel keeps for somebody who does not listen.
+            await rig.channel.perform(show(ringing(name="x" * (1 << 24)), ANNA))
+            async with asyncio.timeout(PATIENCE):
+                async for _ in deaf:
+                    pass
+        await rig.channel.perform(show(ringing(), BORIS))
+        await other.until(lambda state: bool(state["calls"]))
+        assert [row[1] for row in rig.channel.tabs()] == ["b1"]
+
+
 # ---- a call on the pages
 
 
@@ -184,13 +204,13 @@ async def test_a_ring_goes_before_all_other_news(monkeypatch: pytest.MonkeyPatch
         for page in pages:
             await page.next("state")
         told: list[str] = []
-        emit = rig.channel._sio.emit
+        deliver = rig.channel._deliver
 
-        async def watched(event: str, data: Any, to: str) -> None:
-            told.append(rig.channel._pages[to].tab)
-            await emit(event, data, to=to)
+        def watched(page: Page) -> None:
+            told.append(page.tab)
+            deliver(page)
 
-        monkeypatch.setattr(rig.channel._sio, "emit", watched)
+        monkeypatch.setattr(rig.channel, "_deliver", watched)
         talking = ringing(id=CallId("other"), state="talking", answered_by=operator(BORIS), voice=TabId("boris-0"))
         await rig.channel.perform(show(talking, BORIS))
         await rig.channel.perform(show(ringing(), ANNA))
