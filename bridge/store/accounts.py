@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..tickets import Seal
 from .tables import sip_accounts as table
+from .transaction import reading, unbroken
 
 Key = tuple[str, str]
 """Trunk and SIP user: a PBX has an account once."""
@@ -52,8 +53,9 @@ class Accounts:
         self._known: dict[Key, StoredAccount] = {}
         self._writing = asyncio.Lock()
 
+    @unbroken
     async def load(self) -> None:
-        async with self._engine.begin() as connection:
+        async with reading(self._engine).begin() as connection:
             rows = (await connection.execute(select(table).order_by(table.c.trunk, table.c.sip_user))).mappings().all()
         self._known = {account.key: account for account in (self._account(dict(row)) for row in rows)}
 
@@ -62,6 +64,7 @@ class Accounts:
         """Replaced as a whole by every change."""
         return self._known
 
+    @unbroken
     async def save(self, accounts: Iterable[StoredAccount]) -> None:
         """All of them or none, durable at return; each replaces what stood under its trunk and SIP user."""
         fresh = {account.key: account for account in accounts}
@@ -74,6 +77,7 @@ class Accounts:
                     await connection.execute(insert(table).values(**self._row(account)))
             self._known = self._known | fresh
 
+    @unbroken
     async def remove(self, keys: Iterable[Key]) -> None:
         gone = set(keys)
         if not gone:
@@ -83,6 +87,7 @@ class Accounts:
                 await connection.execute(delete(table).where(or_(*(_is(key) for key in gone))))
             self._known = {key: account for key, account in self._known.items() if key not in gone}
 
+    @unbroken
     async def settle(self, users: Mapping[Key, int | None]) -> None:
         """Who has these accounts now, found by their extensions."""
         async with self._writing:

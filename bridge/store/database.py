@@ -24,6 +24,7 @@ from ..tickets import Seal
 from .accounts import Accounts
 from .outbox import Outbox
 from .portals import Portals
+from .transaction import is_reading, unbroken
 from .worker_history import WorkerHistory
 from .writer import Writer
 
@@ -48,8 +49,7 @@ class Store:
         """Migrated and loaded, or ConfigError when the database can't be used."""
         try:
             try:
-                async with self._engine.begin() as connection:
-                    await connection.run_sync(_migrate)
+                await self._migrate()
                 await self.portals.load()
                 await self.accounts.load()
             except (SQLAlchemyError, OSError) as error:
@@ -59,6 +59,11 @@ class Store:
                 yield
         finally:
             await self._engine.dispose()
+
+    @unbroken
+    async def _migrate(self) -> None:
+        async with self._engine.begin() as connection:
+            await connection.run_sync(_migrate)
 
 
 def _engine(url: str) -> AsyncEngine:
@@ -89,7 +94,7 @@ def _sqlite(url: URL) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if is_reading(connection) else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -24,6 +24,7 @@ from . import promising
 from .promises import CallRecord, Kind, Promise, Slot, State
 from .promising import BASIS, RECORD_LOST, REGISTRATION_LOST
 from .tables import calls, outbox
+from .transaction import reading, unbroken
 from .writer import PASSING, Writer, down
 
 _LOST = {Kind.REGISTER: REGISTRATION_LOST, Kind.FINISH: RECORD_LOST}
@@ -33,13 +34,14 @@ _earlier = outbox.alias()
 class Outbox:
     def __init__(self, engine: AsyncEngine, writer: Writer) -> None:
         self._engine = engine
+        self._reads = reading(engine)
         self._writer = writer
 
     @asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+    async def _begin(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         """A transaction; StoreDownError for what may pass by itself."""
         try:
-            async with self._engine.begin() as connection:
+            async with engine.begin() as connection:
                 yield connection
         except PASSING as error:
             raise down(error) from error
@@ -84,8 +86,18 @@ class Outbox:
         A register whose outcome is unknown since before `forgotten` is slow. A promise that nobody can read any more is set
         aside on the way.
         """
-        found = list[Promise]()
-        async with self._begin() as connection:
+        found, unreadable = await self._due(portal, now, free, busy=busy, forgotten=forgotten)
+        for promise, error in unreadable:
+            await self._writer.write(self._rewrite, (promise, {"state": State.SET_ASIDE, "last_error": error}))
+        return found
+
+    @unbroken
+    async def _due(
+        self, portal: str, now: float, free: Mapping[Slot, int], *, busy: Collection[int], forgotten: float
+    ) -> tuple[list[Promise], list[tuple[int, str]]]:
+        """And the promises that can't be read, with the reason."""
+        found, unreadable = list[Promise](), list[tuple[int, str]]()
+        async with self._begin(self._reads) as connection:
             for slot, limit in free.items():
                 ready = and_(_waits(portal, busy), _of_slot(slot, forgotten), outbox.c.next_at <= now)
                 query = _promises().where(ready).order_by(outbox.c.next_at, outbox.c.id).limit(limit)
@@ -93,22 +105,23 @@ class Outbox:
                     try:
                         found.append(_promise(row))
                     except (ValueError, TypeError) as error:
-                        aside = {"state": State.SET_ASIDE, "last_error": f"this version can't read it: {error}"}
-                        await connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(**aside))
-        return found
+                        unreadable.append((row["id"], f"this version can't read it: {error}"))
+        return found, unreadable
 
+    @unbroken
     async def next_at(
         self, portal: str, slots: Collection[Slot], *, busy: Collection[int] = (), forgotten: float = 0.0
     ) -> float | None:
         """When the next promise of these slots falls due, None when there is none."""
         ready = and_(_waits(portal, busy), or_(*(_of_slot(slot, forgotten) for slot in slots)))
         query = select(func.min(outbox.c.next_at)).select_from(outbox.join(calls)).where(ready)
-        async with self._begin() as connection:
+        async with self._begin(self._reads) as connection:
             found = await connection.scalar(query)
         return None if found is None else float(found)
 
+    @unbroken
     async def waiting_portals(self) -> list[str]:
-        async with self._begin() as connection:
+        async with self._begin(self._reads) as connection:
             rows = await connection.execute(select(outbox.c.portal).where(outbox.c.state == State.PENDING).distinct())
             return [str(portal) for (portal,) in rows]
 
@@ -128,7 +141,7 @@ class Outbox:
         values: dict[str, Any] = {"next_at": next_at, "last_error": error}
         if untouched:
             values |= {"first_sent": promise.first_sent, "attempts": promise.attempts}
-        await self._writer.write(self._postpone, (promise.id, values))
+        await self._writer.write(self._rewrite, (promise.id, values))
 
     async def set_aside(self, promise: Promise, error: str) -> None:
         """Out of the way, for a person to look at; what can't be without it goes with it."""
@@ -163,7 +176,7 @@ class Outbox:
         return [None] * len(items)
 
     @staticmethod
-    async def _postpone(connection: AsyncConnection, items: Sequence[tuple[int, Mapping[str, Any]]]) -> list[None]:
+    async def _rewrite(connection: AsyncConnection, items: Sequence[tuple[int, Mapping[str, Any]]]) -> list[None]:
         for promise, values in items:
             await connection.execute(update(outbox).where(outbox.c.id == promise).values(**values))
         return [None] * len(items)
@@ -186,19 +199,21 @@ class Outbox:
         """What a person should look at, oldest first."""
         return [promise for promise in await self.open_promises(limit) if promise.state is State.SET_ASIDE]
 
+    @unbroken
     async def open_promises(self, limit: int) -> list[Promise]:
         """What is not kept yet: what was set aside first, then what waits, each oldest first."""
         waits = case((outbox.c.state == State.SET_ASIDE, 0), else_=1)
         query = _promises().order_by(waits, outbox.c.id).limit(limit)
-        async with self._begin() as connection:
+        async with self._begin(self._reads) as connection:
             return [_promise(row, lenient=True) for row in (await connection.execute(query)).mappings()]
 
+    @unbroken
     async def retry(self, promise: int | None, now: float) -> list[Promise]:
         """Puts this promise, or all that were set aside, back among those that wait, with what hangs on the same call.
 
         A register is sent as if for the first time: that is what the person decided.
         """
-        async with self._begin() as connection:
+        async with self._begin(self._engine) as connection:
             aside = outbox.c.state == State.SET_ASIDE
             if promise is not None:
                 aside = and_(
@@ -209,11 +224,12 @@ class Outbox:
             await connection.execute(update(outbox).where(aside).values(**again))
         return [_promise(row, lenient=True) for row in rows]
 
+    @unbroken
     async def counts(self) -> dict[str, tuple[int, int]]:
         """For each portal that has any: promises that wait, promises set aside."""
         count = select(outbox.c.portal, outbox.c.state, func.count()).group_by(outbox.c.portal, outbox.c.state)
         found: dict[str, tuple[int, int]] = {}
-        async with self._begin() as connection:
+        async with self._begin(self._reads) as connection:
             for portal, state, number in await connection.execute(count):
                 waiting, aside = found.get(portal, (0, 0))
                 found[portal] = (waiting, aside + number) if state == State.SET_ASIDE else (waiting + number, aside)
@@ -221,34 +237,39 @@ class Outbox:
 
     # ---- surviving
 
+    @unbroken
     async def touch(self, now: float) -> None:
         """All living calls were alive at this moment."""
-        async with self._begin() as connection:
+        async with self._begin(self._engine) as connection:
             await connection.execute(update(calls).where(calls.c.ended.is_(None)).values(seen=now))
 
+    @unbroken
     async def unfinished(self) -> list[CallRecord]:
         """The calls that nobody ended."""
-        async with self._begin() as connection:
+        async with self._begin(self._reads) as connection:
             rows = await connection.execute(select(calls).where(calls.c.ended.is_(None)).order_by(calls.c.started))
             return [_record(row) for row in rows.mappings()]
 
+    @unbroken
     async def call(self, call: CallId) -> CallRecord | None:
-        async with self._begin() as connection:
+        async with self._begin(self._reads) as connection:
             row = (await connection.execute(select(calls).where(calls.c.id == call))).mappings().first()
         return None if row is None else _record(row)
 
+    @unbroken
     async def may_have_registered(self, portal: str, user: int, card: str) -> bool:
         """Is this CALL_ID one of ours, or could it be: that of an outgoing call of this user that is just being registered?"""
         waits = and_(outbox.c.call == calls.c.id, outbox.c.kind == Kind.REGISTER, outbox.c.state == State.PENDING)
         nameless = and_(calls.c.user == user, calls.c.direction == Direction.OUTBOUND.value, exists().where(waits))
         ours = and_(calls.c.portal == portal, or_(calls.c.card == card, nameless))
-        async with self._begin() as connection:
+        async with self._begin(self._reads) as connection:
             return (await connection.execute(select(calls.c.id).where(ours).limit(1))).first() is not None
 
+    @unbroken
     async def prune(self, before: float) -> int:
         """Forget calls that ended before this time. The number of promises that went unkept with them."""
         old = select(calls.c.id).where(calls.c.ended < before)
-        async with self._begin() as connection:
+        async with self._begin(self._engine) as connection:
             unkept = await connection.execute(delete(outbox).where(outbox.c.call.in_(old)))
             await connection.execute(delete(calls).where(calls.c.ended < before))
         return unkept.rowcount

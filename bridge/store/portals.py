@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..tickets import Seal
 from .tables import portals, spares
+from .transaction import reading, unbroken
 
 _SECRETS = {"access": "access_sealed", "refresh": "refresh_sealed", "application_token": "application_token_sealed"}
 
@@ -78,8 +79,9 @@ class Portals:
         self._spares: dict[tuple[str, int], Spare] = {}
         self._writing = asyncio.Lock()
 
+    @unbroken
     async def load(self) -> None:
-        async with self._engine.begin() as connection:
+        async with reading(self._engine).begin() as connection:
             rows = (await connection.execute(select(portals))).mappings().all()
             pairs = (await connection.execute(select(spares))).mappings().all()
         self._known = {row["id"]: self._portal(dict(row)) for row in rows}
@@ -91,11 +93,13 @@ class Portals:
     def of_member(self, member_id: str) -> EnrolledPortal | None:
         return next((portal for portal in self._known.values() if portal.member_id == member_id), None)
 
+    @unbroken
     async def save(self, portal: EnrolledPortal) -> None:
         """Durable at return; replaces what stood under this id or this member_id."""
         async with self._writing:
             await self._save(portal)
 
+    @unbroken
     async def change(self, portal: str, **changes: Any) -> EnrolledPortal | None:
         """`dataclasses.replace` for a stored portal; None when it is not enrolled."""
         async with self._writing:
@@ -115,6 +119,7 @@ class Portals:
         found = [spare for spare in self._spares.values() if spare.portal == portal and spare.user != in_use]
         return tuple(sorted(found, key=lambda spare: (spare.dead, spare.user)))
 
+    @unbroken
     async def keep_spare(self, spare: Spare) -> None:
         """Durable at return; replaces what this administrator had."""
         async with self._writing:
@@ -126,6 +131,7 @@ class Portals:
                 await connection.execute(insert(spares).values(**row))
             self._spares[spare.portal, spare.user] = spare
 
+    @unbroken
     async def drop_spares(self, portal: str, user: int | None = None) -> None:
         """All of a portal, or this administrator's."""
         async with self._writing:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import NetworkError
+from .transaction import unbroken
 
 WINDOW_SECONDS = 0.003
 """How long the first change waits for company. Nobody who rings or talks waits for it."""
@@ -117,6 +118,7 @@ class Writer:
                 if not change.done.done():
                     change.done.set_result(result)
 
+    @unbroken
     async def _carry_out(self, changes: list[_Change]) -> list[tuple[_Change, Any]]:
         alike: dict[Any, list[_Change]] = {}
         for change in changes:

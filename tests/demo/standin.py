@@ -47,8 +47,8 @@ window.subscribe = (event) => {
 };
 window.forge = (command) => parent.postMessage(`${command}::x1:${"0".repeat(32)}`, portal);
 waiting.set("x1", () => heard.push(["forged", null]));
-classic("getInterface").then(({ event }) => {
-  event.forEach(subscribe);
+// A subscription is not answered: the portal's page has them all once it answers what was asked after them.
+classic("getInterface").then(({ event }) => event.forEach(subscribe)).then(() => classic("getInterface")).then(() => {
   window.ready = true;
 });
 </script>"""
