@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
-import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import config, control, journal, roster
+from . import config, control, journal, logs, roster
 from .app import Bridge, journal_path, portal_reports, read_keys
 from .errors import BridgeError
 from .numbers import Numbers, preview
@@ -37,7 +36,7 @@ CONFIG = Path("config/bridge.toml")
 @cli.command()
 def run(config_file: ConfigFile = CONFIG) -> None:
     """Run the bridge."""
-    _log_to_stderr()
+    logs.to_stderr()
     asyncio.run(_run(config.load(config_file)))
 
 
@@ -56,7 +55,7 @@ def demo(
     """Try it all: the bridge, a simulated Bitrix24 portal and a small PBX."""
     from .demo import stage
 
-    _log_to_stderr(logging.WARNING)
+    logs.to_stderr(logging.WARNING)
     asyncio.run(_demo(stage.Ports(http=http_port, portal=portal_port, sip=sip_port)))
 
 
@@ -82,7 +81,7 @@ def operator(
     config_file: ConfigFile = CONFIG,
 ) -> None:
     """A headless operator: joins like the worker page and answers calls."""
-    _log_to_stderr(logging.WARNING)
+    logs.to_stderr(logging.WARNING)
     orders = Orders(
         answer_after=None if answer == "never" else float(answer),
         hang_up_after=hang_up_after,
@@ -133,9 +132,9 @@ def calls(
 
 @cli.command()
 def status(config_file: ConfigFile = CONFIG) -> None:
-    """Registrations at the PBXs and pages that are open, of the running bridge."""
+    """Registrations at the PBXs, pages that are open and media workers, of the running bridge."""
     answer = asyncio.run(control.ask(config.load(config_file).state_dir, do="status"))
-    for title in ("registrations", "tabs"):
+    for title in ("registrations", "tabs", "workers"):
         rows = answer[title]
         out.print(f"[bold]{title}[/bold]: {len(rows)}")
         for row in rows:
@@ -295,23 +294,6 @@ async def _until_told_to_stop() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
-
-
-def _log_to_stderr(level: int = logging.INFO) -> None:
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer()
-            if sys.stderr.isatty()
-            else structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -28,6 +28,7 @@ from .control import Control, socket_path
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
 from .media.session import Voice
+from .media.workers import Workers
 from .numbers import Numbers
 from .operators.channel import Channel
 from .operators.protocol import Loaded
@@ -156,7 +157,7 @@ class Bridge:
             notify=self._notices.unpaid_call,
             rouse=self._wake.rouse,
         )
-        self._voice = Voice(media=settings.media, post=self._post)
+        self._voice = voice_room(settings, self._post)
         self._trunks = Trunks(
             sip=settings.sip,
             trunks=settings.trunk,
@@ -164,7 +165,7 @@ class Bridge:
             lines=settings.line,
             post=self._post,
             new_call_id=new_call_id,
-            obstacle=lambda: self._capacity.obstacle,
+            obstacle=lambda: self._capacity.obstacle or self._voice.obstacle,
             voicemail=self._voicemail,
         )
         self._settings_door = SettingsDoor(
@@ -352,7 +353,15 @@ class Bridge:
         return {
             "registrations": [account._asdict() for account in self._trunks.registrations],
             "tabs": [dict(zip(TAB_COLUMNS, row, strict=True)) for row in self._channel.tabs()],
+            "workers": self._voice.report,
         }
+
+
+def voice_room(settings: Settings, post: Callable[[Event], None]) -> Voice | Workers:
+    """The voice in this process, or in several of their own."""
+    if settings.media.workers <= 1:
+        return Voice(media=settings.media, post=post)
+    return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu)
 
 
 def directory(

@@ -85,6 +85,23 @@ class Media(_Section):
     pbx_address: str = "127.0.0.1"
     pbx_ports: tuple[Port, Port] = (21000, 21999)
     """First and last UDP port towards PBXs, below 32768; a call takes two."""
+    workers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Processes that carry the voice, each with the next browser port and its share of `pbx_ports`; 0 or 1: the bridge itself."""
+
+    def share(self, index: int) -> Media:
+        """What one of several workers has for its own."""
+        first, last = self.pbx_ports
+        pairs = (last - first - first % 2 + 1) // 2 // self.workers
+        begin = first + first % 2 + 2 * pairs * index
+        told = self.browser_told
+        advertised = f"{told[0]}:{told[1] + index}" if told and told[1] else self.browser_advertised
+        return self.model_copy(
+            update={
+                "browser_port": self.browser_port + index if self.browser_port else 0,
+                "browser_advertised": advertised,
+                "pbx_ports": (begin, begin + 2 * pairs - 1),
+            }
+        )
 
     @property
     def browser_told(self) -> tuple[str, int | None] | None:
@@ -101,6 +118,10 @@ class Media(_Section):
             raise ValueError(
                 "pbx_ports must be two ports, first < last, both below 32768 (above begin the ephemeral ports)"
             )
+        if (last - first - first % 2 + 1) // 2 < self.workers:
+            raise ValueError(f"pbx_ports are too few for {self.workers} workers: each needs a pair of its own")
+        if self.browser_port and self.browser_port + max(self.workers, 1) > 65_536:
+            raise ValueError(f"browser_port: {self.workers} workers take as many ports from it on, up to 65535")
         return self
 
 

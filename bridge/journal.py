@@ -59,6 +59,7 @@ _SOURCES = {
         "MediaReoffered",
         "CodecChanged",
         "MediaOfferMade",
+        "PbxLegMoved",
         "DigitsUnsent",
         "BrowserLost",
         "PbxFellSilent",

@@ -21,7 +21,8 @@ FIGURE: dict[str, set[str]] = {
     "calls": set(),
     "store": {"calls"},
     "sip": {"calls"},
-    "media": {"calls"},
+    "logs": set(),
+    "media": {"calls", "logs"},
     "operators": {"calls"},
     "portal": {"store", "calls"},
     "journal": {"calls"},
@@ -46,7 +47,7 @@ FIGURE: dict[str, set[str]] = {
     },
     "capacity": set(),
     "demo": {"sip", "app"},
-    "__main__": {"numbers", "roster", "app", "control", "robot", "journal", "demo"},
+    "__main__": {"logs", "numbers", "roster", "app", "control", "robot", "journal", "demo"},
 }
 
 # A library lives in one room. `calls` lives from the standard library alone.
@@ -133,6 +134,8 @@ PURE = [
     "media/quality.py",
     "media/source.py",
     "media/comfort.py",
+    "media/memory.py",
+    "media/placement.py",
     "media/relay.py",
     "operators/presence.py",
     "operators/cards.py",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import Settings, load
+from bridge.config import Media, Settings, load
 from bridge.errors import ConfigError
 
 GOOD = """\
@@ -79,6 +79,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         (("user_id = 1\n", ""), 13, "required"),
         (('trunk = "office"', 'trunk = "home"'), 0, 'no [[trunk]] has the name "home"'),
         (("[http]", "[media]\npbx_ports = [40000, 41000]\n[http]"), 1, "below 32768"),
+        (("[http]", "[media]\npbx_ports = [21000, 21005]\nworkers = 4\n[http]"), 1, "too few for 4 workers"),
+        (("[http]", "[media]\nbrowser_port = 65535\nworkers = 2\n[http]"), 1, "as many ports"),
         (("[[trunk]]", '[portal.tolls]\nnight = ["20:00", "07:00"]\n[[trunk]]'), 0, "wants the time_zone"),
         (("[[trunk]]", '[portal.tolls]\ntime_zone = "Europe/Atlantis"\n[[trunk]]'), 0, "no such zone"),
         (("[[trunk]]", '[portal.tolls]\nforbidden = ["abroad"]\n[[trunk]]'), 0, "tolls.forbidden"),
@@ -106,3 +108,13 @@ def test_a_missing_or_unreadable_file_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="UTF-8"):
         load(tmp_path / "bridge.toml")
+
+
+def test_media_workers_share_the_ports_without_a_gap_and_without_an_overlap() -> None:
+    media = Media(browser_advertised="203.0.113.7:3478", pbx_ports=(21001, 21012), workers=2)
+    shares = [media.share(0), media.share(1)]
+    assert [(share.browser_port, share.browser_advertised) for share in shares] == [
+        (30000, "203.0.113.7:3478"),
+        (30001, "203.0.113.7:3479"),
+    ]
+    assert [share.pbx_ports for share in shares] == [(21002, 21005), (21006, 21009)]

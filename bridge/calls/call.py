@@ -109,6 +109,8 @@ class Call:
     """Asked for by the client in a form."""
     progress: str = ""
     """Outbound before the answer: "", `ringing`, `early`."""
+    moved: bytes = b""
+    """Outbound: what the PBX has to be offered as soon as it has answered, since our address changed meanwhile."""
     hold_wish: bool | None = None
     """Hold or resume that waits for the PBX's word."""
     muted: bool = False

@@ -348,9 +348,11 @@ class SendMediaAnswer(OperatorsCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskReoffer(OperatorsCommand):
-    """Ask the page for a new offer on its running transport: the codec has changed."""
+    """Ask the page for a new offer: the codec has changed."""
 
     tab: TabId
+    anew: bool = False
+    """Its transport is lost at our end: it has to make another one, instead of going on with what it has."""
 
 
 # ---- Bitrix24

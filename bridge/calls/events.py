@@ -244,6 +244,13 @@ class MediaOfferMade(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PbxLegMoved(Event):
+    """The voice towards the PBX has another address than the PBX was told: it has to be offered this."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CodecChanged(Event):
     """The PBX chose another codec than the leg of `tab` speaks: the page has to offer again on the same transport."""
 
@@ -259,7 +266,7 @@ class DigitsUnsent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserLost(Event):
-    """No voice from the browser any more: closed, or silent for 2 s."""
+    """No voice from the browser any more: closed, silent for 2 s, or whatever carried it is gone."""
 
     tab: TabId
     why: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import callback, ending, turns
+from . import callback, ending, turns, voice
 from . import commands as do
 from . import events as on
 from .call import JOIN_SECONDS, Call, State, Step, World
@@ -132,6 +132,13 @@ def join_failed(call: Call, event: on.VoiceFailed | on.TabLeft | on.BrowserLost,
     if event.tab != call.voice:
         return call, []
     return _back_to_ringing(call, event.why if isinstance(event, on.VoiceFailed) else "", world)
+
+
+def leg_lost(call: Call, event: on.BrowserLost, world: World) -> Step:
+    """The page whose turn it was may answer again, with another leg."""
+    after, commands = join_failed(call, event, world)
+    _, asked = voice.warm_leg_lost(call, event, world)
+    return after, commands if after.state is State.ENDED else [*commands, *asked]
 
 
 def answer_failed(call: Call, event: on.VoiceFailed, world: World) -> Step:

@@ -101,11 +101,17 @@ def early_media(call: Call, event: on.PbxProgressed, world: World) -> Step:
     return replace(call, progress="early"), [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)]
 
 
+def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
+    """Nothing can be offered before the answer."""
+    return replace(call, moved=event.sdp), []
+
+
 def far_end_answered(call: Call, event: on.PbxAnswered, world: World) -> Step:
     assert call.answered_by is not None, "whoever dialled"
-    talking = replace(call, state=State.TALKING, answered=world.now, deadline=None, progress="")
+    talking = replace(call, state=State.TALKING, answered=world.now, deadline=None, progress="", moved=b"")
     commands: list[Command] = [
         *([do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)] if event.sdp else []),
+        *([do.ReofferPbx(call=call.id, sdp=call.moved)] if call.moved else []),
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
     ]
     if call.voice is None:  # the page is on its way to the next one

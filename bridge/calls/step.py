@@ -89,6 +89,7 @@ _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.PbxReanswered: talking.hold_confirmed,
     on.PbxRefusedReoffer: talking.hold_refused,
     on.PbxTransferred: transfer.done,
+    on.PbxLegMoved: talking.moved,
 }
 _WITH_VOICE: dict[type[Event], _Handler] = {
     **_AFTER_THE_ANSWER,
@@ -107,6 +108,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
         on.VoiceFailed: outbound.voice_failed,
         on.TabLeft: outbound.voice_lost,
         on.BrowserLost: outbound.voice_lost,
+        on.PbxLegMoved: outbound.moved,
         on.PbxRang: outbound.far_end_rings,
         on.PbxProgressed: outbound.early_media,
         on.PbxAnswered: outbound.far_end_answered,
@@ -121,6 +123,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
         **_BEFORE_THE_ANSWER,
         on.OperatorAnswered: inbound.answered,
         on.VoiceFailed: inbound.answer_failed,
+        on.BrowserLost: voice.warm_leg_lost,
         on.DeadlinePassed: turns.over,
     },
     State.JOINING: {
@@ -129,7 +132,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
         on.VoiceStarted: voice.started,
         on.VoiceFailed: inbound.join_failed,
         on.TabLeft: inbound.join_failed,
-        on.BrowserLost: inbound.join_failed,
+        on.BrowserLost: inbound.leg_lost,
         on.DeadlinePassed: inbound.join_late,
     },
     State.TALKING: _WITH_VOICE,
@@ -142,6 +145,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
         on.MediaOffered: transfer.voice_offered,
         on.TabLeft: transfer.voice_lost,
         on.BrowserLost: transfer.voice_lost,
+        on.PbxLegMoved: talking.moved,
         on.MediaReoffered: talking.hold_offered,
         on.PbxReanswered: transfer.hold_settled,
         on.PbxRefusedReoffer: transfer.hold_settled,

@@ -77,6 +77,11 @@ def hold_refused(call: Call, event: Event, world: World) -> Step:
     return replace(call, hold_wish=None), [do.HoldMedia(call=call.id, held=call.held)]
 
 
+def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
+    """The PBX sends its voice to where nobody hears it any more."""
+    return call, [do.ReofferPbx(call=call.id, sdp=event.sdp)]
+
+
 def sounded(call: Call, event: on.QualityChanged, world: World) -> Step:
     return replace(call, quality=event.quality), []
 

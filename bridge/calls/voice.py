@@ -41,6 +41,11 @@ def codec_changed(call: Call, event: on.CodecChanged, world: World) -> Step:
     return call, [do.AskReoffer(call=call.id, tab=event.tab)]
 
 
+def warm_leg_lost(call: Call, event: on.BrowserLost, world: World) -> Step:
+    """Nobody speaks yet, and the page may not notice before it is to."""
+    return call, [do.AskReoffer(call=call.id, tab=event.tab, anew=True)]
+
+
 def muted(call: Call, event: on.OperatorMuted, world: World) -> Step:
     return (replace(call, muted=event.muted) if event.operator == call.answered_by else call), []
 

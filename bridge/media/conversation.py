@@ -14,12 +14,14 @@ from ..calls.events import (
     MediaReady,
     MediaReanswered,
     MediaReoffered,
+    PbxLegMoved,
     PbxPressed,
     TabId,
 )
 from . import page_sdp, sdp
 from .digits import DigitsError, HeardKeys
 from .equipment import Equipment
+from .memory import Memory
 from .pages import Pages, nobody
 from .pbx_session import PbxSession
 from .relay import HEADER, Relay, Stream
@@ -35,17 +37,19 @@ class Conversation:
     page that speaks another codec is asked for a new offer.
     """
 
-    def __init__(self, call: CallId, equipment: Equipment) -> None:
+    def __init__(self, call: CallId, equipment: Equipment, memory: Memory | None = None) -> None:
         self.call = call
         self._equipment = equipment
         self._pages = Pages(call, equipment, spoke=self._spoke, parted=self._parted)
         self._pbx: PbxLeg | None = None
         self._relay: Relay | None = None
         self._heard = HeardKeys()
-        self._session = PbxSession(secrets.randbits(62), secrets.token_bytes)
-        self._allowed: tuple[str, ...] = ()
+        self._session = memory.session if memory else PbxSession(secrets.randbits(62), secrets.token_bytes)
+        self._allowed: tuple[str, ...] = memory.allowed if memory else ()
         """Names of codecs."""
-        self._policy = MediaPolicy()
+        self._policy = memory.policy if memory else MediaPolicy()
+        self._moved = False
+        """The PBX has yet to be told our new address, once it has answered the offer with the old one."""
         self._asked: tuple[TabId, str] | None = None
         """Which page was asked for a new offer, and for which codec."""
         self._watch = Watch(call, equipment, self._pages, self._session)
@@ -63,6 +67,25 @@ class Conversation:
     def mute(self) -> bool:
         """The PBX listens, and what it hears is not the page's voice."""
         return self._relay is not None and self._relay.sending and not self._relay.talking
+
+    @property
+    def memory(self) -> Memory | None:
+        """What is needed to go on elsewhere; None while the PBX knows nothing of us."""
+        known = self._session.text != b""
+        return Memory(session=self._session, allowed=self._allowed, policy=self._policy) if known else None
+
+    def go_on(self) -> None:
+        """Open the PBX leg of a call that is remembered, at a new address that the PBX has to be told."""
+        self._open_pbx()
+        self._open_relay(self._session.codec or self._session.offered[0])
+        self._moved = True
+        self._tell_address()
+
+    def _tell_address(self) -> None:
+        if self._moved and self._pbx is not None and self._session.codec is not None:
+            self._moved = False
+            text = self._session.hold(self._session.held, self._pbx.address)
+            self._equipment.post(PbxLegMoved(call=self.call, sdp=text))
 
     # ---- commands
 
@@ -124,6 +147,7 @@ class Conversation:
         if self._session.theirs != before:  # the final answer mostly repeats the early one
             self._follow(pbx, relay)
         self._watch.expect_pbx(pbx)
+        self._tell_address()
 
     def hold(self, command: HoldMedia) -> None:
         """Stop or resume both ways at once, and say what to offer the PBX; SdpError before anything is agreed."""
@@ -195,9 +219,13 @@ class Conversation:
             session.offer([name, *others], address)
         else:
             session.answer(name, address)
-        relay = self._relay = Relay(self._pbx, self._stream(leg.codec, secrets.randbits(32)), name)
+        self._open_relay(leg.codec)
+
+    def _open_relay(self, codec: sdp.Codec) -> None:
+        assert self._pbx is not None
+        relay = self._relay = Relay(self._pbx, self._stream(codec, secrets.randbits(32)), codec.name)
         self._pbx.voice, self._pbx.sent = relay.from_pbx, relay.up
-        if session.codec is not None:
+        if self._session.codec is not None:
             self._follow(self._pbx, relay)
 
     def _attach(self, leg: BrowserLeg) -> None:

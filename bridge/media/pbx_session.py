@@ -105,6 +105,11 @@ class PbxSession:
         events = self._voice.events if self._voice else ()
         return next((number for number, rate in events if self.codec and rate == self.codec.clock_rate), None)
 
+    @property
+    def offered(self) -> tuple[sdp.Codec, ...]:
+        """What we offered last, best first."""
+        return self._offered.codecs if self._offered else ()
+
     def wanted(self, allowed: Sequence[str]) -> tuple[str, ...]:
         """The codecs that a page may have, best first. Once the PBX has chosen, there is one."""
         if self.codec:

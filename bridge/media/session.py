@@ -7,7 +7,7 @@ import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -29,6 +29,7 @@ from .association import Certificates
 from .conversation import Conversation
 from .equipment import Equipment, Patience
 from .hub import Hub
+from .memory import unpacked
 from .poller import Poller
 from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
 from .rtp import PortPairs
@@ -66,12 +67,18 @@ class Voice:
         self._quiet_came = asyncio.Event()
         self._equipment: Equipment | None = None
 
+    obstacle: Final = ""
+    """What it can bear is counted with its process."""
+
+    @property
+    def report(self) -> list[dict[str, Any]]:
+        """No workers."""
+        return []
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Open the browsers' socket, watch, and close every leg in the end; ConfigError for addresses of no use."""
-        told, _ = self._media.browser_told or (self._media.browser_address, None)
-        for address in (self._media.browser_address, told, self._media.pbx_address):
-            _check_address(address)
+        check_addresses(self._media)
         buffer = bytearray(BUFFER_BYTES)
         poller = Poller()
         try:
@@ -116,6 +123,20 @@ class Voice:
                 conversation.press(command)
         if conversation.mute:
             self._fill_in(conversation)
+
+    def memory(self, call: CallId) -> bytes:
+        """What `restore` needs to go on with the call in another process; b"" if there is nothing to go on with."""
+        conversation = self._conversations.get(call)
+        memory = conversation.memory if conversation else None
+        return memory.packed() if memory else b""
+
+    def restore(self, call: CallId, memory: bytes) -> None:
+        """Go on with a call whose process is dead; PortsExhaustedError."""
+        assert self._equipment is not None, "calls are restored in a running room"
+        conversation = Conversation(call, self._equipment, unpacked(memory))
+        conversation.go_on()
+        self._conversations[call] = conversation
+        self._fill_in(conversation)
 
     @property
     def legs(self) -> int:
@@ -204,6 +225,13 @@ class Voice:
             spawn=tasks.create_task,
             clock=time.monotonic,
         )
+
+
+def check_addresses(media: config.Media) -> None:
+    """ConfigError for addresses of no use."""
+    told, _ = media.browser_told or (media.browser_address, None)
+    for address in (media.browser_address, told, media.pbx_address):
+        _check_address(address)
 
 
 def _check_address(text: str) -> None:

@@ -174,7 +174,7 @@ class Channel:
                 answer = say.MediaAnswer(call=command.call, offer=command.offer, sdp=command.sdp)
                 self._tell(command.call, command.tab, "mediaAnswer", answer)
             case do.AskReoffer():
-                self._tell(command.call, command.tab, "reoffer", say.Reoffer(call=command.call))
+                self._tell(command.call, command.tab, "reoffer", say.Reoffer(call=command.call, anew=command.anew))
 
     def doze(self, operator: Operator, until: float) -> None:
         """A page of the operator has no connection and can be woken by `rouse` until then, Unix seconds."""

@@ -429,9 +429,10 @@ class Colleagues(Message):
 
 
 class Reoffer(Message):
-    """`reoffer`: the codec has changed, offer again on the running connection."""
+    """`reoffer`: the codec has changed, offer again on the running connection, or `anew` on another one: it is lost."""
 
     call: Id
+    anew: bool
 
 
 class MediaAnswer(Message):

@@ -11,6 +11,7 @@ from bridge.calls.routing import TrunkPolicy
 from .story import ANNA, ANSWERED, DIRECTORY, ID, INVITED, OFFERED, READY, TAB, Story, names
 
 DIALLED = on.OperatorDialled(call=ID, operator=ANNA, number="100", voice=TAB)
+MOVED = on.PbxLegMoved(call=ID, sdp=b"moved")
 NEW_OFFER = on.PbxReoffered(call=ID, offer=b"v=1")
 
 
@@ -78,3 +79,32 @@ def test_a_trunk_may_forbid_to_be_followed() -> None:
     story.tell(INVITED, OFFERED, ANSWERED, READY)
     refused = story.tell(on.PbxReferred(call=ID, number="300"))
     assert refused == [do.RefusePbxReferral(call=ID, status=603)]
+
+
+def test_a_pbx_leg_that_has_moved_is_offered_to_the_pbx_and_the_call_goes_on_as_it_was() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, ANSWERED, READY)
+    assert story.tell(MOVED) == [do.ReofferPbx(call=ID, sdp=b"moved")]
+    assert story.tell(on.PbxReanswered(call=ID, sdp=b"theirs")) == [do.AcceptPbxAnswer(call=ID, sdp=b"theirs")]
+    assert story.state == "talking"
+    story.tell(on.BrowserLost(call=ID, tab=TAB, why="died"))
+    assert names(story.tell(MOVED)) == ["ReofferPbx"], "also while it waits for the operator's next page"
+
+
+def test_a_pbx_leg_that_moves_before_the_far_end_answers_is_offered_with_the_answer() -> None:
+    story = Story()
+    story.tell(DIALLED, READY)
+    assert story.tell(MOVED) == []
+    answered = story.tell(on.PbxAnswered(call=ID, sdp=b"v=0"))
+    assert names(answered)[:2] == ["AcceptPbxAnswer", "ReofferPbx"]
+    assert story.of(do.ReofferPbx) == [do.ReofferPbx(call=ID, sdp=b"moved")]
+
+
+def test_a_page_whose_warm_leg_is_lost_makes_another_one() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED)
+    assert story.tell(on.BrowserLost(call=ID, tab=TAB, why="died")) == [do.AskReoffer(call=ID, tab=TAB, anew=True)]
+    story.tell(ANSWERED)
+    lost = story.tell(on.BrowserLost(call=ID, tab=TAB, why="died"))
+    assert names(lost) == ["AskReoffer"], "and may answer once more"
+    assert story.state == "ringing"

@@ -17,6 +17,7 @@ from bridge.calls.commands import ConnectBrowser, JoinMedia, MediaPolicy
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
 from bridge.media.equipment import Patience
 from bridge.media.session import Voice
+from bridge.media.workers import Workers
 
 CALL = CallId("call-1")
 TAB = TabId("tab-1")
@@ -81,8 +82,8 @@ class Mailbox:
     def post(self, event: Event) -> None:
         self._queue.put_nowait(event)
 
-    async def next(self, kind: type[E]) -> E:
-        event = await asyncio.wait_for(self._queue.get(), SOON)
+    async def next(self, kind: type[E], seconds: float = SOON) -> E:
+        event = await asyncio.wait_for(self._queue.get(), seconds)
         assert isinstance(event, kind), event
         return event
 
@@ -203,10 +204,16 @@ class Page:
 
 @dataclass
 class Stage:
-    voice: Voice
+    room: Voice | Workers
     mail: Mailbox
     pbx: Pbx
     pages: list[Page]
+
+    @property
+    def voice(self) -> Voice:
+        """The room, where it is this very process."""
+        assert isinstance(self.room, Voice)
+        return self.room
 
     def offer(self, *codecs: str) -> bytes:
         return pbx_offer(self.pbx.port, *(codecs or ("PCMU",)))
@@ -226,7 +233,7 @@ class Stage:
         page = Page()
         self.pages.append(page)
         sdp = await page.offer()
-        await self.voice.perform(
+        await self.room.perform(
             ConnectBrowser(call=call, tab=tab, offer="o-1", sdp=sdp, pbx_offer=pbx_offer, codecs=allowed, policy=policy)
         )
         answered = await self.mail.next(BrowserAnswered)
@@ -237,7 +244,7 @@ class Stage:
     async def dial(self, *allowed: str, tab: TabId = TAB) -> tuple[Page, MediaReady]:
         """A page that speaks, in a call that starts here; the PBX knows nothing yet."""
         page = await self.offer_to(tab, b"", allowed or CODECS)
-        await self.voice.perform(JoinMedia(call=CALL, tab=tab))
+        await self.room.perform(JoinMedia(call=CALL, tab=tab))
         await page.say(b"first")
         ready = await self.mail.next(MediaReady)
         self.pbx.bridge = "127.0.0.1", port_of(ready.sdp)
@@ -248,14 +255,14 @@ class Stage:
         command = ConnectBrowser(
             call=CALL, tab=tab, offer="o-2", sdp=await page.offer(), pbx_offer=pbx_offer, codecs=CODECS
         )
-        await self.voice.perform(command)
+        await self.room.perform(command)
         answered = await self.mail.next(BrowserAnswered)
         await page.accept(answered.sdp)
         return answered.sdp
 
     async def join(self, page: Page, tab: TabId = TAB, *, call: CallId = CALL, first: bytes = b"first") -> MediaReady:
         """Join a page that speaks; its first packet has arrived at the PBX then."""
-        await self.voice.perform(JoinMedia(call=call, tab=tab))
+        await self.room.perform(JoinMedia(call=call, tab=tab))
         await page.say(first)
         ready = await self.mail.next(MediaReady)
         assert (ready.call, ready.tab) == (call, tab)
@@ -264,15 +271,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(patience: Patience | None = None) -> AsyncIterator[Stage]:
+async def stage(patience: Patience | None = None, workers: int = 1) -> AsyncIterator[Stage]:
     """A running room on free ports of the loopback."""
     mail = Mailbox()
-    media = config.Media(browser_port=0, pbx_ports=(22_000, 23_999))
-    voice = Voice(media=media, post=mail.post, patience=patience)
+    media = config.Media(browser_port=0, pbx_ports=(22_000, 23_999), workers=workers)
+    room: Voice | Workers = Voice(media=media, post=mail.post, patience=patience)
+    if workers > 1:
+        room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience)
     found, aioice.ice.get_host_addresses = aioice.ice.get_host_addresses, lambda **_: ["127.0.0.1"]
     try:
-        async with pbx_socket() as pbx, voice.running():
-            here = Stage(voice, mail, pbx, [])
+        async with pbx_socket() as pbx, room.running():
+            here = Stage(room, mail, pbx, [])
             try:
                 yield here
             finally:

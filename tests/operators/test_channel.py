@@ -589,7 +589,7 @@ async def test_the_page_is_asked_to_offer_again() -> None:
         await rig.channel.perform(AskReoffer(call=CALL, tab=TabId("t1")))
         await rig.channel.perform(show(ringing(**ANSWERED)))
         await rig.channel.perform(AskReoffer(call=CALL, tab=TabId("t1")))
-        assert await page.next("reoffer") == {"call": CALL}
+        assert await page.next("reoffer") == {"call": CALL, "anew": False}
         await page.say("renew")
         assert page.waiting("reoffer") == 0
 

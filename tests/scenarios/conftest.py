@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `router`, `operators`, and
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `media`, `router`, `operators`, and
     the port of a `second_pbx`."""
     async with AsyncExitStack() as stack:
 
@@ -42,6 +42,7 @@ async def stages(
             router: bool = False,
             second_pbx: int = 0,
             worker: dict[str, Any] | None = None,
+            media: dict[str, Any] | None = None,
             operators: Collection[int] = tuple(AGENTS),
             **calls: Any,
         ) -> Stage:
@@ -57,6 +58,7 @@ async def stages(
             if way:
                 settings["http"]["public_url"] = f"http://bridge.localhost:{way.tcp}"
                 settings["media"] |= {"browser_port": way.udp_to, "browser_advertised": f"127.0.0.1:{way.udp}"}
+            settings["media"].update(media or {})
             settings["trunk"][0].update(trunk or {})
             settings["portal"][0].update(portal or {})
             settings["worker"] = worker or {}

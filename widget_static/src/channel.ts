@@ -75,7 +75,7 @@ export class Channel {
     this.socket.on("welcome", (welcome) => this.welcomed(welcome));
     this.socket.on("state", (state) => report({ type: "stated", state, at: performance.now() }));
     this.socket.on("open", (open) => report({ type: "openAsked", open }));
-    this.socket.on("reoffer", ({ call }) => report({ type: "reofferAsked", call }));
+    this.socket.on("reoffer", (wish) => report({ type: "reofferAsked", wish }));
     this.socket.on("colleagues", ({ colleagues }) => report({ type: "colleaguesTold", colleagues }));
     this.socket.on("mediaAnswer", (answer) => report({ type: "mediaAnswered", answer }));
     addEventListener("online", () => this.again(0));

@@ -2,7 +2,7 @@
 //
 // A leg keeps its id; the bridge may ask for a new offer on it: MAKING -> OFFERED -> ANSWERED -> MAKING -> …
 
-import type { MediaAnswer } from "./protocol";
+import type { MediaAnswer, Reoffer } from "./protocol";
 import type { Effect, Session, Step } from "./session";
 
 /**
@@ -64,9 +64,9 @@ export function legGrew(session: Session, id: string, part: Partial<Pick<Leg, "c
   return [withLeg(session, grown), isUp ? [{ type: "send", name: "speaking", payload: { call: leg.call } }] : []];
 }
 
-export function reofferAsked(session: Session, call: string): Session {
+export function reofferAsked(session: Session, { call, anew }: Reoffer): Session {
   const leg = session.legs.find((each) => each.call === call);
-  return leg ? withLeg(session, { ...leg, reofferDue: true }) : session;
+  return leg ? withLeg(session, { ...leg, reofferDue: !anew, stale: anew || leg.stale }) : session;
 }
 
 /** Without the leg, which is closed and counted as lost. */

@@ -334,9 +334,10 @@ export interface Colleagues {
   colleagues: Colleague[];
 }
 
-/** `reoffer`: the codec has changed, offer again on the running connection. */
+/** `reoffer`: the codec has changed, offer again on the running connection, or `anew` on another one: it is lost. */
 export interface Reoffer {
   call: string;
+  anew: boolean;
 }
 
 /** `mediaAnswer`: the bridge's description for the page's `offer`. */

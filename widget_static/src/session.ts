@@ -15,6 +15,7 @@ import type {
   Open,
   PageKind,
   Presence,
+  Reoffer,
   State,
   VoiceFailure,
 } from "./protocol";
@@ -106,7 +107,7 @@ export type Event =
   | { type: "welcomed"; name: string }
   | { type: "stated"; state: State; at: number }
   | { type: "openAsked"; open: Open }
-  | { type: "reofferAsked"; call: string }
+  | { type: "reofferAsked"; wish: Reoffer }
   | { type: "mediaAnswered"; answer: MediaAnswer }
   | { type: "offerRefused"; offer: string }
   | { type: "legOffered"; offer: string; sdp: string }
@@ -220,7 +221,7 @@ function take(session: Session, event: Event): Step {
     case "openAsked":
       return opened(session, event.open);
     case "reofferAsked":
-      return [reofferAsked(session, event.call), []];
+      return [reofferAsked(session, event.wish), []];
     case "mediaAnswered":
       return mediaAnswered(session, event.answer);
     case "legOffered":

@@ -58,7 +58,7 @@ const event: fc.Arbitrary<Event | Report> = fc.oneof(
   fc.constantFrom(...IDS).map((id): Event => ({ type: "answerSeen", call: id })),
   fc.constant<Event>({ type: "answerLapsed" }),
   onLeg((_, offer) => ({ type: "offerRefused", offer })),
-  fc.constantFrom(...IDS).map((id): Event => ({ type: "reofferAsked", call: id })),
+  fc.constantFrom(...IDS).map((id): Event => ({ type: "reofferAsked", wish: { call: id, anew: false } })),
   onCapture((turn) => ({ type: "captured", turn })),
   onCapture((turn) => ({ type: "captureFailed", turn, why: "denied" })),
   onCapture((turn) => ({ type: "captureEnded", turn })),
@@ -232,7 +232,7 @@ test("a new offer that the bridge asks for leaves every leg as it is", () => {
     fc.property(history, fc.constantFrom(...IDS), (events, id) => {
       const [page] = run(events);
       const before = page.session.legs.map((leg) => leg.id);
-      const effects = page.on({ type: "reofferAsked", call: id });
+      const effects = page.on({ type: "reofferAsked", wish: { call: id, anew: false } });
       expect(page.session.legs.map((leg) => leg.id)).toEqual(before);
       // The card may still owe what it left out while its mute button was clicked.
       for (const effect of effects) expect(["reoffer", "card"]).toContain(effect.type);

@@ -144,7 +144,7 @@ describe("a new offer", () => {
     const page = new Driven();
     page.talk();
     const { id } = page.leg();
-    const [effect] = page.on({ type: "reofferAsked", call: "call-1" });
+    const [effect] = page.on({ type: "reofferAsked", wish: { call: "call-1", anew: false } });
     expect(effect).toEqual({ type: "reoffer", leg: id, offer: page.leg().offer });
     page.connectLeg();
     expect(types(page.effects).filter((type) => type === "openLeg" || type === "closeLeg")).toEqual(["openLeg"]);
@@ -154,20 +154,30 @@ describe("a new offer", () => {
   test("waits until the present one is answered", () => {
     const page = connected();
     page.hear(dialling);
-    expect(page.on({ type: "reofferAsked", call: "call-1" })).toEqual([]);
+    expect(page.on({ type: "reofferAsked", wish: { call: "call-1", anew: false } })).toEqual([]);
     expect(types(page.connectLeg())).toEqual(["send offer", "acceptAnswer", "reoffer"]);
   });
 
   test("that got lost with the socket is replaced by a new leg", () => {
     const page = new Driven();
     page.talk();
-    page.on({ type: "reofferAsked", call: "call-1" }, { type: "disconnected" });
+    page.on({ type: "reofferAsked", wish: { call: "call-1", anew: false } }, { type: "disconnected" });
     page.connect();
     expect(types(page.hear(talking))).toEqual(["closeLeg", "openLeg"]);
   });
 
+  test("on another connection replaces the leg that is lost at the other end", () => {
+    const page = connected();
+    page.hear(aCall({}));
+    page.connectLeg();
+    expect(types(page.on({ type: "reofferAsked", wish: { call: "call-1", anew: true } }))).toEqual([
+      "closeLeg",
+      "openLeg",
+    ]);
+  });
+
   test("for a call without a leg is nothing", () => {
-    expect(connected().on({ type: "reofferAsked", call: "call-1" })).toEqual([]);
+    expect(connected().on({ type: "reofferAsked", wish: { call: "call-1", anew: false } })).toEqual([]);
   });
 });
 
