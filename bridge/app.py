@@ -20,7 +20,8 @@ from aiohttp import web
 from . import roster
 from .calls import commands as do
 from .calls.events import CallbackAsked, CallId, Event, Operator, OperatorDialled
-from .calls.routing import Directory, TrunkPolicy, colleagues_of
+from .calls.extension import ExtensionState
+from .calls.routing import Directory, TrunkPolicy, account_of, colleagues_of
 from .calls.tolls import TollRules
 from .capacity import Capacity
 from .config import Keys, Settings, Tolls, portal_id
@@ -153,6 +154,7 @@ class Bridge:
             loaded=self._loaded,
             is_open=self._is_open,
             reachable=self._colleagues,
+            lamps=self._lamps,
             clicked=clicks,
             notify=self._notices.unpaid_call,
             rouse=self._wake.rouse,
@@ -299,6 +301,10 @@ class Bridge:
 
     def _colleagues(self, operator: Operator) -> dict[int, str]:
         return colleagues_of(self._switchboard.directory, operator)
+
+    def _lamps(self, operator: Operator) -> dict[int, ExtensionState]:
+        trunk, _ = account_of(self._switchboard.directory, operator) or ("", "")
+        return {user: self._trunks.extension(trunk, number) for user, number in self._colleagues(operator).items()}
 
     def _administrator_lost(self, portal: str, user: int) -> None:
         self._caretaker.administrator_lost(portal, user)

@@ -314,6 +314,8 @@ class Trunk(_Numbers):
     """How the PBX is told keys; `rfc4733` falls back to INFO where it takes no telephone-event."""
     follow_transfers: bool = True
     """Call whom the PBX wants called in its place (REFER), if it is a number."""
+    busy_lamps: bool = False
+    """Ask the PBX who of the operators is in a call at another telephone (SUBSCRIBE, dialog package)."""
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = ("PCMU", "PCMA", "G722", "opus")
 
     srtp: Literal["never", "allowed", "required"] = "allowed"

@@ -20,13 +20,14 @@ import structlog
 
 from ..errors import RefusedError
 from ..sip.address import NameAddr, Uri
-from ..sip.agent import Gone, Invited, Report, Standing, UserAgent
+from ..sip.agent import UserAgent
 from ..sip.callee import Inbound
 from ..sip.caller import Outbound
 from ..sip.dialog import Identity
 from ..sip.flow import Flow
 from ..sip.message import Request, Response, session_description
 from ..sip.output import Accepted, Output, Reoffered
+from ..sip.owner import Gone, Invited, Report, Standing
 from ..sip.session import Stage
 from ..sip.transport import Transport
 from ..sip.usage import Usage

@@ -26,7 +26,7 @@ from ..tickets import SESSION_SECONDS, Seal, SessionTicket
 from . import protocol as say
 from .admission import Admission, AdmissionError, Identify, Visitor
 from .clicks import DONE, Clicks, OnCall, OnPast
-from .colleagues import Reachable, listing
+from .colleagues import Lamps, Reachable, listing
 from .floor import Floor
 from .page import Page
 from .presence import Tab
@@ -93,6 +93,7 @@ class Channel:
         phone_width: Callable[[str], int],
         new_call_id: Callable[[], CallId],
         reachable: Reachable,
+        lamps: Lamps,
         clicked: ClickedCards,
         notify: Callable[[Operator, CallView], None],
         rouse: Callable[[Operator], None],
@@ -107,7 +108,7 @@ class Channel:
         self._phone_width = phone_width
         self._clock = clock
         self._floor = Floor()
-        self._reachable = reachable
+        self._reachable, self._lamps = reachable, lamps
         self._clicked = clicked
         self._rouse = rouse
         self._clicks = Clicks(
@@ -369,7 +370,8 @@ class Channel:
                     self._loaded(tab.operator, message)
             case _ if event == "colleagues":
                 names = {each.operator: each.session.name for each in self._pages.values()}
-                listed = listing(page.operator, self._reachable(page.operator), self._floor, names)
+                who = page.operator
+                listed = listing(who, self._reachable(who), self._lamps(who), self._floor, names)
                 self._write(page, "colleagues", listed)
             case _ if event == "renew":
                 self._welcome(page)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from . import transaction as tx
 from .address import Uri
@@ -17,12 +15,16 @@ from .callee import Inbound
 from .caller import Outbound
 from .deadlines import Deadlines
 from .dialog import PRODUCT, Identity
-from .flow import Flow, return_flow
+from .flow import Flow
 from .matching import Key, client_key, invite_key, server_key, stamp
 from .message import FaultyRequestError, Request, Response, SipError, is_keepalive, parse, respond
 from .output import Abandon, Answer, Ask, Fact, Output, Transmit
+from .owner import Gone, Invited, Owner, Report, Standing, User
+from .refusals import Refusals
 from .replaces import replaces_of
 from .session_timer import too_short
+from .subscription import Subscription
+from .subscriptions import Subscriptions
 from .sundry import METHODS, sundry
 from .transaction import Send, Timers
 from .transactions import Transactions
@@ -33,71 +35,6 @@ MOST_TRANSACTIONS = 60_000
 RETRY_AFTER = ("Retry-After", "5")
 EXTENSIONS = frozenset({"100rel", "timer", "replaces", "norefersub"})
 """What a peer may require; the rest earns 420."""
-
-
-@dataclass(frozen=True, slots=True)
-class Invited(Fact):
-    """A call came in; it was answered with 100."""
-
-    invite: Request
-    source: Flow
-    replaces: Usage | None = None
-    """The session whose place it takes (RFC 3891)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone(Fact):
-    """Nothing is left of this call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What happened to which call or registration."""
-
-    user: User
-    fact: Fact
-
-
-class Standing(Enum):
-    """How far a source is trusted."""
-
-    STRANGER = "stranger"
-    """Gets silence."""
-    UNPROVEN = "unproven"
-    """May prove who it is; until then nothing is remembered of it, and no answer is longer than what it sent."""
-    KNOWN = "known"
-
-
-class Owner(Protocol):
-    """What the user agent can't know by itself."""
-
-    def standing(self, source: Flow) -> Standing:
-        """Who sends from there."""
-
-    def hears(self, source: Flow, now: float) -> bool:
-        """Whether one more message from there is read at all."""
-
-    def vet(self, request: Request, source: Flow, now: float) -> Flow | Response:
-        """Of a request that begins something: the flow, with whose it is, or the refusal."""
-
-    def is_ours(self, uri: Uri, source: Flow) -> bool:
-        """Whether a Request-URI names us."""
-
-    def outside(self, request: Request, source: Flow, now: float) -> Response | None:
-        """The answer to a request that belongs to no call; None for the usual one."""
-
-
-class User(Protocol):
-    """A transaction user: usage or registration."""
-
-    def __hash__(self) -> int: ...
-    @property
-    def deadline(self) -> float | None: ...
-    @property
-    def over(self) -> bool: ...
-    def wake(self, now: float) -> list[Output]: ...
-    def responded(self, request: Request, response: Response, now: float) -> list[Output]: ...
-    def unanswered(self, request: Request, status: int, now: float) -> list[Output]: ...
 
 
 Drained: TypeAlias = Send | Report
@@ -123,13 +60,13 @@ class UserAgent:
         self._transactions = Transactions(self.timers, place=me.place, largest=largest)
         self._deadlines: Deadlines[User] = Deadlines()
         self._usages: dict[tuple[str, str], Usage] = {}
+        self._subscriptions = Subscriptions()
         self._asked: dict[Key, User] = {}
         self._invited: dict[Key, Usage] = {}
         self._origins: dict[Key, _Origin] = {}
         self._pending: set[_Origin] = set()
         self._out: list[Drained] = []
-        self._size = 0
-        """Bytes of the message that is being looked at."""
+        self._refusals = Refusals(me, owner, self.counts, lambda item: self._out.append(item))
 
     # ---- in
 
@@ -140,7 +77,7 @@ class UserAgent:
         if not self._owner.hears(source, now):
             self.counts["flood"] += 1
             return
-        self._size = len(data)
+        self._refusals.size = len(data)
         try:
             message = parse(data)
             if isinstance(message, Response):
@@ -148,7 +85,7 @@ class UserAgent:
             else:
                 self._receive_request(stamp(message, source), source, now)
         except FaultyRequestError as fault:
-            self._refuse_faulty(fault, source)
+            self._refusals.refuse_faulty(fault, source)
         except SipError:
             self.counts["unreadable"] += 1
 
@@ -174,6 +111,8 @@ class UserAgent:
                 case Fact():
                     self._out.append(Report(user, output))
         self._deadlines.set(user, None if user.over else user.deadline)
+        if isinstance(user, Subscription):
+            self._subscriptions.note(user)
         if isinstance(user, Usage) and user.over and (user.call_id, user.tag) in self._usages:
             del self._usages[user.call_id, user.tag]
             self._out.append(Report(user, Gone()))
@@ -196,7 +135,7 @@ class UserAgent:
         except SipError:
             message = None
         if isinstance(message, Request):
-            self._refuse_faulty(FaultyRequestError(SipError(why, status), message), source)
+            self._refusals.refuse_faulty(FaultyRequestError(SipError(why, status), message), source)
         else:
             self.counts["unreadable"] += 1
 
@@ -226,9 +165,14 @@ class UserAgent:
         return tuple(self._usages.values())
 
     @property
+    def watched(self) -> int:
+        """Subscriptions that stand or are asked for."""
+        return len(self._subscriptions)
+
+    @property
     def pending(self) -> int:
-        """Transactions and calls that are still remembered."""
-        return len(self._transactions) + len(self._usages)
+        """Transactions, calls and subscriptions that are still remembered."""
+        return len(self._transactions) + len(self._usages) + len(self._subscriptions)
 
     # ---- responses
 
@@ -250,7 +194,8 @@ class UserAgent:
 
     def _receive_request(self, request: Request, source: Flow, now: float) -> None:
         usage = self._usage_of(request)
-        standing = Standing.KNOWN if usage is not None else self._owner.standing(source)
+        is_within = usage is not None or self._subscriptions.of(request) is not None
+        standing = Standing.KNOWN if is_within else self._owner.standing(source)
         if standing is Standing.STRANGER:
             self.counts["stranger"] += 1
             return
@@ -261,18 +206,18 @@ class UserAgent:
         verdict = judge_request(
             request,
             # Nobody learns who has an account here before he has proven who he is.
-            ours=lambda uri: usage is not None or not is_known or self._owner.is_ours(uri, source),
+            ours=lambda uri: is_within or not is_known or self._owner.is_ours(uri, source),
             methods=METHODS,
             extensions=EXTENSIONS,
         )
         if verdict.status < 0:
             self.counts["faulty request"] += 1
         elif verdict.status:
-            self._refuse(request, source, verdict.status, verdict.phrase, verdict.headers)
+            self._refusals.refuse(request, source, verdict.status, verdict.phrase, verdict.headers)
         elif len(self._transactions) >= self._most_transactions and request.method not in {"ACK", "BYE", "CANCEL"}:
             self.counts["overload"] += 1
-            self._refuse(request, source, 503, "", [RETRY_AFTER])
-        elif usage is not None or request.method in {"ACK", "CANCEL"}:
+            self._refusals.refuse(request, source, 503, headers=[RETRY_AFTER])
+        elif is_within or request.method in {"ACK", "CANCEL"}:
             self._begin(request, source, now, is_welcome=is_known)
         else:
             self._vet(request, source, now)
@@ -289,9 +234,9 @@ class UserAgent:
         vetted = self._owner.vet(request, source, now)
         if isinstance(vetted, Response):
             self.counts["refused"] += 1
-            self._reply(request, vetted, source)
+            self._refusals.reply(request, vetted, source)
         elif not self._owner.is_ours(Uri.parse(request.uri), vetted):
-            self._refuse(request, source, 404, "", [])
+            self._refusals.refuse(request, source, 404)
         else:
             self._handle(self._transactions.receive_request(request, vetted, now), now)
 
@@ -315,6 +260,8 @@ class UserAgent:
             if request.method == "INVITE":
                 self._invited[key] = usage
             self.act(usage, usage.received(key, request, now), now)
+        elif (subscription := self._subscriptions.of(request)) is not None:
+            self.act(subscription, subscription.received(key, request, now), now)
         elif request.to_tag:
             self._answer(key, request, 481, now)
         elif request.method == "INVITE":
@@ -431,36 +378,3 @@ class UserAgent:
         headers = [("Server", PRODUCT), *headers]
         response = respond(request, status, phrase, to_tag=self.me.tag(), headers=headers)
         self._handle(self._transactions.answer(key, response, now), now)
-
-    def _refuse(
-        self, request: Request, source: Flow, status: int, phrase: str, headers: Iterable[tuple[str, str]]
-    ) -> None:
-        """Without a transaction: a repeated request earns the same answer again (RFC 3261 8.2.7)."""
-        if request.method == "ACK" or not _is_answerable(request):
-            self.counts["faulty request"] += 1
-            return
-        headers = [("Server", PRODUCT), *headers]
-        self._reply(request, respond(request, status, phrase, to_tag=self.me.tag(), headers=headers), source)
-
-    def _reply(self, request: Request, response: Response, source: Flow) -> None:
-        """A datagram's source may be invented: whoever is not known there gets no more bytes than came."""
-        data = response.encode()
-        is_proven = source.protocol.is_reliable or self._owner.standing(source) is Standing.KNOWN
-        if not is_proven and len(data) > self._size:
-            self.counts["not reflected"] += 1
-            return
-        self._out.append(Send(data, return_flow(request.via, source)))
-
-    def _refuse_faulty(self, fault: FaultyRequestError, source: Flow) -> None:
-        if self._owner.standing(source) is Standing.STRANGER:
-            self.counts["stranger"] += 1
-            return
-        try:
-            self._refuse(stamp(fault.request, source), source, fault.status or 400, str(fault), [])
-        except SipError:
-            self.counts["unreadable"] += 1
-
-
-def _is_answerable(request: Request) -> bool:
-    """Whether what every response copies is there; without it silence is all that is left (RFC 3261 8.2.6)."""
-    return all(name in request.headers for name in ("Via", "From", "To", "Call-ID", "CSeq"))

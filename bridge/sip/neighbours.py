@@ -11,11 +11,13 @@ import structlog
 
 from .. import config
 from .address import Uri
-from .agent import Standing, UserAgent
+from .agent import UserAgent
 from .certificate import Certificate
 from .flow import Flow
 from .gatekeeper import Gatekeeper
+from .lamps import Lamps
 from .message import Request, Response
+from .owner import Standing
 from .peer import Account, Peer
 from .registration import Registration
 from .summary import new_messages
@@ -46,10 +48,13 @@ class Neighbours:
             Peer(trunk, of_trunk, [line.number for line in lines if line.trunk in {"", trunk.name}])
             for trunk, of_trunk in _by_trunk(trunks, accounts)
         ]
+        self.lamps = {peer.trunk.name: Lamps(peer) for peer in self.peers if peer.trunk.busy_lamps}
+        """By trunk."""
         self._there: dict[str, list[Peer]] = {}
         """Who is known at an address: asked for every message."""
         for peer in self.peers:
             peer.moved = self._there.clear
+            peer.came = self._watch
         self.calls: Counter[str] = Counter()
         """At the moment, by trunk."""
         self._gatekeeper = Gatekeeper(sip, ())
@@ -66,6 +71,8 @@ class Neighbours:
         self._transport, self._agent = transport, agent
         self._there.clear()
         self.calls.clear()
+        for lamps in self.lamps.values():
+            lamps.forget()
         self._gatekeeper = Gatekeeper(self._sip, self.peers if transport else ())
 
     @property
@@ -77,6 +84,25 @@ class Neighbours:
             self.peers, _by_trunk([peer.trunk for peer in self.peers], accounts), strict=True
         ):
             peer.assign(of_trunk, self._agent)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Extensions of whoever has an account now."""
+        if self._agent is not None:
+            for lamps in self.lamps.values():
+                lamps.settle(self._agent, Transport.now())
+
+    def registered(self, registration: Registration) -> None:
+        if self._agent is not None:
+            for lamps in self.lamps.values():
+                lamps.registered(registration, self._agent, Transport.now())
+
+    def leave(self, agent: UserAgent, now: float) -> None:
+        """Un-subscribe and un-register."""
+        for lamps in self.lamps.values():
+            lamps.stop(agent, now)
+        for _, registration in self.registrations:
+            agent.act(registration, registration.stop(now), now)
 
     def named(self, trunk: str) -> Peer | None:
         return next((peer for peer in self.peers if peer.trunk.name == trunk), None)
@@ -158,6 +184,8 @@ class Neighbours:
         if self._agent is not None and self._transport is not None:
             for peer in self.peers:
                 peer.lost(flow, self._agent, Transport.now())
+            for lamps in self.lamps.values():
+                lamps.lost(flow, self._agent, Transport.now())
             self._transport.flush()
 
     # ---- what we are called

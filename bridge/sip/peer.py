@@ -79,6 +79,8 @@ class Peer:
         self._port = None if trunk.domain or port == 5060 else port
         self.moved: Callable[[], None] = lambda: None
         """Called when other addresses are the PBX's from now on."""
+        self.came: Callable[[], None] = lambda: None
+        """Called when its address is known for the first time."""
         self._hosts: dict[str, float] = {}
         """Every address it had, and until when it counts."""
         self._avoided: dict[Flow, float] = {}
@@ -143,10 +145,10 @@ class Peer:
 
     def routes_of(self, account: str) -> tuple[str, ...]:
         """Where the registrar wants an account's calls to go, else as every request (RFC 3608)."""
-        registration = self._registration_of(account)
+        registration = self.registration_of(account)
         return (registration.service if registration else ()) or self.routes
 
-    def _registration_of(self, account: str) -> Registration | None:
+    def registration_of(self, account: str) -> Registration | None:
         return self.registrations.get(self.trunk.user if self.is_trunk else account)
 
     def is_at(self, host: str) -> bool:
@@ -157,13 +159,19 @@ class Peer:
         """Whether that address alone proves that it is the PBX."""
         return self.trunk.known_by == "address" and self.is_at(host)
 
+    def way(self, account: str) -> Flow | None:
+        """Where the account is registered, else the best address of those that were not silent."""
+        registration = self.registration_of(account)
+        known = registration.way if registration else None
+        return known or min(self.addresses, key=lambda way: self._avoided.get(way, 0.0), default=None)
+
     async def ways(self, account: str, now: float) -> tuple[Flow, ...]:
         """The addresses to call, best first: where the account is registered, the others, those that were silent."""
         places: Sequence[Flow] = self.addresses  # old ones are better than none
         with suppress(TimeoutError):
             async with asyncio.timeout(REFRESH_SECONDS if places else RESOLVE_SECONDS):
                 places = await self._locate(now)
-        registration = self._registration_of(account)
+        registration = self.registration_of(account)
         home = registration.way if registration else None
         return tuple(sorted(places, key=lambda way: (self._avoided.get(way, 0) > now, way != home)))
 
@@ -222,6 +230,7 @@ class Peer:
             if not self._started and self.addresses:
                 self._started = True
                 self._start(agent, self.registrations)
+                self.came()
                 transport.flush()
             for way in {r.way for r in self.registrations.values() if r.way and r.way.protocol is Protocol.UDP}:
                 transport.send(Send(PING, way))

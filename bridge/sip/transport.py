@@ -12,11 +12,12 @@ from ssl import SSLContext
 
 import structlog
 
-from .agent import Report, UserAgent
+from .agent import UserAgent
 from .certificate import Certificate
 from .connections import Connections, Door
 from .datagrams import Datagrams, family_of
 from .flow import Flow, Protocol
+from .owner import Report
 from .tls import Link
 from .transaction import Send
 

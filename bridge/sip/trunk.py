@@ -16,9 +16,10 @@ import structlog
 from .. import config
 from ..calls.commands import ConnectPbx, DialPbx, FollowPbxReferral, PbxCommand, TransferPbx
 from ..calls.events import CallId, Event, PbxInvited, PbxRefused, PbxReoffered, PbxTransferFailed, PbxTransferred
+from ..calls.extension import ExtensionState
 from ..errors import ConfigError, OursError, TheirsError
 from .address import Uri
-from .agent import Gone, Invited, Report, UserAgent
+from .agent import UserAgent
 from .callee import Inbound
 from .caller import Outbound
 from .datagrams import family_of
@@ -28,11 +29,14 @@ from .leg import DIALLED, Deed, Leg
 from .message import Request, caller_of, referrer_of, session_description
 from .neighbours import Neighbours, Voicemail
 from .output import Fact, Output, TransferFailed, Unreachable
+from .owner import Gone, Invited, Report
 from .peer import Account, Peer
 from .probe import WokeUp
 from .refer import attended, blind
 from .registration import Became, Registration
+from .registration import State as Registered
 from .resolve import Resolver
+from .subscription import Subscription, Turned
 from .tls import server_context
 from .transport import Transport
 from .usage import Usage
@@ -133,6 +137,11 @@ class Trunks:
             self._legs.clear()
             self._of.clear()
 
+    def extension(self, trunk: str, account: str) -> ExtensionState:
+        """What the PBX says about the extension of one of our accounts."""
+        lamps = self._neighbours.lamps.get(trunk)
+        return lamps.state(account) if lamps else ExtensionState.UNKNOWN
+
     def assign(self, accounts: Iterable[Account]) -> None:
         """These accounts from now on, and no others; calls that live go on."""
         self._neighbours.assign(accounts)
@@ -187,6 +196,10 @@ class Trunks:
         user, fact = report.user, report.fact
         if isinstance(user, Registration) and isinstance(fact, Became):
             log.info("sip_registration", account=str(user.account), state=fact.state.value, why=fact.why)
+            if fact.state is Registered.REGISTERED:
+                self._neighbours.registered(user)
+        elif isinstance(user, Subscription) and isinstance(fact, Turned):
+            log.info("sip_extension", extension=str(user.extension), state=fact.state.value, why=fact.why)
         elif isinstance(fact, Unreachable):
             self._unreachable(fact)
         elif isinstance(fact, WokeUp):
@@ -357,8 +370,7 @@ class Trunks:
         now = Transport.now()
         for usage in agent.usages:
             agent.act(usage, usage.hang_up(16, now), now)
-        for _, registration in self._neighbours.registrations:
-            agent.act(registration, registration.stop(now), now)
+        self._neighbours.leave(agent, now)
         transport.flush()
         if not self._is_quiet(agent):
             try:
@@ -368,4 +380,4 @@ class Trunks:
                 log.warning("sip_left_without_answer", calls=len(agent.usages))
 
     def _is_quiet(self, agent: UserAgent) -> bool:
-        return not agent.usages and all(r.over for _, r in self._neighbours.registrations)
+        return not agent.usages and not agent.watched and all(r.over for _, r in self._neighbours.registrations)

@@ -14,11 +14,12 @@ from pathlib import Path
 from random import Random
 
 from bridge.sip.address import Uri
-from bridge.sip.agent import Standing, UserAgent
+from bridge.sip.agent import UserAgent
 from bridge.sip.dialog import Identity
 from bridge.sip.flow import Flow
 from bridge.sip.framer import Framer, Whole
 from bridge.sip.message import MOST_BYTES, Request, Response
+from bridge.sip.owner import Standing
 
 from ..sip.samples import INVITES, RINGING
 from .figure import Figure

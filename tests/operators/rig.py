@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from bridge.calls.commands import CallView, Direction, ShowCall
 from bridge.calls.events import CallId, Event, Operator, TabId
+from bridge.calls.extension import ExtensionState
 from bridge.operators.channel import Channel
 from bridge.tickets import PageTicket, Seal, SessionTicket, new_key
 
@@ -158,6 +159,8 @@ class Rig:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.desk = Desk()
         self.roused: list[Operator] = []
+        self.lamps: dict[int, ExtensionState] = {}
+        """What the PBX says about colleagues' extensions."""
         self.channel = Channel(
             seal=self.seal,
             identify=self._identify,
@@ -165,6 +168,7 @@ class Rig:
             phone_width=lambda portal: 520,
             new_call_id=lambda: CallId(f"dialled-{next(self._numbers)}"),
             reachable=lambda operator: {8: "1008", 2: "1002"},
+            lamps=lambda operator: self.lamps,
             clicked=self.desk,
             notify=self.desk.notify,
             rouse=self.roused.append,

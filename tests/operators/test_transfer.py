@@ -9,6 +9,7 @@ import pytest
 
 from bridge.calls import events as on
 from bridge.calls.events import CallId, Operator, TabId
+from bridge.calls.extension import ExtensionState
 
 from .rig import ANNA, BORIS, CALL, operator, ringing, room, show
 
@@ -158,3 +159,20 @@ async def test_colleagues_are_listed_by_name_with_what_to_dial_and_whether_they_
         assert (await asked())[-1] == ("Boris", "1002", "ringing")
         await rig.channel.perform(show(ringing(**{**TALKING, "answered_by": boris}), BORIS))
         assert (await asked())[-1] == ("Boris", "1002", "busy")
+
+
+async def test_what_the_pbx_says_about_a_colleagues_telephone_counts_as_much_as_what_the_bridge_knows() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.page("t2", BORIS)
+
+        async def said(lamp: ExtensionState) -> str:
+            rig.lamps = {2: lamp}
+            assert (await page.say("colleagues"))["ok"]
+            states = {one["user"]: one["state"] for one in (await page.next("colleagues"))["colleagues"]}
+            assert states[8] == "away", "nobody asked the PBX about that one"
+            return str(states[2])
+
+        assert [await said(lamp) for lamp in ExtensionState] == ["free", "ringing", "busy", "free"]
+        await rig.channel.perform(show(ringing(), BORIS))
+        assert [await said(lamp) for lamp in ExtensionState] == ["ringing", "ringing", "busy", "ringing"]

@@ -35,13 +35,14 @@ def _password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUNK_TEST_PASSWORD", "pw-1001")
 
 
-def room_to(asterisk: Asterisk, transport: str) -> TrunkRoom:
+def room_to(asterisk: Asterisk, transport: str, **trunk_settings: object) -> TrunkRoom:
     host = "[::1]" if transport == "udp6" else "localhost" if transport == "tls" else "127.0.0.1"
     ports = {"tls": asterisk.tls_port, "ws": asterisk.http_port}
     trunk = {
         "server": f"{host}:{ports.get(transport, asterisk.sip_port)}",
         "transport": transport.removesuffix("6"),
         "tls_ca": asterisk.authority,
+        **trunk_settings,
     }
     return TrunkRoom({"host": ["127.0.0.1", "::1"]}, trunk)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.sip.agent import Report
 from bridge.sip.callee import Inbound
 from bridge.sip.flow import Flow
 from bridge.sip.login import Login
 from bridge.sip.message import Request, Response, parse
 from bridge.sip.output import Fact, Output
+from bridge.sip.owner import Report
 from bridge.sip.transaction import Send
 from bridge.sip.usage import Usage
 

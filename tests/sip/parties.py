@@ -9,13 +9,14 @@ from itertools import count
 from random import Random
 
 from bridge.sip.address import NameAddr, Uri
-from bridge.sip.agent import Report, Standing, UserAgent
+from bridge.sip.agent import UserAgent
 from bridge.sip.caller import Outbound
 from bridge.sip.dialog import Identity
 from bridge.sip.flow import Flow
 from bridge.sip.login import Login
 from bridge.sip.message import Headers, Request, Response, parse, respond
 from bridge.sip.output import Cancelled, Fact, HungUp, Output, Refused
+from bridge.sip.owner import Report, Standing
 from bridge.sip.transaction import Send
 from bridge.sip.usage import Usage
 

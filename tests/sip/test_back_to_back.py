@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.sip.agent import Gone, Invited
 from bridge.sip.callee import Inbound
 from bridge.sip.caller import Outbound
 from bridge.sip.output import (
@@ -29,6 +28,7 @@ from bridge.sip.output import (
     Transferred,
     Unreachable,
 )
+from bridge.sip.owner import Gone, Invited
 from bridge.sip.session import Stage
 from bridge.sip.usage import Usage
 

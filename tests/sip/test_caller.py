@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.sip.agent import Gone
 from bridge.sip.flow import Flow
 from bridge.sip.login import Login
 from bridge.sip.message import Request, Response
 from bridge.sip.output import Accepted, HungUp, Progressed, Rang, Refused, Unreachable
+from bridge.sip.owner import Gone
 from bridge.sip.session import Stage
 
 from .desks import Calling, one, statuses

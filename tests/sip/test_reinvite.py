@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.sip.agent import Gone
 from bridge.sip.login import Login
 from bridge.sip.message import Request, Response
 from bridge.sip.output import HungUp, Reanswered, Reoffered, ReofferRefused
+from bridge.sip.owner import Gone
 from bridge.sip.session import Stage
 
 from .desks import Called, Calling, Desk, one, statuses

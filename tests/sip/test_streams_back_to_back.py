@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from bridge.sip.agent import Gone, Invited, Report
 from bridge.sip.callee import Inbound
 from bridge.sip.flow import Flow, Protocol
 from bridge.sip.framer import Framer, Whole
 from bridge.sip.output import Accepted, Confirmed, Fact
+from bridge.sip.owner import Gone, Invited, Report
 from bridge.sip.transaction import Send
 from bridge.sip.usage import Usage
 

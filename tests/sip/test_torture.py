@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from bridge.sip.address import Uri
-from bridge.sip.agent import Standing, UserAgent
+from bridge.sip.agent import UserAgent
 from bridge.sip.flow import Flow, Protocol
 from bridge.sip.framer import Framed, Framer, Lost, Whole
 from bridge.sip.message import Request, Response, parse
+from bridge.sip.owner import Standing
 from bridge.sip.transaction import Send
 
 from .parties import ALICE, BOB, identity

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.sip.agent import Gone, Invited
 from bridge.sip.message import Request, Response
 from bridge.sip.output import Cancelled, Confirmed, HungUp, Reoffered
+from bridge.sip.owner import Gone, Invited
 from bridge.sip.session import Stage
 
 from .desks import Called, one, statuses
