@@ -146,6 +146,7 @@ PURE = [
     "media/placement.py",
     "media/relay.py",
     "operators/presence.py",
+    "operators/picture.py",
     "operators/cards.py",
     "operators/colleagues.py",
     "operators/protocol.py",

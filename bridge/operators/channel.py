@@ -27,7 +27,7 @@ from . import protocol as say
 from .admission import Admission, AdmissionError, Identify, Visitor
 from .clicks import DONE, Clicks, OnCall, OnPast
 from .colleagues import Lamps, Reachable, listing
-from .floor import Floor
+from .floor import Floor, Outlook
 from .page import Page
 from .presence import Tab
 from .protocol import FROM_PAGE, Ack, CallState, PageKind, Refusal
@@ -124,6 +124,8 @@ class Channel:
         self._rung: dict[Page, None] = {}
         self._unsent: dict[Page, None] = {}
         """Pages with something to hear, first come, first served; those of people for whom it rings before all others."""
+        self._shown: dict[Outlook, bytes] = {}
+        """What was just put together, for the next page that shall show the same."""
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -233,6 +235,8 @@ class Channel:
     def _publish(self) -> None:
         """Tell the pages what the last event changed for them."""
         stale, opens = self._floor.drain()
+        if stale:
+            self._shown.clear()
         for tab in stale:
             self._write(self._by_tab[tab.id], "state")
         for name, view in opens:
@@ -265,10 +269,17 @@ class Channel:
         if page and call in self._floor.board.of(page.operator):
             self._write(page, event, message)
 
-    def _state(self, page: Page) -> say.State:
-        state = self._floor.state(page.tab, page.farewells, self._clock())
+    def _state(self, page: Page) -> bytes:
+        """What the page shall show, put together once for all that shall show the same."""
+        tab = self._floor.roster.tab(page.tab)
+        if tab is None:  # it has not been seated yet
+            return _letter("state", say.State(lead=False, desktop=False, voicemail=0, calls=[]))
+        outlook = self._floor.outlook(tab, page.farewells)
+        if outlook not in self._shown:
+            state = self._floor.state(outlook, page.farewells, self._clock())
+            self._shown[outlook] = _letter("state", state)
         page.farewells.clear()
-        return state
+        return self._shown[outlook]
 
     def _welcome(self, page: Page) -> None:
         sealed = self._seal.seal(page.session, self._clock())
@@ -298,12 +309,12 @@ class Channel:
                 told += 1
                 if told % BREATH == 0:
                     await asyncio.sleep(0)
+            self._shown.clear()  # the seconds of talk go on
 
     def _deliver(self, page: Page) -> None:
         while page.sid in self._pages and (letter := page.next()):
             event, message = letter
-            said = message or self._state(page)
-            page.wire.write(frame(f'42["{event}",{said.model_dump_json(by_alias=True)}]'))
+            page.wire.write(_letter(event, message) if message else self._state(page))
         if page.wire.backlog > MAX_BACKLOG:
             self._cut(page, "does not read")
 
@@ -486,6 +497,11 @@ class Channel:
         self._pages.clear()
         for wire in list(self._wires.sockets.values()):
             wire.part()
+
+
+def _letter(event: str, message: say.Message) -> bytes:
+    """A message to a page: an event of socket.io (type 2) in a message of engine.io (type 4)."""
+    return frame(f'42["{event}",{message.model_dump_json(by_alias=True)}]')
 
 
 def _explain(error: ValidationError) -> str:

@@ -6,14 +6,24 @@ Tell it what happened, then `drain` it: it says whose pages need a new state and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from ..calls.commands import CallView
 from ..calls.events import CallId, Operator, TabId
 from .bell import Bell, ring_on
 from .board import Board
 from .cards import Cards
-from .presence import ABSENCE_SECONDS, Roster, Tab, picture
+from .picture import Angle, angle, picture, voice_of
+from .presence import ABSENCE_SECONDS, Roster, Tab
 from .protocol import CallState, PageKind, State
+
+
+class Outlook(NamedTuple):
+    """Until something is drained, pages with equal outlooks shall show the same."""
+
+    operator: Operator
+    lead: bool
+    calls: tuple[Angle, ...]
 
 
 class Floor:
@@ -141,21 +151,31 @@ class Floor:
             for tab in self.roster.tabs(page.operator)
         )
 
-    def state(self, name: TabId, farewells: Mapping[CallId, CallView], now: float) -> State:
-        """What this page shall show, calls that have just ended included."""
-        tab = self.roster.tab(name)
-        if tab is None:
-            return State(lead=False, desktop=False, voicemail=0, calls=[])
+    def outlook(self, tab: Tab, farewells: Mapping[CallId, CallView]) -> Outlook:
+        """How this page stands to everything that it shall show; calls that have just ended are shown once more."""
         bells = self._bells.get(tab.operator, {})
-        views = sorted({**self.board.of(tab.operator), **farewells}.values(), key=lambda view: view.started)
-        sounding = {call: bell.tab for call, bell in bells.items()}
-        calls = [picture(view, tab, self.roster, sounding.get(view.id), now) for view in views]
-        lead = self.roster.lead(tab.operator) == name
+        views = {**self.board.of(tab.operator), **farewells}
+        return Outlook(
+            operator=tab.operator,
+            lead=self.roster.lead(tab.operator) == tab.id,
+            calls=tuple(
+                angle(view, tab, self.roster, bells[view.id].tab if view.id in bells else None)
+                for view in sorted(views.values(), key=lambda view: view.started)
+            ),
+        )
+
+    def state(self, outlook: Outlook, farewells: Mapping[CallId, CallView], now: float) -> State:
+        """What pages with this outlook shall show."""
+        operator = outlook.operator
+        views = {**self.board.of(operator), **farewells}
         return State(
-            lead=lead,
-            desktop=self.cards.elsewhere(tab.operator),
-            voicemail=self._voicemail.get(tab.operator, 0),
-            calls=calls,
+            lead=outlook.lead,
+            desktop=self.cards.elsewhere(operator),
+            voicemail=self._voicemail.get(operator, 0),
+            calls=[
+                picture(views[seen.call], operator, seen, voice_of(views[seen.call], operator, self.roster), now)
+                for seen in outlook.calls
+            ],
         )
 
     def _rearranged(self, operator: Operator, before: TabId | None, now: float) -> None:

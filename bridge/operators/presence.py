@@ -1,34 +1,15 @@
-"""Who is there, which tab leads, which one speaks, and what a call looks like from a page. Pure."""
+"""Who is there, which tab leads, and which one speaks. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from ..calls import events
-from ..calls.commands import CallView
 from ..calls.events import Operator, TabId
-from .protocol import (
-    Call,
-    CallState,
-    Capture,
-    Client,
-    ClientKind,
-    Ended,
-    PageKind,
-    Quality,
-    TransferFailure,
-    Trouble,
-    VoiceFailure,
-)
+from .protocol import Capture, PageKind
 
 ABSENCE_SECONDS = 5.0
 """How long a page that went away is waited for: a navigation takes a fraction of a second, a slow portal a few."""
-
-UNSPOKEN = {CallState.DIALLING, CallState.REJOINING}
-"""States in which a call without a voice waits for a page to offer one unasked."""
-PROGRESS: dict[str, Literal["", "ringing", "early"]] = {"": "", "ringing": "ringing", "early": "early"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,64 +221,3 @@ class Roster:
         self._leads[operator] = lead.id
         if missed and missed.browser == lead.browser:
             del self._missed[operator]
-
-
-def _client(client: events.Client | None, operator: Operator) -> Client | None:
-    if client is None:
-        return None
-    return Client(
-        kind=ClientKind(client.kind.value),
-        id=client.id,
-        responsible=client.responsible_name,
-        mine=client.responsible == operator,
-    )
-
-
-def picture(view: CallView, tab: Tab, roster: Roster, sounding: TabId | None, now: float) -> Call:
-    """The call as this page shall show it; `sounding` is the page where it rings, `now` in Unix seconds."""
-    state, ending = CallState(view.state), Ended(view.ending)
-    mine = view.answered_by == tab.operator
-    voice = view.voice
-    if voice is None and mine and state in UNSPOKEN:
-        voice = roster.volunteer(tab.operator)
-    speaker = roster.tab(voice)
-    noisy = voice
-    if state is CallState.RINGING:
-        noisy = sounding
-    elif state is CallState.DIALLING and voice is None and mine:
-        noisy = roster.lead(tab.operator)
-    return Call(
-        id=view.id,
-        state=state,
-        direction=view.direction.value,
-        number=view.number,
-        name=view.name,
-        client=_client(view.client, tab.operator),
-        extension=view.extension,
-        line=view.line,
-        referrer=view.referrer,
-        card=view.card,
-        voice=voice or "",
-        sound=state is not CallState.ENDED and noisy == tab.id,
-        elsewhere=not (mine or view.answered_by is None)
-        or ending is Ended.ANSWERED_ELSEWHERE
-        or bool(speaker and speaker.browser != tab.browser),
-        muted=view.muted,
-        held=view.held,
-        pbx_holds=view.pbx_holds,
-        progress=PROGRESS[view.progress],
-        talk_seconds=None if view.answered is None else max(0.0, (view.ended or now) - view.answered),
-        ended=ending,
-        notice=VoiceFailure(view.notice) if view.notice else "",
-        quality=_quality(view.quality),
-        consults=view.consults or "",
-        transfer_to=view.transfer_to,
-        transfer_rings=view.transfer_rings,
-        transfer_failed=TransferFailure(view.transfer_failed) if view.transfer_failed else "",
-    )
-
-
-def _quality(quality: events.Quality | None) -> Quality | None:
-    if quality is None:
-        return None
-    return Quality(heard=quality.heard, said=quality.said, trouble=Trouble(quality.trouble.value))

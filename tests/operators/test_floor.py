@@ -96,7 +96,7 @@ class Office:
         return [page for operator in OPERATORS for page in self.floor.roster.tabs(operator)]
 
     def sees(self, page: Tab) -> say.State:
-        return self.floor.state(page.id, {}, self.now)
+        return self.floor.state(self.floor.outlook(page, {}), {}, self.now)
 
 
 class Day(RuleBasedStateMachine):

@@ -4,10 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.calls.events import Operator, TabId
-from bridge.operators.presence import Roster, Tab, picture
+from bridge.operators.presence import Roster, Tab
 from bridge.operators.protocol import Capture, PageKind
-
-from .rig import ringing
 
 ANNA, BORIS = Operator("acme", 1), Operator("acme", 2)
 
@@ -115,16 +113,6 @@ def test_a_phone_page_that_takes_the_call_brings_the_lead_to_its_machine_and_nev
     assert made.lead(ANNA) == "a"
 
 
-def test_a_lead_that_can_not_capture_has_its_phone_page_offer_the_missing_voice() -> None:
-    here, phone = tab("a", capture=Capture.NO), tab("p", kind=PageKind.PHONE)
-    made = roster(here, phone)
-    for state in ("rejoining", "dialling"):
-        call = ringing(state=state, answered_by=ANNA)
-        assert [picture(call, one, made, None, 0.0).voice for one in (here, phone)] == ["p", "p"]
-    made.put(tab("a"))
-    assert picture(call, here, made, None, 0.0).voice == ""
-
-
 def test_a_page_of_the_same_browser_leads_at_once_when_the_speaking_one_leaves_visible_first() -> None:
     made = roster(tab("a", visible=True), tab("b"), tab("far", browser="browser-2", visible=True), tab("c"))
     made.put(tab("b", visible=True))
@@ -172,22 +160,3 @@ def test_an_operator_is_online_a_little_longer_than_the_last_worker_page() -> No
     made.put(tab("a"))
     made.remove(TabId("a"))
     assert made.online(0.0) == frozenset()
-
-
-def test_a_call_answered_in_another_browser_is_shown_as_elsewhere() -> None:
-    here, far = tab("a"), tab("b", browser="browser-2")
-    made = roster(here, far)
-    talking = ringing(state="talking", answered_by=ANNA, voice=TabId("b"), answered=10.0)
-    assert picture(talking, here, made, None, 15.0).elsewhere
-    assert not picture(talking, far, made, None, 15.0).elsewhere
-    assert picture(talking, far, made, None, 15.0).sound
-    assert picture(talking, far, made, None, 15.0).talk_seconds == 5.0
-
-
-def test_pages_see_hold_and_progress() -> None:
-    page = tab("a")
-    made = roster(page)
-    held = picture(ringing(state="held", held=True, answered_by=ANNA, voice=TabId("a")), page, made, None, 0.0)
-    assert held.held
-    early = ringing(state="dialling", progress="early", answered_by=ANNA, voice=TabId("a"))
-    assert picture(early, page, made, None, 0.0).progress == "early"
