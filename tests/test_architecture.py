@@ -151,6 +151,7 @@ PURE = [
     "operators/colleagues.py",
     "operators/protocol.py",
     "portal/guardian.py",
+    "portal/batch.py",
     "portal/standing.py",
     "portal/trouble.py",
 ]

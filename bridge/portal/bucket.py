@@ -14,7 +14,9 @@ from ..errors import NetworkError
 PER_SECOND = 2.0
 BURST = 50
 RESERVED = 0.2
-"""The share of the burst that is left for calls when everything else has taken its own."""
+"""The share of the burst that is left for calls when everything else has taken its own,"""
+RESERVED_FOR_RINGING = 0.1
+"""and that which is left for calls that ring."""
 LONGEST_QUEUE = 1_000
 
 
@@ -22,7 +24,9 @@ class Lane(IntEnum):
     """Who goes first when the bucket is full. Showing and hiding a card goes with REGISTER."""
 
     REGISTER = 0
+    """A call that rings."""
     FINISH = 1
+    """The records of calls that are over, in batches as well."""
     PROFILE = 2
     ATTACH = 3
     OTHER = 4
@@ -72,7 +76,10 @@ class Bucket:
         return self._level + 1 <= self._room(lane)
 
     def _room(self, lane: Lane) -> float:
-        return self._burst if lane <= Lane.FINISH else max(1.0, self._burst * (1 - RESERVED))
+        if lane is Lane.REGISTER:
+            return self._burst
+        reserved = RESERVED_FOR_RINGING if lane is Lane.FINISH else RESERVED
+        return max(1.0, self._burst * (1 - reserved))
 
     def _serve(self) -> None:
         loop = asyncio.get_running_loop()

@@ -3,14 +3,15 @@
 The rules: a promise is marked as sent before it goes out; what certainly was not carried out is simply sent again; what
 may have been carried out is sent again as well, because Bitrix24 recognises a repeated register for 30 minutes and a
 repeated finish for ever. A register of unknown outcome that is older is looked up and never repeated unseen. What Bitrix24
-refuses for good, or fails at while it carries out others, is set aside for a person.
+refuses for good, or fails at while it carries out others, is set aside for a person. What piled up goes in batches; what
+a batch does not carry out is tried again alone, and judged there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,25 +22,19 @@ from ..errors import NetworkError
 from ..store.outbox import Outbox
 from ..store.promises import Kind, Promise
 from ..store.writer import StoreDownError
-from .bucket import BucketFullError, Lane
-from .deeds import FINISH, REGISTER, Deeds, HopelessError, UndecidedError
-from .http import UnreachableError
-from .lane import BACK_OFF, CLOSED_SECONDS, PortalLane, Verdict
+from .batch import Done, Missing, Outcome, Refusal, Size
+from .bucket import Lane
+from .deeds import Deeds, card_in, fits_a_batch
+from .http import UnansweredError
+from .lane import PortalLane, Verdict
 from .oauth import PortalClosedError
-from .rest import MethodClosedError, PortalBusyError, PortalRefusedError, Rest
+from .rest import LONGEST_REQUEST, MethodClosedError, PortalBusyError, PortalRefusedError, Rest
+from .setback import Setbacks
 
 log = structlog.get_logger()
 
 RECOGNISED_SECONDS = 30 * 60 - 60
 """A repeated register is recognised for 30 minutes; a minute is left for its way."""
-REQUEST_SECONDS = 60.0
-"""Longer than that no request runs at a portal."""
-LONGEST_PAUSE = 3600.0
-POISON_ATTEMPTS = 12
-"""So many failures (about seven minutes of them) while requests of the same kind succeed, and it is the promise's fault."""
-DEFECTS = 5
-"""So many times a defect of ours may meet a promise before it is set aside."""
-_CALLS = {REGISTER, FINISH}
 QUESTION = "server.time"
 """Needs no scope and changes nothing."""
 
@@ -54,7 +49,7 @@ class Courier:
         self._post = post
         self._clock = clock
         self._lanes: dict[str, PortalLane] = {}
-        self._succeeded: dict[tuple[str, Kind], float] = {}
+        self._setbacks = Setbacks(outbox, clock)
         self._group: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
@@ -97,7 +92,7 @@ class Courier:
         try:
             await self._rest.call(portal, QUESTION, {}, Lane.REGISTER)
         except PortalClosedError as error:
-            return self._closed(portal, error)
+            return self._setbacks.closed(portal, error)
         except PortalBusyError:
             return Verdict(busy=True)
         except PortalRefusedError:
@@ -113,25 +108,49 @@ class Courier:
             return await self._attempt(promise)
         except StoreDownError:
             raise
-        except (HopelessError, UndecidedError) as error:
-            await self._set_aside(promise, str(error))
-        except MethodClosedError as error:
-            return await self._method_closed(promise, error)
-        except PortalClosedError as error:
-            await self._outbox.postpone(promise, self._clock(), str(error), untouched=True)
-            return self._closed(promise.portal, error)
-        except PortalRefusedError as error:
-            return await self._refused(promise, error)
-        except PortalBusyError as error:
-            return await self._busy(promise, error)
-        except NetworkError as error:
-            await self._unanswered(promise, error)
-            return Verdict(silent=not isinstance(error, BucketFullError))
-        except Exception as error:
-            # A defect of ours: the promise stays, the others must not suffer.
-            log.exception("promise_failed", call=promise.call, portal=promise.portal, kind=promise.kind)
-            await self._defect(promise, error)
+        except Exception as error:  # noqa: BLE001 – it is judged by its kind
+            return await self._setbacks.met(promise, error)
+
+    async def carry_together(self, promises: Sequence[Promise], size: Size) -> Verdict:
+        """One attempt for all of them, registers or finishes of calls that are over, none of them sent before."""
+        await self._single_out([one for one in promises if not fits_a_batch(one)], "it can't go in a batch")
+        if not (promises := [one for one in promises if fits_a_batch(one)]):
+            return Verdict()
+        begun = self._clock()
+        await asyncio.gather(*(self._outbox.sending(promise, begun) for promise in promises))
+        try:
+            outcomes = await self._deeds.together(promises)
+        except StoreDownError:
+            raise
+        except (MethodClosedError, PortalRefusedError) as error:
+            await self._single_out(promises, str(error))
+            return Verdict()
+        except Exception as error:  # noqa: BLE001 – it is judged by its kind
+            size.failed()
+            verdicts = await asyncio.gather(*(self._setbacks.met(promise, error) for promise in promises))
+            return verdicts[0]
+        size.answered(len(promises), self._clock() - begun)
+        log.info("batch_carried", portal=promises[0].portal, kind=promises[0].kind, count=len(promises))
+        await asyncio.gather(*map(self._settle, promises, outcomes))
         return Verdict()
+
+    async def _settle(self, promise: Promise, outcome: Outcome) -> None:
+        match outcome:
+            case Done() if promise.kind is Kind.FINISH:
+                await self._kept(promise, "call_logged")
+                self._setbacks.succeeded(promise)
+            case Done(result) if card := card_in(result):
+                await self._registered(promise, card)
+                self._setbacks.succeeded(promise)
+            case Done():
+                await self._single_out([promise], "a registration without a CALL_ID")
+            case Refusal(code, text):
+                await self._single_out([promise], f"{code} ({text})")
+            case Missing():
+                await self._setbacks.met(promise, UnansweredError("the answer to the batch does not tell"))
+
+    async def _single_out(self, promises: Sequence[Promise], why: str) -> None:
+        await asyncio.gather(*(self._outbox.single_out(promise, self._clock(), why) for promise in promises))
 
     async def _attempt(self, promise: Promise) -> Verdict:
         if promise.kind is Kind.REGISTER and promise.first_sent is not None and promise.first_sent < self.forgotten:
@@ -145,7 +164,7 @@ class Courier:
                 card = await self._deeds.register(promise)
                 # An earlier request may still be under way there, and must find the call unfinished when it arrives.
                 in_doubt = promise.first_sent is not None
-                await self._registered(promise, card, self._clock() + REQUEST_SECONDS if in_doubt else None)
+                await self._registered(promise, card, self._clock() + LONGEST_REQUEST if in_doubt else None)
             case Kind.FINISH:
                 await self._deeds.finish(promise)
                 await self._kept(promise, "call_logged")
@@ -157,7 +176,7 @@ class Courier:
             case Kind.TRANSCRIPT:
                 await self._deeds.transcript(promise)
                 await self._kept(promise, "transcript_attached")
-        self._succeeded[promise.portal, promise.kind] = self._clock()
+        self._setbacks.succeeded(promise)
         return Verdict()
 
     async def _registered(self, promise: Promise, card: str, settles: float | None = None) -> None:
@@ -169,65 +188,3 @@ class Courier:
     async def _kept(self, promise: Promise, what: str) -> None:
         await self._outbox.kept(promise)
         log.info(what, call=promise.call, portal=promise.portal)
-
-    # ---- what went wrong
-
-    def _closed(self, portal: str, error: Exception) -> Verdict:
-        log.warning("portal_closed", portal=portal, why=str(error))
-        return Verdict(closed_until=self._clock() + CLOSED_SECONDS)
-
-    async def _method_closed(self, promise: Promise, error: MethodClosedError) -> Verdict:
-        """Calls wait until an administrator has repaired it; what is beside them must not hold them up."""
-        if error.method not in _CALLS:
-            await self._set_aside(promise, str(error))
-            return Verdict()
-        await self._outbox.postpone(promise, self._clock(), str(error), untouched=True)
-        return self._closed(promise.portal, error)
-
-    async def _refused(self, promise: Promise, error: PortalRefusedError) -> Verdict:
-        attached = promise.kind in {Kind.RECORD, Kind.TRANSCRIPT}
-        if attached and error.code == "ERROR_CORE" and promise.attempts < POISON_ATTEMPTS:
-            # Statistics may know a call only a while after its finish: "not found" is no last word here.
-            await self._postpone(promise, str(error), untouched=False)
-        elif error.code == "ERROR_METHOD_NOT_FOUND" and error.method in _CALLS:
-            await self._outbox.postpone(promise, self._clock(), str(error), untouched=True)
-            return self._closed(promise.portal, error)
-        else:
-            await self._set_aside(promise, str(error))
-        return Verdict()
-
-    async def _busy(self, promise: Promise, error: PortalBusyError) -> Verdict:
-        now = self._clock()
-        if error.until > now:
-            until = min(error.until, now + LONGEST_PAUSE)
-            await self._outbox.postpone(promise, until, str(error), untouched=True)
-            return Verdict()
-        await self._outbox.postpone(promise, now, str(error), untouched=True)
-        return Verdict(busy=True)
-
-    async def _unanswered(self, promise: Promise, error: NetworkError) -> None:
-        untouched = isinstance(error, UnreachableError | BucketFullError)
-        others = self._succeeded.get((promise.portal, promise.kind), float("-inf"))
-        if not untouched and promise.attempts + 1 >= POISON_ATTEMPTS and others > (promise.first_sent or others):
-            await self._set_aside(
-                promise, f"Bitrix24 failed at it {promise.attempts + 1} times, and at no other: {error}"
-            )
-        else:
-            await self._postpone(promise, str(error), untouched=untouched)
-
-    async def _defect(self, promise: Promise, error: Exception) -> None:
-        why = f"a defect of the bridge: {type(error).__name__}"
-        if promise.attempts + 1 >= DEFECTS:
-            await self._set_aside(promise, why)
-        else:
-            await self._postpone(promise, why, untouched=False)
-
-    async def _postpone(self, promise: Promise, why: str, *, untouched: bool) -> None:
-        pause = BACK_OFF[min(promise.attempts, len(BACK_OFF) - 1)]
-        await self._outbox.postpone(promise, self._clock() + pause, why, untouched=untouched)
-        named = {"call": promise.call, "portal": promise.portal, "kind": promise.kind}
-        log.warning("promise_postponed", **named, why=why, seconds=pause)
-
-    async def _set_aside(self, promise: Promise, why: str) -> None:
-        await self._outbox.set_aside(promise, why)
-        log.error("promise_set_aside", call=promise.call, portal=promise.portal, kind=promise.kind, why=why)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from ..errors import RefusedError
-from ..store.promises import Promise
+from ..store.promises import Kind, Promise
+from .batch import Command, Done, Outcome, Refusal
 from .bucket import Lane
 from .rest import PortalRefusedError, Rest
 
@@ -45,10 +46,10 @@ class Deeds:
 
     async def register(self, promise: Promise) -> str:
         """The portal's CALL_ID."""
-        # No card for a call that nobody can take any more.
-        params = {**promise.payload, "SHOW": 0} if promise.ended else dict(promise.payload)
+        params = dict(_command(promise).params)
+        lane = Lane.FINISH if promise.ended else Lane.REGISTER
         try:
-            result = await self._rest.call(promise.portal, REGISTER, params, Lane.REGISTER)
+            result = await self._rest.call(promise.portal, REGISTER, params, lane)
         except PortalRefusedError as error:
             # "Could not find line with number …": somebody deleted it in the portal. The call counts more than its line.
             if "LINE_NUMBER" not in params or "find line" not in error.text.lower():
@@ -56,11 +57,17 @@ class Deeds:
             log.warning(
                 "line_unknown_to_portal", portal=promise.portal, call=promise.call, line=params.pop("LINE_NUMBER")
             )
-            result = await self._rest.call(promise.portal, REGISTER, params, Lane.REGISTER)
-        card = result.get("CALL_ID") if isinstance(result, dict) else None
-        if not isinstance(card, str) or not card:
+            result = await self._rest.call(promise.portal, REGISTER, params, lane)
+        if not (card := card_in(result)):
             raise HopelessError("Bitrix24 registered the call without a CALL_ID")
         return card
+
+    async def together(self, promises: Sequence[Promise]) -> list[Outcome]:
+        """Registers or finishes of calls that are over, in one request: all of one portal."""
+        commands = [_command(promise) for promise in promises]
+        found = await self._rest.together(promises[0].portal, commands, Lane.FINISH)
+        pairs = zip(promises, found, strict=True)
+        return [Done(None) if promise.kind is Kind.FINISH and _is_gone(got) else got for promise, got in pairs]
 
     async def registered_as(self, promise: Promise) -> str:
         """The CALL_ID under which the call was recorded, long after its registration; UndecidedError if that can't be told.
@@ -80,12 +87,10 @@ class Deeds:
         )
 
     async def finish(self, promise: Promise) -> None:
-        params = {**promise.payload, "CALL_ID": promise.card}
         try:
-            await self._rest.call(promise.portal, FINISH, params, Lane.FINISH)
+            await self._rest.call(promise.portal, FINISH, _command(promise).params, Lane.FINISH)
         except PortalRefusedError as error:
-            # A finish deletes the portal's call: a second one finds nothing (ERROR_CORE, "Call is not found…").
-            if "call is not found" not in error.text.lower():
+            if not _is_gone(Refusal(error.code, error.text)):
                 raise
 
     async def record(self, promise: Promise) -> None:
@@ -122,3 +127,25 @@ class Deeds:
     async def _look_up(self, promise: Promise, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows = await self._rest.call(promise.portal, STATISTICS, wanted, Lane.OTHER)
         return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _command(promise: Promise) -> Command:
+    if promise.kind is Kind.FINISH:
+        return Command(FINISH, {**promise.payload, "CALL_ID": promise.card})
+    # No card for a call that nobody can take any more.
+    return Command(REGISTER, {**promise.payload, "SHOW": 0} if promise.ended else promise.payload)
+
+
+def fits_a_batch(promise: Promise) -> bool:
+    return _command(promise).may_be_batched
+
+
+def card_in(result: Any) -> str:
+    """The CALL_ID of a register's result, "" for none."""
+    card = result.get("CALL_ID") if isinstance(result, dict) else None
+    return card if isinstance(card, str) else ""
+
+
+def _is_gone(outcome: Outcome) -> bool:
+    """A finish deletes the portal's call: a second one finds nothing (ERROR_CORE, "Call is not found…")."""
+    return isinstance(outcome, Refusal) and "call is not found" in outcome.text.lower()

@@ -65,8 +65,11 @@ class Http:
             finally:
                 self._session = None
 
-    async def post(self, url: str, body: Mapping[str, Any]) -> Reply:
-        return await self._ask("POST", url, json=body)
+    async def post(self, url: str, body: Mapping[str, Any], *, seconds: float | None = None) -> Reply:
+        """`seconds` is the patience with this request, if it is to be more than usual."""
+        patience = max(seconds or 0.0, self._seconds)
+        timeout = aiohttp.ClientTimeout(total=patience, sock_connect=min(CONNECT_SECONDS, patience))
+        return await self._ask("POST", url, json=body, timeout=timeout)
 
     async def upload(self, url: str, field: str, path: Path, name: str) -> Reply:
         """A file as multipart/form-data; UnansweredError when it can't be read."""
@@ -93,7 +96,7 @@ class Http:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise UnreachableError(f"{where} can't be reached ({type(error).__name__})") from None
         except TimeoutError:
-            raise UnansweredError(f"{where} did not answer in {self._seconds:g} s") from None
+            raise UnansweredError(f"{where} did not answer in time") from None
         except aiohttp.ClientError as error:
             raise UnansweredError(f"{where} broke off ({type(error).__name__})") from None
 

@@ -1,9 +1,13 @@
-"""One portal's promises under way: each slot has its own width, so recordings never stand before a ringing call."""
+"""One portal's promises under way: each slot has its own width, so nothing stands before a ringing call.
+
+Where more is due than a slot has room for, it goes together in a batch: what came up while Bitrix24 was down. What was in a
+batch once goes alone, whatever became of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,12 +15,15 @@ import structlog
 
 from ..store.outbox import Outbox
 from ..store.promises import Kind, Promise, Slot
+from .batch import LARGEST, Size
 from .pulse import ASK_FOR_A_CALL, Pulse
 
 log = structlog.get_logger()
 
-WIDTH = {Slot.REGISTER: 4, Slot.FINISH: 4, Slot.SLOW: 1}
-"""Requests under way at once."""
+WIDTH = {Slot.RING: 4, Slot.REGISTER: 2, Slot.FINISH: 4, Slot.SLOW: 1}
+"""Requests under way at once; a batch takes a slot for itself."""
+LARGEST_BATCH = {Slot.REGISTER: 20, Slot.FINISH: LARGEST}
+"""Registers without an answer can't be decided after half an hour: no more than this may be in doubt together."""
 BACK_OFF = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds until the next attempt, the last one for ever."""
 STORE_PAUSE = 2.0
@@ -39,6 +46,7 @@ class Carrier(Protocol):
     @property
     def forgotten(self) -> float: ...
     async def carry(self, promise: Promise) -> Verdict: ...
+    async def carry_together(self, promises: Sequence[Promise], size: Size) -> Verdict: ...
     async def is_back(self, portal: str) -> Verdict: ...
 
 
@@ -55,7 +63,8 @@ class PortalLane:
         self._closed_until = 0.0
         self._asked_at = 0.0
         self._pulse = Pulse()
-        self._busy: dict[int, tuple[Slot, asyncio.Task[None]]] = {}
+        self._sizes = {slot: Size(most=most) for slot, most in LARGEST_BATCH.items()}
+        self._busy: dict[asyncio.Task[None], tuple[Slot, frozenset[int]]] = {}
         self._runner: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -64,7 +73,7 @@ class PortalLane:
     async def stop(self) -> None:
         if self._runner is not None:
             self._runner.cancel()
-        tasks = [task for _, task in self._busy.values()]
+        tasks = list(self._busy)
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE_SECONDS)
         for task in tasks:
@@ -102,36 +111,72 @@ class PortalLane:
             self._asked_at = self._clock()
             self._judge(await self._carrier.is_back(self._portal), asked=True)
             return 0.0
+        free, forgotten = self._free(), self._carrier.forgotten
+        if not free:
+            return LONGEST_WAIT
+        room = free if self._pulse.is_weak else {slot: max(free[slot], self._batch(slot)) for slot in free}
+        found = await self._outbox.due(self._portal, self._clock(), room, busy=self._promises(), forgotten=forgotten)
+        if self._pulse.is_weak:
+            found = found[:1]
+        for slot, places in free.items():
+            self._start(slot, [promise for promise in found if slot_of(promise, forgotten) is slot], places)
         free = self._free()
         if not free:
             return LONGEST_WAIT
-        forgotten, busy = self._carrier.forgotten, set(self._busy)
-        found = await self._outbox.due(self._portal, self._clock(), free, busy=busy, forgotten=forgotten)
-        for promise in found[:1] if self._pulse.is_weak else found:
-            slot = _slot(promise, forgotten)
-            self._busy[promise.id] = slot, self._group.create_task(self._carry(promise))
-        free = self._free()
-        if not free:
-            return LONGEST_WAIT
-        next_at = await self._outbox.next_at(self._portal, tuple(free), busy=set(self._busy), forgotten=forgotten)
+        busy = self._promises()
+        next_at = await self._outbox.next_at(self._portal, tuple(free), busy=busy, forgotten=forgotten)
         return LONGEST_WAIT if next_at is None else min(max(next_at - self._clock(), 0.0), LONGEST_WAIT)
 
-    def _free(self) -> dict[Slot, int]:
-        if self._pulse.is_weak:
-            return {} if self._busy else dict.fromkeys(Slot, 1)
-        free = {slot: WIDTH[slot] - sum(taken is slot for taken, _ in self._busy.values()) for slot in Slot}
-        return {slot: places for slot, places in free.items() if places > 0}
+    def _start(self, slot: Slot, promises: Sequence[Promise], places: int) -> None:
+        """Each alone where they have room; else those that were tried before go first, and the others together."""
+        if len(promises) <= places:
+            alone, together = promises, list[Promise]()
+        else:
+            alone = [promise for promise in promises if promise.attempts][:places]
+            together = [promise for promise in promises if not promise.attempts]
+        for promise in alone:
+            self._begin(slot, [promise])
+        if together and len(alone) < places:
+            self._begin(slot, together)
 
-    async def _carry(self, promise: Promise) -> None:
+    def _begin(self, slot: Slot, promises: Sequence[Promise]) -> None:
+        task = self._group.create_task(self._carry(slot, promises))
+        self._busy[task] = slot, frozenset(promise.id for promise in promises)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._busy[task]
+        self._woken.set()
+
+    def _promises(self) -> set[int]:
+        return {promise for _, promises in self._busy.values() for promise in promises}
+
+    def _batch(self, slot: Slot) -> int:
+        return self._sizes[slot].next if slot in self._sizes else 0
+
+    def _free(self) -> dict[Slot, int]:
+        """Places by slot, none where there is none. A portal that is weak gets one thing at a time, a ringing call beside it."""
+        taken = [slot for slot, _ in self._busy.values()]
+        if self._pulse.is_weak:
+            return {slot: 1 for slot in Slot if slot not in taken and (slot is Slot.RING or not taken)}
+        full = {slot for slot, promises in self._busy.values() if len(promises) > 1}
+        return {
+            slot: WIDTH[slot] - taken.count(slot)
+            for slot in Slot
+            if slot not in full and taken.count(slot) < WIDTH[slot]
+        }
+
+    async def _carry(self, slot: Slot, promises: Sequence[Promise]) -> None:
         try:
-            self._judge(await self._carrier.carry(promise))
+            if len(promises) == 1:
+                verdict = await self._carrier.carry(promises[0])
+            else:
+                verdict = await self._carrier.carry_together(promises, self._sizes[slot])
+            self._judge(verdict)
         except Exception:
-            # A store that fails: the promise is still in it.
-            log.exception("promise_not_written", call=promise.call, portal=self._portal)
+            # A store that fails: the promises are still in it.
+            log.exception("promise_not_written", calls=[promise.call for promise in promises], portal=self._portal)
             await asyncio.sleep(STORE_PAUSE)
-        finally:
-            del self._busy[promise.id]
-            self._woken.set()
 
     def _judge(self, verdict: Verdict, *, asked: bool = False) -> None:
         pause = 0.0
@@ -148,8 +193,8 @@ class PortalLane:
         self._closed_until = max(self._closed_until, verdict.closed_until, self._clock() + pause if pause else 0.0)
 
 
-def _slot(promise: Promise, forgotten: float) -> Slot:
+def slot_of(promise: Promise, forgotten: float) -> Slot:
     if promise.kind is Kind.REGISTER:
         lost = promise.first_sent is not None and promise.first_sent < forgotten
-        return Slot.SLOW if lost else Slot.REGISTER
+        return Slot.SLOW if lost else Slot.REGISTER if promise.ended else Slot.RING
     return Slot.FINISH if promise.kind is Kind.FINISH else Slot.SLOW

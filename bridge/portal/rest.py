@@ -6,13 +6,15 @@ Nothing is retried here beyond that: whoever owns the promise owns the retries.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import NetworkError, RefusedError
 from ..store.portals import EnrolledPortal
+from . import batch
+from .batch import Command, Outcome, Refusal
 from .bucket import Bucket, Lane
 from .budget import Budget
 from .http import Http, UnansweredError, UnreachableError
@@ -35,6 +37,8 @@ NOT_NOW = STALE | {
     "WRONG_AUTH_TYPE",
 }
 """Faults of the portal's settings, not of the request: an administrator can repair them."""
+LONGEST_REQUEST = 60.0
+"""Seconds after which Bitrix24 ends a request; a batch may take that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,21 @@ class Rest:
                 await self._keyring.well(portal)
             return result
 
+    async def together(self, portal: str, commands: Sequence[Command], lane: Lane) -> list[Outcome]:
+        """What became of each command of one `batch`; errors of the batch itself as those of `call`."""
+        budget, now = self._budget(portal), self._clock()
+        for method in {command.method for command in commands}:
+            if (until := budget.until(method, lane, now)) > 0:
+                raise PortalBusyError(method, TIME_LIMIT, until)
+        answer = await self.call(portal, "batch", batch.encoded(commands), lane)
+        for method, block in batch.spent(commands, answer):
+            budget.note(method, block)
+        found = batch.outcomes(commands, answer)
+        for command, outcome in zip(commands, found, strict=True):
+            if isinstance(outcome, Refusal) and outcome.code == TIME_LIMIT:
+                budget.exceeded(command.method, 0.0, self._clock())
+        return found
+
     async def _admitted(
         self, asked: EnrolledPortal, error: PortalRefusedError, method: str, before: set[str]
     ) -> EnrolledPortal:
@@ -147,11 +166,12 @@ class Rest:
         self, portal: str, endpoint: str, method: str, params: Mapping[str, Any], token: str, lane: Lane
     ) -> Any:
         """`endpoint` must come from the store or the configuration, never from a request."""
-        bucket, budget = self._bucket(portal), self._budgets.setdefault(portal, Budget())
+        bucket, budget = self._bucket(portal), self._budget(portal)
         if (until := budget.until(method, lane, self._clock())) > 0:
             raise PortalBusyError(method, TIME_LIMIT, until)
         await bucket.turn(lane)
-        reply = await self._http.post(endpoint + method, {**params, "auth": token})
+        patience = LONGEST_REQUEST if method == "batch" else None
+        reply = await self._http.post(endpoint + method, {**params, "auth": token}, seconds=patience)
         if reply.moved:
             raise PortalRefusedError(method, MOVED, "the portal answers with a redirect")
         budget.note(method, reply.body.get("time"))
@@ -176,6 +196,9 @@ class Rest:
             if error.code in STALE:
                 raise UnansweredError("the address to upload to is not valid any more") from None
             raise
+
+    def _budget(self, portal: str) -> Budget:
+        return self._budgets.setdefault(portal, Budget())
 
     def _bucket(self, portal: str) -> Bucket:
         plan = self._plans.get(portal, ORDINARY)

@@ -81,7 +81,7 @@ class Outbox:
     async def due(
         self, portal: str, now: float, free: Mapping[Slot, int], *, busy: Collection[int] = (), forgotten: float = 0.0
     ) -> list[Promise]:
-        """What can be kept now, so many of each slot, registers first.
+        """What can be kept now, so many of each slot, ringing calls first.
 
         A register whose outcome is unknown since before `forgotten` is slow. A promise that nobody can read any more is set
         aside on the way.
@@ -142,6 +142,12 @@ class Outbox:
         if untouched:
             values |= {"first_sent": promise.first_sent, "attempts": promise.attempts}
         await self._writer.write(self._rewrite, (promise.id, values))
+
+    async def single_out(self, promise: Promise, now: float, error: str) -> None:
+        """It was not carried out among others: it counts as tried, and its next attempt is its own."""
+        tried = {"first_sent": promise.first_sent, "attempts": promise.attempts + 1}
+        values = {"next_at": now, "last_error": error, **tried}
+        await self._writer.write(self._postpone, (promise.id, values))
 
     async def set_aside(self, promise: Promise, error: str) -> None:
         """Out of the way, for a person to look at; what can't be without it goes with it."""
@@ -283,8 +289,10 @@ def _of_slot(slot: Slot, forgotten: float) -> ColumnElement[bool]:
     """What can be kept with nothing before it in the way."""
     lost = and_(outbox.c.kind == Kind.REGISTER, func.coalesce(outbox.c.first_sent, forgotten) < forgotten)
     match slot:
+        case Slot.RING:
+            return and_(outbox.c.kind == Kind.REGISTER, ~lost, calls.c.ended.is_(None))
         case Slot.REGISTER:
-            return and_(outbox.c.kind == Kind.REGISTER, ~lost)
+            return and_(outbox.c.kind == Kind.REGISTER, ~lost, calls.c.ended.is_not(None))
         case Slot.FINISH:
             return and_(outbox.c.kind == Kind.FINISH, calls.c.card != "")
         case Slot.SLOW:

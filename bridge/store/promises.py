@@ -28,7 +28,10 @@ class State(StrEnum):
 class Slot(Enum):
     """Promises of different slots never wait for one another at the bridge."""
 
+    RING = "ring"
+    """The register of a call that lives: somebody waits for its card."""
     REGISTER = "register"
+    """That of a call which is over."""
     FINISH = "finish"
     SLOW = "slow"
     """What may take its time: recordings, transcripts, registers that have to be looked up first."""

@@ -225,6 +225,22 @@ async def test_batch_halts_at_the_first_error_and_refuses_itself(client: Client)
     assert answer["result_error"]["bad"]["error"] == "ERROR_BATCH_METHOD_NOT_ALLOWED"
 
 
+async def test_batch_counts_once_and_a_fault_of_one_command_is_its_own(client: Client) -> None:
+    client.portal.faults.rest = [RestFault(methods=("profile",), status=429, code="OPERATION_TIME_LIMIT", count=1)]
+    answer = await client.result("batch", halt=0, cmd={"a": "profile", "b": "profile"})
+    assert answer["result_error"]["a"]["error"] == "OPERATION_TIME_LIMIT"
+    assert answer["result"]["b"]["NAME"] == "Anna"
+    assert answer["result_time"]["b"]["operating_reset_at"]
+    asked = [request.method for request in client.portal.requests]
+    assert asked.count("batch") == 1
+    assert "profile" not in asked
+
+
+async def test_no_file_is_attached_in_a_batch(client: Client) -> None:
+    answer = await client.result("batch", cmd={"a": "telephony.externalCall.attachRecord?CALL_ID=x&FILENAME=a.mp3"})
+    assert answer["result_error"]["a"]["error"] == "ERROR_BATCH_METHOD_NOT_ALLOWED"
+
+
 # ---- faults
 
 

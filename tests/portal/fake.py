@@ -12,9 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+
+from bridge.demo.portal.forms import nest
 
 from ..rig.contract import violations
 
@@ -105,6 +108,16 @@ class FakePortal:
     oauth_error: str = ""
     """What the OAuth server answers a refresh."""
     faults: dict[str, deque[Fault]] = field(default_factory=dict)
+    batch_faults: dict[str, deque[Error]] = field(default_factory=dict)
+    """What the next commands of a method in a batch are refused with."""
+    dismissed: set[int] = field(default_factory=set)
+    """Users for whom no call can be registered any more."""
+    unknown: set[str] = field(default_factory=set)
+    """Methods that this portal does not have."""
+    batch_ends_after: int | None = None
+    """Commands of a batch that are carried out; the answer says nothing of the others."""
+    batch_time: Callable[[], dict[str, Any]] = dict
+    """The `time` block of a command in a batch."""
     url: str = ""
     oauth: str = ""
 
@@ -194,10 +207,14 @@ class FakePortal:
 
     def do(self, method: str, params: dict[str, Any], token: str) -> Any:
         match method:
+            case _ if method in self.unknown:
+                raise Error("ERROR_METHOD_NOT_FOUND", "Method not found!", 404)
             case "telephony.externalcall.register":
                 return self._register(params)
             case "telephony.externalcall.finish":
                 return self._finish(params)
+            case "batch":
+                return self._batch(params["cmd"], token)
             case "pull.application.config.get":
                 server = {"websocket_enabled": True, "websocket_secure": "wss://push.example/sub/"}
                 return {"server": server, "channels": {"shared": {"id": "shared-channel"}}, "clientId": "c1"}
@@ -253,12 +270,29 @@ class FakePortal:
                 return True
         raise Error("ERROR_METHOD_NOT_FOUND", status=404)
 
+    def _batch(self, commands: dict[str, str], token: str) -> dict[str, Any]:
+        """One after the other; empty maps are lists, as PHP writes them."""
+        done: dict[str, Any] = {}
+        failed: dict[str, Any] = {}
+        for name, command in list(commands.items())[: self.batch_ends_after]:
+            method, _, query = command.partition("?")
+            try:
+                if queue := self.batch_faults.get(method.lower()):
+                    raise queue.popleft()
+                done[name] = self.do(method.lower(), nest(parse_qsl(query, keep_blank_values=True)), token)
+            except Error as error:
+                failed[name] = {"error": error.code, "error_description": error.text}
+        times = {name: self.batch_time() for name in done}
+        return {"result": done or [], "result_error": failed or [], "result_time": times or []}
+
     def _register(self, params: dict[str, Any]) -> dict[str, Any]:
         if not any(sign.isdigit() for sign in params["PHONE_NUMBER"]):
             raise Error("ERROR_CORE", "Unsupported phone number format")
+        if int(params["USER_ID"]) in self.dismissed:
+            raise Error("ERROR_CORE", "User is not found or is not active")
         key = ("USER_ID", "PHONE_NUMBER", "TYPE", "EXTERNAL_CALL_ID")
         for known in self.live:
-            if self.clock() - known.at <= 1800 and all(known.params[k] == params[k] for k in key):
+            if self.clock() - known.at <= 1800 and all(str(known.params[k]) == str(params[k]) for k in key):
                 return {"CALL_ID": known.card}
         card = f"externalCall.{len(self.live) + len(self.statistics) + 1}"
         self.live.append(Registered(card, params, self.clock()))
@@ -268,7 +302,8 @@ class FakePortal:
         for known in self.live:
             if known.card == params["CALL_ID"]:
                 self.live.remove(known)
-                self.statistics.append({**params, "EXTERNAL_CALL_ID": known.params["EXTERNAL_CALL_ID"]})
+                row = {**params, "DURATION": int(params.get("DURATION", 0)), "USER_ID": int(params["USER_ID"])}
+                self.statistics.append(row | {"EXTERNAL_CALL_ID": known.params["EXTERNAL_CALL_ID"]})
                 return {"CALL_ID": known.card}
         raise Error("ERROR_CORE", "Call is not found (CALL_ID: …)")
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from sqlalchemy.pool import QueuePool
 
 from bridge.calls.commands import Direction, FinishCall, RecordAnswer, RegisterCall
 from bridge.calls.events import CallId, Event, Operator
+from bridge.demo.portal.forms import nest
 from bridge.portal.http import Http, Reply, UnansweredError, UnreachableError
 from bridge.portal.keyring import Keyring
 from bridge.portal.oauth import OAuth
@@ -74,7 +76,19 @@ class Wire(Http):
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def post(self, url: str, body: Mapping[str, Any]) -> Reply:
+    @property
+    def told(self) -> list[tuple[float, str, dict[str, Any]]]:
+        """`sent` with each batch taken apart."""
+        found = list[tuple[float, str, dict[str, Any]]]()
+        for at, method, params in self.sent:
+            for command in params["cmd"].values() if method == "batch" else []:
+                name, _, query = command.partition("?")
+                found.append((at, name.lower(), nest(parse_qsl(query, keep_blank_values=True))))
+            if method != "batch":
+                found.append((at, method, params))
+        return found
+
+    async def post(self, url: str, body: Mapping[str, Any], *, seconds: float | None = None) -> Reply:
         method = url.rpartition("/")[2].lower()
         params = {name: value for name, value in body.items() if name != "auth"}
         if self.cut:
@@ -89,9 +103,10 @@ class Wire(Http):
                 self._do(method, params)
             elif self.late and self.late.random() < 0.8:
                 self.under_way.add(asyncio.create_task(self._do_late(method, params)))
-            await asyncio.sleep(PATIENCE)
+            await asyncio.sleep(seconds or PATIENCE)
             raise UnansweredError("no answer")
-        await asyncio.sleep(self.seconds(method))
+        commands = params["cmd"].values() if method == "batch" else [method]
+        await asyncio.sleep(sum(self.seconds(command.partition("?")[0].lower()) for command in commands))
         if weather is Weather.BAD_GATEWAY:
             raise UnansweredError("502 without JSON")
         if weather is Weather.LIMIT:
@@ -136,10 +151,10 @@ class Day:
     def now(self) -> float:
         return NOW + self.wire.now
 
-    async def register(self, call: str) -> None:
+    async def register(self, call: str, *, user: int = 7) -> None:
         command = RegisterCall(
             call=CallId(call),
-            operator=self.operator,
+            operator=Operator(self.operator.portal, user),
             direction=Direction.INBOUND,
             number="+74951234567",
             line="100",
@@ -151,9 +166,10 @@ class Day:
     async def answer(self, call: str) -> None:
         await self.telephony.perform(RecordAnswer(call=CallId(call), operator=self.operator, answered=self.now))
 
-    async def finish(self, call: str, status: str, duration: int) -> None:
+    async def finish(self, call: str, status: str, duration: int, *, user: int = 7) -> None:
+        operator = Operator(self.operator.portal, user)
         command = FinishCall(
-            call=CallId(call), operator=self.operator, status=status, duration=duration, reason="", ended=self.now
+            call=CallId(call), operator=operator, status=status, duration=duration, reason="", ended=self.now
         )
         await self.telephony.perform(command)
 

@@ -94,7 +94,7 @@ def test_a_day_of_silence_leaves_a_handful_to_decide_and_a_person_can(tmp_path: 
             made = await _calls(today, 25)
             await today.emptied()
             aside = [promise for promise in await today.store.outbox.aside() if promise.kind is Kind.REGISTER]
-            assert len(aside) <= WIDTH[Slot.REGISTER]
+            assert len(aside) <= WIDTH[Slot.RING]
             assert all("looked up" in promise.last_error for promise in aside)
             assert len(today.portal.statistics) == len(made) - len(aside)
             await today.telephony.retry(None)
@@ -141,7 +141,7 @@ def test_a_portal_that_comes_back_gets_the_calls_in_order(tmp_path: Path) -> Non
             made = await _calls(today, 6.5)
             await today.emptied()
             _check(today, made)
-            good = [(method, params) for at, method, params in today.wire.sent if at >= 6 * HOUR]
+            good = [(method, params) for at, method, params in today.wire.told if at >= 6 * HOUR]
             first = [params["EXTERNAL_CALL_ID"] for method, params in good if method == REGISTER]
             assert first == sorted(first, key=lambda name: int(name[1:]))
             cards = {row["CALL_ID"]: row["EXTERNAL_CALL_ID"] for row in today.portal.statistics}

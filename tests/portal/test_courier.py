@@ -14,9 +14,9 @@ from aiohttp import web
 from bridge.calls.commands import AttachRecord, AttachTranscript, RecordAnswer, Utterance
 from bridge.calls.events import CallId, CallRegistered, Operator
 from bridge.errors import RefusedError
-from bridge.portal.courier import POISON_ATTEMPTS
 from bridge.portal.deeds import LARGEST_INLINE
 from bridge.portal.lane import WIDTH
+from bridge.portal.setback import POISON_ATTEMPTS
 from bridge.store.promises import Kind, Slot
 
 from .fake import FINISH, REGISTER, hang, lose_answer, refuse
@@ -113,6 +113,32 @@ async def test_who_retries_registers_anew(room: House) -> None:
     assert not await room.store.outbox.aside()
 
 
+# ---- batches, on the wire
+
+
+async def test_what_waited_for_the_installation_goes_in_a_batch(room: House) -> None:
+    calls = [f"c{number}" for number in range(12)]
+    for call in calls:
+        await room.telephony.perform(room.register(call))
+        await room.telephony.perform(room.finish(call, reason="Tüt & Tüt = 100 %"))
+    async with room.telephony.running():
+        await room.emptied()
+    assert room.fake.methods().count("batch") >= 2
+    assert sorted(row["EXTERNAL_CALL_ID"] for row in room.fake.statistics) == sorted(calls)
+    assert {row["FAILED_REASON"] for row in room.fake.statistics} == {"Tüt & Tüt = 100 %"}
+
+
+async def test_a_reason_that_reads_like_a_reference_is_told_alone_and_as_it_is(room: House) -> None:
+    calls = [f"c{number}" for number in range(12)]
+    for call in calls:
+        await room.telephony.perform(room.register(call))
+        await room.telephony.perform(room.finish(call, reason="$result[c0][CALL_ID]" if call == "c3" else ""))
+    async with room.telephony.running():
+        await room.emptied()
+    reasons = {row["EXTERNAL_CALL_ID"]: row["FAILED_REASON"] for row in room.fake.statistics}
+    assert reasons == dict.fromkeys(calls, "") | {"c3": "$result[c0][CALL_ID]"}
+
+
 # ---- poison
 
 
@@ -184,7 +210,7 @@ async def test_a_silent_portal_is_asked_something_harmless_before_more_is_risked
             await room.telephony.perform(room.register(f"c{number}"))
         for times in (1, 2, 3):
             await room.until(partial(_asked, room, "server.time", times))
-            assert room.fake.methods().count(REGISTER) <= WIDTH[Slot.REGISTER]
+            assert room.fake.methods().count(REGISTER) <= WIDTH[Slot.RING]
             await room.telephony.perform(room.register(f"later{times}"))
             room.clock.now += 10
             room.telephony._courier.wake(room.portal)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bridge.calls.commands import Direction, FinishCall, PortalCommand, RecordAnswer, RegisterCall
 from bridge.calls.events import CallId, Operator
 from bridge.portal.bucket import Lane
+from bridge.portal.budget import Budget
 from bridge.portal.http import UnansweredError, UnreachableError
 from bridge.portal.rest import PortalBusyError, PortalRefusedError, Rest
 from bridge.portal.telephony import Telephony
@@ -34,6 +35,7 @@ class Fate(Enum):
     UNREACHABLE = "unreachable"
     BUSY = "busy"
     ANSWER_LOST = "answer lost"
+    HALF = "a batch that ends halfway, without an answer"
     KILLED_BEFORE = "killed before"
     KILLED_AFTER = "killed after"
 
@@ -47,6 +49,8 @@ class Ledger(Rest):
     path: Path
     copy: Path
     killed: asyncio.Event = field(default_factory=asyncio.Event)
+    _budgets: dict[str, Budget] = field(default_factory=dict)
+    _clock: Clock = field(default_factory=Clock)
 
     async def call(self, portal: str, method: str, params: Mapping[str, Any], lane: Lane = Lane.OTHER) -> Any:
         await asyncio.sleep(0)
@@ -59,10 +63,11 @@ class Ledger(Rest):
             raise PortalBusyError(method, "QUERY_LIMIT_EXCEEDED", 0)
         if fate is Fate.KILLED_BEFORE:
             self._kill()
+        self.portal.batch_ends_after = len(params["cmd"]) // 2 if fate is Fate.HALF and method == "batch" else None
         result = self._carry_out(method, params)
         if fate is Fate.KILLED_AFTER:
             self._kill()
-        if fate is Fate.ANSWER_LOST:
+        if fate in {Fate.ANSWER_LOST, Fate.HALF}:
             raise UnansweredError("broke off")
         return result
 

@@ -113,6 +113,15 @@ class Faults:
                 return fault
         return None
 
+    def take_in_batch(self, method: str) -> RestFault | None:
+        """A fault with a status that names this method strikes it inside a batch as well."""
+        named = [fault for fault in self.rest if fault.status and method.lower() in fault.methods and fault.count != 0]
+        if not named:
+            return None
+        if named[0].count is not None:
+            named[0].count -= 1
+        return named[0]
+
     def update(self, values: Mapping[str, Any]) -> None:
         """Sets what a JSON object names; ValueError names what is wrong with it."""
         known = {item.name for item in fields(self)}

@@ -26,6 +26,7 @@ from .world import RestRequest, User, World
 log = structlog.get_logger()
 _ALL = {**METHODS, **TELEPHONY, **PULL}
 _BATCH = 50
+_NEVER_IN_A_BATCH = {"batch", "placement.bind", "telephony.externalcall.attachrecord"}
 _SOURCES = 1_000
 _REFERENCE = re.compile(r"\$result((?:\[[^\]]+\])+)")
 _AUTH_STATUS = {"expired_token": 401, "NO_AUTH_FOUND": 401}
@@ -125,9 +126,11 @@ class Rest:
             raise RestError("ERROR_BATCH_LENGTH_EXCEEDED", "Max batch length exceeded")
         method, _, query = command.partition("?")
         method = method.lower().removesuffix(".json")
-        if method in {"batch", "placement.bind"}:
+        if method in _NEVER_IN_A_BATCH:
             raise RestError("ERROR_BATCH_METHOD_NOT_ALLOWED", "Method is not allowed for batch usage", 405)
         pairs = [(key, _resolve(value, done)) for key, value in parse_qsl(query, keep_blank_values=True)]
+        if (fault := self._world.faults.take_in_batch(method)) is not None:
+            raise RestError(fault.code, "Injected by a test", fault.status)
         below = Caller(world=self._world, events=self._events, user=caller.user, params=_upper(nest(pairs)))
         return self._run(method, below)
 
