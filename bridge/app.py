@@ -28,6 +28,7 @@ from .config import Keys, Settings, Tolls, portal_id
 from .control import Control, socket_path
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
+from .media.objection import objection
 from .media.session import Voice
 from .media.workers import Workers
 from .numbers import Numbers
@@ -168,6 +169,7 @@ class Bridge:
             post=self._post,
             new_call_id=new_call_id,
             obstacle=lambda: self._capacity.obstacle or self._voice.obstacle,
+            objection=self._objection,
             voicemail=self._voicemail,
         )
         self._settings_door = SettingsDoor(
@@ -331,6 +333,10 @@ class Bridge:
     def _dismiss(self, portal: str) -> None:
         """The application was removed from this portal: its pages have no telephone any more."""
         self._channel.dismiss(portal)
+
+    def _objection(self, trunk: str, offer: bytes) -> tuple[int, str] | None:
+        policy = self._switchboard.directory.trunks.get(trunk, TrunkPolicy())
+        return objection(offer, policy.codecs, policy.media.srtp)
 
     def _voicemail(self, trunk: str, account: str, new: int) -> None:
         """New voice messages wait at the PBX for whoever has this account."""

@@ -134,6 +134,7 @@ PURE = [
     "sip/callee.py",
     "sip/agent.py",
     "media/sdp.py",
+    "media/objection.py",
     "media/sdes.py",
     "media/peer.py",
     "media/rtcp.py",

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .address import NameAddr, Via
-from .headers import BLANKS, Headers, SipError, number
+from .headers import BLANKS, Headers, SipError, number, quote
 
 __all__ = [
     "MOST_BYTES", "PHRASES", "FaultyRequestError", "Headers", "Message", "Request", "Response", "SipError",
-    "caller_of", "is_keepalive", "parse", "respond", "seconds_in", "session_description",
+    "caller_of", "is_keepalive", "parse", "respond", "seconds_in", "session_description", "warning",
 ]  # fmt: skip
 
 MOST_BYTES = 65536
@@ -231,6 +231,11 @@ def session_description(message: Message) -> bytes:
         if types and types[0].partition(b":")[2].partition(b";")[0].strip() == SDP.encode():
             return content.removesuffix(b"\n").replace(b"\n", b"\r\n")
     return b""
+
+
+def warning(code: int, text: str) -> tuple[str, str]:
+    """The header that says why (RFC 3261, 20.43); the text is ours."""
+    return "Warning", f"{code} bridge {quote(text)}"
 
 
 def seconds_in(message: Message, header: str) -> int:

@@ -26,7 +26,7 @@ from .datagrams import family_of
 from .dialog import Identity
 from .flow import Flow
 from .leg import DIALLED, Deed, Leg
-from .message import Request, caller_of, referrer_of, session_description
+from .message import Request, caller_of, referrer_of, session_description, warning
 from .neighbours import Neighbours, Voicemail
 from .output import Fact, Output, TransferFailed, Unreachable
 from .owner import Gone, Invited, Report
@@ -46,6 +46,8 @@ log = structlog.get_logger()
 MOST_CALLS = 2_000
 """At once; above, the PBX gets 503 and Retry-After."""
 GOODBYE_SECONDS = 2.0
+Objection = Callable[[str, bytes], tuple[int, str] | None]
+"""Why an offer of that trunk can't be answered: the code of a Warning and a sentence; None if it can."""
 _random = secrets.SystemRandom()
 
 
@@ -75,10 +77,11 @@ class Trunks:
         voicemail: Voicemail = lambda trunk, account, new: None,
         lines: Sequence[config.Line] = (),
         obstacle: Callable[[], str] = lambda: "",
+        objection: Objection = lambda trunk, offer: None,
     ) -> None:
-        """`obstacle` says why no further call is taken now, "" if it is."""
+        """`obstacle` says why no further call is taken now, "" if it is; `objection` what is wrong with a PBX's offer."""
         self._sip = sip
-        self._obstacle = obstacle
+        self._obstacle, self._objection = obstacle, objection
         self._post = post
         self._new_call_id = new_call_id
         self._neighbours = Neighbours(sip, trunks, accounts, lines, voicemail)
@@ -270,6 +273,10 @@ class Trunks:
         else:
             account, line = called
             usage.login = peer.login(account)
+            if invited.replaces is None and (fault := self._objection(peer.trunk.name, session_description(invite))):
+                log.warning("call_not_taken", trunk=peer.trunk.name, why=fault[1])
+                self._act(usage, usage.refuse(488, "", now, [warning(*fault)]), now)
+                return
             if invited.replaces is not None:
                 self._replace(usage, invite, self._of.get(invited.replaces), now)
                 return

@@ -34,7 +34,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "Calls": (
         "incoming call", "outgoing call", "two-way tone", "100rel: our ringing is reliable",
         "100rel: we send PRACK", "early media heard by us", "early media towards callers", "late offer", "forked 2xx", "CANCEL by us",
-        "CANCEL by the peer", "CANCEL crossing 200", "refusals with their codes", "UPDATE",
+        "CANCEL by the peer", "CANCEL crossing 200", "refusals with their codes", "unusable offers refused (488, 415)", "UPDATE",
         "session timer, refreshed by us", "session timer, refreshed by the peer", "call waiting",
         "Reason: answered elsewhere", "Diversion shown", "toll rules keep a number from the peer",
     ),

@@ -8,11 +8,14 @@ from bridge.calls.commands import AnswerPbx, HangUpPbx, RingPbx
 from bridge.calls.events import PbxConfirmed, PbxInvited
 from bridge.calls.extension import ExtensionState
 
+from ..interop.features import ASTERISK
+from ..interop.recorder import interop
 from ..rig.asterisk import Asterisk, free_port
 from ..rig.waiting import wait_for
 from .test_sip_transports import SDP, room_to, seen
 
 
+@interop(ASTERISK, "BLF by SUBSCRIBE (dialog package)")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_the_lamp_of_an_extension_follows_its_calls(
     asterisk: Asterisk, monkeypatch: pytest.MonkeyPatch, transport: str

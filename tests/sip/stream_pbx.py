@@ -13,7 +13,9 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from bridge import config
+from bridge.calls.commands import Secrecy
 from bridge.calls.events import CallId, Event
+from bridge.media.objection import objection
 from bridge.sip.framer import PING, Framer, Pinged, Whole
 from bridge.sip.message import Headers, Message, Request, Response, parse, respond
 from bridge.sip.trunk import Trunks
@@ -195,6 +197,7 @@ class TrunkRoom:
             ],
             post=self.posted.put_nowait,
             new_call_id=lambda: CallId(f"call-{next(numbers)}"),
+            objection=lambda trunk, offer: objection(offer, ("PCMU", "PCMA"), Secrecy.ALLOWED),
         )  # fmt: skip
 
     async def event(self) -> Event:

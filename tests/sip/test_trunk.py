@@ -176,6 +176,28 @@ async def test_a_bridge_that_is_full_refuses_with_503_and_retry_after_and_lets_r
     assert isinstance(await room.event(), PbxInvited)
 
 
+async def test_an_offer_that_can_not_be_answered_is_refused_at_once_with_488_and_why(pbx: WirePbx, room: Room) -> None:
+    room.objection = 305, 'none of the PBX\'s codecs is one of "ours"'
+    pbx.send(pbx.message("INVITE", body=OFFER))
+    refused = await pbx.response(488)
+    assert refused.headers.get("Warning") == '305 bridge "none of the PBX\'s codecs is one of \\"ours\\""'
+    assert room.posted.empty(), "nothing rings"
+    pbx.send(pbx.message("ACK", to_tag=refused.to_tag))
+    room.objection = None
+    pbx.send(pbx.message("INVITE", body=OFFER, call="another"))
+    assert isinstance(await room.event(), PbxInvited)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/pidf+xml", "multipart/mixed;boundary=x"])
+async def test_section_3_a_body_that_is_no_description_earns_415_and_rings_nobody(
+    pbx: WirePbx, room: Room, kind: str
+) -> None:
+    asked = pbx.message("INVITE", headers={"Content-Type": kind})
+    pbx.send(Request("INVITE", asked.uri, asked.headers, b"hello"))
+    assert "application/sdp" in (await pbx.response(415)).headers.all("Accept")
+    assert room.posted.empty()
+
+
 async def test_above_the_cap_of_calls_the_pbx_gets_503_and_retry_after(
     pbx: WirePbx, monkeypatch: pytest.MonkeyPatch
 ) -> None:

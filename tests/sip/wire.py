@@ -116,6 +116,7 @@ class Room:
     ) -> None:
         self.posted: asyncio.Queue[Event] = asyncio.Queue()
         self.obstacle = ""
+        self.objection: tuple[int, str] | None = None
         numbers = count(1)
         self.voicemail: list[tuple[str, str, int]] = []
         self.trunks = Trunks(
@@ -127,6 +128,7 @@ class Room:
             post=self.posted.put_nowait,
             new_call_id=lambda: CallId(f"call-{next(numbers)}"),
             obstacle=lambda: self.obstacle,
+            objection=lambda trunk, offer: self.objection,
             voicemail=lambda *told: self.voicemail.append(told),
         )  # fmt: skip
 
