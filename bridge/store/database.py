@@ -7,7 +7,6 @@ file's consistency. Who can't bear that uses PostgreSQL.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,16 +31,6 @@ from .writer import Writer
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x627269646765
 """PostgreSQL's advisory lock: two bridges started at once migrate one after the other."""
-
-
-class Yielding(sqlite3.Connection):
-    """Gives the lock back when it is closed inside a transaction, which a cancelled task leaves behind: SQLite itself would keep
-    it until the last cursor is collected, and nobody could write meanwhile."""
-
-    def close(self) -> None:
-        if self.in_transaction:
-            self.rollback()
-        super().close()
 
 
 class Store:
@@ -91,9 +80,7 @@ def _sqlite(url: URL) -> AsyncEngine:
     """One connection: SQLite has one writer anyway, and waiting in the pool is fair, waiting for its lock is not."""
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(
-            url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args={"factory": Yielding}
-        )
+        engine = create_async_engine(url, pool_size=1, max_overflow=0, hide_parameters=True)
     else:
         engine = create_async_engine(url, hide_parameters=True)
 

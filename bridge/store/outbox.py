@@ -147,7 +147,7 @@ class Outbox:
         """It was not carried out among others: it counts as tried, and its next attempt is its own."""
         tried = {"first_sent": promise.first_sent, "attempts": promise.attempts + 1}
         values = {"next_at": now, "last_error": error, **tried}
-        await self._writer.write(self._postpone, (promise.id, values))
+        await self._writer.write(self._rewrite, (promise.id, values))
 
     async def set_aside(self, promise: Promise, error: str) -> None:
         """Out of the way, for a person to look at; what can't be without it goes with it."""

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.calls.commands import Direction
 from bridge.calls.events import CallId
-from bridge.store.database import Store, Yielding
+from bridge.store.database import Store
 from bridge.store.promises import CallRecord
 from bridge.store.writer import StoreDownError
 from bridge.tickets import Seal, new_key
@@ -117,19 +117,3 @@ async def test_what_waits_is_written_before_the_store_closes_and_nothing_after(t
         assert other.execute("SELECT id FROM calls").fetchall() == [("late",)]
     with pytest.raises(StoreDownError):
         await store.outbox.register(_record("too late"), {}, NOW)
-
-
-def test_a_connection_closed_inside_a_transaction_gives_the_lock_back(tmp_path: Path) -> None:
-    """A task cancelled there leaves its cursor to the garbage collector, and SQLite keeps the lock as long as the cursor."""
-    file = tmp_path / "bridge.db"
-    left = sqlite3.connect(file, factory=Yielding, isolation_level=None)
-    left.execute("PRAGMA journal_mode=WAL")
-    left.execute("CREATE TABLE t (x)")
-    left.execute("INSERT INTO t VALUES (1), (2)")
-    left.execute("BEGIN IMMEDIATE")
-    unread = left.execute("SELECT x FROM t")
-    left.close()
-    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        other.execute("COMMIT")
-    del unread
