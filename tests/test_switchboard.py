@@ -18,6 +18,8 @@ from bridge.errors import NetworkError
 from bridge.journal import Journal, ladder, read
 from bridge.switchboard import Switchboard
 
+from .rig.waiting import PATIENCE
+
 ANNA = Operator("portal", 1)
 ID = CallId("call-1")
 
@@ -44,7 +46,7 @@ class Recorder:
         return [type(command).__name__ for command in self.done]
 
     async def until(self, condition: Callable[[list[str]], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not condition(self.names):
                 self.changed.clear()
                 await self.changed.wait()

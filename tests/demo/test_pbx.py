@@ -35,12 +35,15 @@ from bridge.errors import RefusedError
 from bridge.sip import trunk
 from bridge.sip.trunk import Trunks
 
+from ..rig.unhurried import unhurried
+from ..rig.waiting import PATIENCE
+
 RTP = 17600
 
 
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until something is so."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0)
 
@@ -76,7 +79,7 @@ class Room:
         return call
 
     async def event(self) -> Event:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             return await self.events.get()
 
     async def invited(self) -> PbxInvited:
@@ -123,6 +126,7 @@ def _passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_TEST_RIGHT", "pw-1001")
     monkeypatch.setenv("DEMO_TEST_WRONG", "nonsense")
     monkeypatch.setattr(trunk, "GOODBYE_SECONDS", 0.2)
+    unhurried(monkeypatch)
 
 
 @pytest.fixture
@@ -188,7 +192,7 @@ async def test_an_answered_call_plays_the_melody_then_echoes(
         assert await room.event() == PbxConfirmed(call=call)
         heard, place = [], ("", 0)
         for number in range(80):
-            packet, place = await asyncio.wait_for(browser.packets.get(), 3)
+            packet, place = await asyncio.wait_for(browser.packets.get(), PATIENCE)
             heard.append(packet)
             said = struct.pack("!BBHII", 0x80, kind, number, 160 * number, 7) + bytes([number]) * 160
             browser.udp.sendto(said, place)
@@ -232,7 +236,7 @@ async def test_600_answers_and_speaks_where_the_offer_says(pbx: DemoPbx, room: R
         answered = await room.event()
         assert isinstance(answered, PbxAnswered)
         assert b" RTP/AVP 8\r\n" in answered.sdp
-        packet, _ = await asyncio.wait_for(browser.packets.get(), 3)
+        packet, _ = await asyncio.wait_for(browser.packets.get(), PATIENCE)
         assert packet[12:] == melody(8, 160)[0]
         await room.trunks.perform(HangUpPbx(call=call))
         await until(lambda: not pbx.calls)
@@ -244,7 +248,7 @@ async def test_601_plays_before_it_answers(pbx: DemoPbx, room: Room, monkeypatch
         await room.dial("601", browser.answer(0))
         early = await room.event()
         assert isinstance(early, PbxProgressed)
-        packet, _ = await asyncio.wait_for(browser.packets.get(), 3)
+        packet, _ = await asyncio.wait_for(browser.packets.get(), PATIENCE)
         assert packet[12:] == melody(0, 160)[0]
         answered = await room.event()
         assert isinstance(answered, PbxAnswered)

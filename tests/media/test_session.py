@@ -27,6 +27,7 @@ from bridge.media.pages import MAX_LEGS_PER_CALL
 from bridge.media.sdp import SdpError
 from bridge.media.session import Voice
 
+from ..rig.waiting import PATIENCE
 from .offers import CHROMIUM
 from .stage import (
     CALL,
@@ -75,7 +76,7 @@ async def test_a_connected_page_is_joined_on_its_word_that_it_speaks_and_one_tha
         await here.voice.perform(early)
         page = await here.connect(TAB, "PCMU")
         assert here.mail.empty
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not here.voice._conversations[CALL].legs[TAB].connected:
                 await asyncio.sleep(0)
         await here.voice.perform(early)

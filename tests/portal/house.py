@@ -32,6 +32,7 @@ from bridge.store.database import Store
 from bridge.store.portals import EnrolledPortal, Spare
 from bridge.tickets import Seal, new_key
 
+from ..rig.waiting import PATIENCE
 from .fake import APPLICATION_TOKEN, CLIENT_ID, MEMBER, FakePortal
 
 SECRET_ENV = "TEST_CLIENT_SECRET"
@@ -166,13 +167,13 @@ class House:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Lets the loop run until something has happened; the limit only ends a test that failed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 await asyncio.sleep(0.002)
 
     async def until_later(self, condition: Callable[[], bool], step: float = 61) -> None:
         """The same, while minutes pass."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 self.later(step)
                 await asyncio.sleep(0.005)
@@ -193,13 +194,13 @@ class House:
 
     async def emptied(self) -> None:
         """Until no promise is pending."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await self.store.outbox.waiting_portals():
                 await asyncio.sleep(0.002)
 
     async def until_postponed(self) -> None:
         """Until every pending promise has met an obstacle and waits."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not self._all_postponed():
                 await asyncio.sleep(0.002)
 
@@ -209,7 +210,7 @@ class House:
         return bool(rows) and all(error for (error,) in rows)
 
     async def until_aside(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(await self.store.outbox.aside()) < count:
                 await asyncio.sleep(0.002)
 

@@ -8,6 +8,8 @@ import pytest
 
 from bridge.portal.bucket import BURST, LONGEST_QUEUE, RESERVED, Bucket, BucketFullError, Lane
 
+from ..rig.waiting import PATIENCE
+
 
 async def _passed(bucket: Bucket, lane: Lane, count: int) -> list[asyncio.Task[None]]:
     tasks = [asyncio.create_task(bucket.turn(lane)) for _ in range(count)]
@@ -53,7 +55,7 @@ async def test_who_gives_up_takes_no_room() -> None:
     await bucket.turn(Lane.REGISTER)
     gone = await _passed(bucket, Lane.REGISTER, 3)
     _cancel(gone)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await bucket.turn(Lane.OTHER)
 
 

@@ -10,6 +10,7 @@ import pytest
 from bridge.portal import people
 from bridge.portal.people import People, Person
 
+from ..rig.waiting import PATIENCE
 from .fake import refuse
 from .house import House
 
@@ -29,7 +30,7 @@ class Office:
         self.heard.set()
 
     async def news(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await self.heard.wait()
         self.heard.clear()
 

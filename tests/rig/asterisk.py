@@ -20,7 +20,7 @@ from . import manager, tones
 from .certificates import Authority
 from .phone_call import OutboundCall, PhoneCall
 from .sip_log import SipMessage, read_log, unrepeated
-from .waiting import wait_for
+from .waiting import PATIENCE, wait_for
 
 __all__ = ["EARLY_HZ", "HOLD_HZ", "TONE_HZ", "Asterisk", "OutboundCall", "PhoneCall", "free_port", "is_unpacked"]
 
@@ -130,7 +130,7 @@ class Asterisk:
         self.cli("pjsip set logger on")
         return self
 
-    def stop(self, timeout: float = 10) -> None:
+    def stop(self, timeout: float = PATIENCE) -> None:
         """Ends calls and the process; harmless when it is stopped already."""
         if self._process is not None:
             self._process.terminate()
@@ -280,7 +280,9 @@ class Asterisk:
                 invites.setdefault(message.call_id, re.sub(r"^INVITE sips?:([^@;> ]*).*", r"\1", message.start))
         return [OutboundCall(pbx=self, agent=agent, number=number, call_id=id_) for id_, number in invites.items()]
 
-    async def dialled(self, agent: str, before: Collection[OutboundCall] = (), timeout: float = 10) -> OutboundCall:
+    async def dialled(
+        self, agent: str, before: Collection[OutboundCall] = (), timeout: float = PATIENCE
+    ) -> OutboundCall:
         """The agent's first call that is not one of those `before`, as soon as its INVITE is there."""
 
         def fresh() -> list[OutboundCall]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from .waiting import PATIENCE
+
 Listener = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 """Takes session, method and parameters of an event; must not wait for an answer of the same connection."""
 
@@ -57,7 +59,7 @@ class Cdp:
         self._fail(number for number, (owner, _) in list(self._waiting.items()) if owner == session)
 
     async def command(
-        self, method: str, session: str = "", parameters: dict[str, Any] | None = None, timeout: float = 20
+        self, method: str, session: str = "", parameters: dict[str, Any] | None = None, timeout: float = PATIENCE
     ) -> dict[str, Any]:
         """One command and its result; BrowserError if it is refused or not answered in `timeout` seconds."""
         number, answer = await self.send(method, session, parameters)

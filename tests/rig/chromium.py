@@ -98,7 +98,7 @@ class Chromium:
         await self.close()
 
     async def _connect(self) -> None:
-        port, path = await wait_for(self._debugging_address, 30, "Chromium's debugging port")
+        port, path = await wait_for(self._debugging_address, what="Chromium's debugging port")
         await self._cdp.connect(f"ws://127.0.0.1:{port}{path}")
 
     def _debugging_address(self) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .cdp import BrowserError, Cdp
-from .waiting import wait_for
+from .waiting import PATIENCE, wait_for
 
 LISTENER = Path(__file__).with_name("listener.js").read_text(encoding="utf-8")
 """Gives every frame `__heard(hz)`, the share of that tone in what it plays, and `__hears(hz)`, a promise of its time."""
@@ -85,7 +85,7 @@ class Page:
         for session in list(self._sessions):
             await self._cdp.command("Page.addScriptToEvaluateOnNewDocument", session, {"source": script})
 
-    async def navigate(self, url: str, timeout: float = 20) -> None:
+    async def navigate(self, url: str, timeout: float = PATIENCE) -> None:
         """As typed into the address bar; returns when the document has loaded."""
         answer = await self._cdp.command("Page.navigate", self._session, {"url": url})
         if answer.get("errorText"):
@@ -143,7 +143,7 @@ class Page:
         return answer["result"].get("value")
 
     async def wait_for(
-        self, expression: str, *, frame: str | Frame | None = None, timeout: float = 10, what: str = ""
+        self, expression: str, *, frame: str | Frame | None = None, timeout: float = PATIENCE, what: str = ""
     ) -> Any:
         """The first true value of a script; a frame that is not there yet counts as false."""
         trouble = ""
@@ -172,7 +172,7 @@ class Page:
 
     # Doing
 
-    async def click(self, selector: str, *, frame: str | Frame | None = None, timeout: float = 10) -> None:
+    async def click(self, selector: str, *, frame: str | Frame | None = None, timeout: float = PATIENCE) -> None:
         """A real mouse click on the middle of the element; it hits whatever lies on top there, as a person's would."""
         middle = await wait_for(lambda: self._at_rest(selector, frame), timeout, f"{selector} to be there, at rest")
         at = {"x": middle[0], "y": middle[1]}

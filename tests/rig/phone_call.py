@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import manager, tones
 from .sip_log import SipMessage
-from .waiting import wait_for
+from .waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
     from .asterisk import Asterisk
@@ -100,7 +100,7 @@ class Call:
             with contextlib.suppress(manager.ManagerError):  # no such channel
                 self.pbx.act("Hangup", Channel=self.channel)
 
-    async def is_over(self, timeout: float = 10) -> None:
+    async def is_over(self, timeout: float = PATIENCE) -> None:
         await wait_for(lambda: not self.is_up(), timeout, f"the end of the call of {self.agent}")
 
 
@@ -141,10 +141,10 @@ class PhoneCall(Call):
         with contextlib.suppress(manager.ManagerError):  # no such channel
             self.pbx.act("Hangup", Channel=self.id)
 
-    async def rings(self, timeout: float = 10) -> None:
+    async def rings(self, timeout: float = PATIENCE) -> None:
         await wait_for(lambda: 180 in self.statuses(), timeout, f"180 to the call for {self.agent}")
 
-    async def is_answered(self, timeout: float = 10) -> int:
+    async def is_answered(self, timeout: float = PATIENCE) -> int:
         """The final status, once there is one."""
         return await wait_for(self.final_status, timeout, f"a final status to the call for {self.agent}")
 
@@ -188,7 +188,7 @@ class OutboundCall(Call):
             return True
         return bool(self.channel) and f"{self.channel}!" in self.pbx.cli("core show channels concise")
 
-    async def is_answered(self, timeout: float = 10) -> int:
+    async def is_answered(self, timeout: float = PATIENCE) -> int:
         """The final status, once there is one."""
         return await wait_for(
             self.final_status, timeout, f"a final status to the call of {self.agent} to {self.number}"

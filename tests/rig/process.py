@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from .waiting import wait_for
+from .waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 Values = Mapping[str, Any]
@@ -48,7 +48,7 @@ class BridgeProcess:
         """0 while it does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else 0
 
-    async def start(self, timeout: float = 20) -> None:
+    async def start(self, timeout: float = PATIENCE) -> None:
         """Returns once it answers `/healthz` with 200."""
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         with self.log.open("ab") as log:
@@ -80,7 +80,7 @@ class BridgeProcess:
             self._process.wait()
             self._process = None
 
-    async def stop(self, timeout: float = 10) -> int:
+    async def stop(self, timeout: float = PATIENCE) -> int:
         """SIGTERM; the exit status, or AssertionError if it does not end in time. Harmless when it does not run."""
         if self._process is None:
             return 0

@@ -85,7 +85,7 @@ class Phone:
         def loud() -> bool:
             return any(share(path, hz) > 0.5 for path in self.directory.glob("*-dec.wav"))
 
-        await wait_for(loud, 10, f"{hz} Hz at the phone")
+        await wait_for(loud, what=f"{hz} Hz at the phone")
 
 
 @pytest.fixture
@@ -107,10 +107,10 @@ async def test_caller_and_agent_hear_each_other(asterisk: Asterisk, phone: Phone
     assert await call.is_answered() == 200
     assert call.messages()[0].header("From").startswith('"Max" <sip:+4930555@')
     assert call.is_up()
-    await wait_for(lambda: call.hears(700), 10, "the agent's tone at the caller")
+    await wait_for(lambda: call.hears(700), what="the agent's tone at the caller")
     call.hang_up()
     await call.is_over()
-    await wait_for(lambda: call.byes() == (1, 0), 5, "the BYE")
+    await wait_for(lambda: call.byes() == (1, 0), what="the BYE")
     assert list(asterisk.answers(AGENT).values())[-1] == [200]
     assert share(next(phone.directory.glob("*-dec.wav")), TONE_HZ) > 0.9
 
@@ -119,17 +119,17 @@ async def test_a_bridged_caller_hears_the_agent_or_music_on_hold(asterisk: Aster
     call = asterisk.call(AGENT, caller="+4930555", name="Max", then="bridged")
     assert await call.is_answered() == 200
     assert call.messages()[0].header("From").startswith('"Max" <sip:+4930555@')
-    await wait_for(lambda: call.hears(700), 10, "the agent's tone at the caller")
+    await wait_for(lambda: call.hears(700), what="the agent's tone at the caller")
     await phone.hears(TONE_HZ)
     assert (call.is_held(), call.reoffers()) == (False, [])
     phone.do("hold")
-    await wait_for(lambda: call.hears(HOLD_HZ), 10, "music on hold at the caller")
+    await wait_for(lambda: call.hears(HOLD_HZ), what="music on hold at the caller")
     assert (call.is_held(), call.reoffers()) == (True, [("sendonly", 200)])
     phone.do("resume")
-    await wait_for(lambda: call.hears(700), 10, "the agent's tone at the caller again")
+    await wait_for(lambda: call.hears(700), what="the agent's tone at the caller again")
     assert (call.is_held(), len(call.reoffers())) == (False, 2)
     phone.do("sndcode", "42")
-    await wait_for(lambda: call.digits() == "42", 10, "the keys")
+    await wait_for(lambda: call.digits() == "42", what="the keys")
     call.hang_up()
     await call.is_over()
 
@@ -157,7 +157,7 @@ async def test_early_media_before_the_answer(phone: Phone) -> None:
 
 async def test_ringing_is_cancelled(phone: Phone) -> None:
     call = await phone.dial("606")
-    await wait_for(lambda: call.statuses() == [100, 180], 5, "180")
+    await wait_for(lambda: call.statuses() == [100, 180], what="180")
     phone.do("hangup")
     assert await call.is_answered() == 487
     assert call.received("CANCEL") == 1
@@ -178,10 +178,10 @@ async def test_ringing_then_an_answer_with_a_tone(phone: Phone) -> None:
 async def test_a_person_hears_music_on_hold(phone: Phone, number: str) -> None:
     call = await phone.dial(number)
     assert call.number == number
-    await wait_for(lambda: call.hears(700), 10, "the agent's tone at the person")
+    await wait_for(lambda: call.hears(700), what="the agent's tone at the person")
     await phone.hears(TONE_HZ)
     phone.do("hold")
-    await wait_for(lambda: call.hears(HOLD_HZ), 10, "music on hold at the person")
+    await wait_for(lambda: call.hears(HOLD_HZ), what="music on hold at the person")
     assert call.is_held()
     call.hang_up()
     await call.is_over()
@@ -195,7 +195,7 @@ async def test_music_for_the_agent(phone: Phone) -> None:
 async def test_four_keys_are_taken(phone: Phone) -> None:
     call = await phone.dial("613")
     assert await call.is_answered() == 200
-    await wait_for(lambda: call.hears(700), 10, "voice")
+    await wait_for(lambda: call.hears(700), what="voice")
     phone.do("sndcode", "1*09")
     await phone.hears(TONE_HZ)
     assert call.digits() == "1*09"

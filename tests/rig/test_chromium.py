@@ -152,13 +152,13 @@ async def test_a_crashed_frame_leaves_the_page_alive(chromium: Chromium, port: i
     async def gone() -> bool:
         return not await page.frames("/middle")
 
-    await wait_for(gone, 10, "the frame to die")
+    await wait_for(gone, what="the frame to die")
     assert await page.evaluate("1 + 1") == 2
 
 
 async def test_console_and_exceptions_are_kept(chromium: Chromium, port: int) -> None:
     page = await chromium.page(f"http://outer.localhost:{port}/silent")
     await page.evaluate("console.warn('look', 1); setTimeout(() => { throw new Error('broken') }, 0); 0")
-    await wait_for(lambda: bool(page.exceptions), 5, "the exception")
+    await wait_for(lambda: bool(page.exceptions), what="the exception")
     assert "warning: look 1" in page.console
     assert "broken" in page.exceptions[0]

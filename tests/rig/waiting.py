@@ -11,13 +11,15 @@ from typing import Any, TypeVar, overload
 T = TypeVar("T")
 
 POLL_SECONDS = 0.02
+PATIENCE = 30.0
+"""Seconds after which a test has failed. Nothing is measured with it: a busy machine may need most of them."""
 
 
 @overload
-async def wait_for(predicate: Callable[[], Awaitable[T]], timeout: float = 10, what: str = "") -> T: ...
+async def wait_for(predicate: Callable[[], Awaitable[T]], timeout: float = PATIENCE, what: str = "") -> T: ...
 @overload
-async def wait_for(predicate: Callable[[], T], timeout: float = 10, what: str = "") -> T: ...
-async def wait_for(predicate: Callable[[], Any], timeout: float = 10, what: str = "") -> Any:
+async def wait_for(predicate: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T: ...
+async def wait_for(predicate: Callable[[], Any], timeout: float = PATIENCE, what: str = "") -> Any:
     """The first true value of the predicate, asked again and again; AssertionError naming `what` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -18,7 +18,7 @@ from ..rig.page import Frame, Page, PageError
 from ..rig.phone_call import OutboundCall
 from ..rig.process import BridgeProcess
 from ..rig.router import Router
-from ..rig.waiting import wait_for
+from ..rig.waiting import PATIENCE, wait_for
 
 WORKER = "/b24/worker"
 PHONE = "/b24/app"
@@ -61,7 +61,7 @@ class Stage:
         async def enough() -> bool:
             return len(await self.workers(user)) >= workers
 
-        await wait_for(enough, 15, f"{workers} worker page(s) of user {user} at the bridge")
+        await wait_for(enough, what=f"{workers} worker page(s) of user {user} at the bridge")
 
     async def workers(self, user: int = ANNA) -> list[dict[str, Any]]:
         mine = [tab for tab in await self.tabs() if tab["operator"].startswith(f"{user}@")]
@@ -112,7 +112,7 @@ class Stage:
         await page.key("Enter")
         return await self.asterisk.dialled(AGENTS[user], before)
 
-    async def says(self, page: Page, text: str, timeout: float = 10) -> None:
+    async def says(self, page: Page, text: str, timeout: float = PATIENCE) -> None:
         """The telephone shows this."""
         await page.wait_for(
             f"document.body.innerText.includes({json.dumps(text)})", frame=PHONE, timeout=timeout, what=f"“{text}”"
@@ -124,7 +124,7 @@ class Stage:
         async def none() -> bool:
             return not await self.live()
 
-        await wait_for(none, 15, "the end of every call")
+        await wait_for(none, what="the end of every call")
 
     async def answer(self, page: Page) -> None:
         await page.click(ANSWER, frame=PHONE)
@@ -137,11 +137,11 @@ class Stage:
         """Both sides hear each other's tone."""
         assert await call.is_answered() == 200
         await self.heard(page)
-        await wait_for(lambda: call.hears(MICROPHONE_HZ), 10, "the operator's tone at the PBX")
+        await wait_for(lambda: call.hears(MICROPHONE_HZ), what="the operator's tone at the PBX")
 
     async def silent(self, call: PhoneCall | OutboundCall) -> None:
         """The PBX hears nothing of the operator's tone any more."""
-        await wait_for(lambda: not call.hears(MICROPHONE_HZ, share=0.05), 10, "the operator's tone to stop")
+        await wait_for(lambda: not call.hears(MICROPHONE_HZ, share=0.05), what="the operator's tone to stop")
 
     async def heard(self, page: Page, hz: float = TONE_HZ, frames: str = WORKER) -> None:
         """The page plays that tone aloud."""
@@ -149,7 +149,7 @@ class Stage:
         async def loud() -> bool:
             return any([await self.plays(page, frame, hz) for frame in await page.frames(frames)])
 
-        await wait_for(loud, 10, f"{hz:g} Hz in the page")
+        await wait_for(loud, what=f"{hz:g} Hz in the page")
 
     async def plays_nothing(self, page: Page) -> bool:
         return not any([await self.plays(page, frame, TONE_HZ) for frame in await page.frames(WORKER)])

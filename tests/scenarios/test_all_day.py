@@ -75,7 +75,7 @@ async def test_a_page_in_the_back_forward_cache_is_no_operator_and_comes_back_as
     async def gone() -> bool:
         return not await stage.workers(ANNA)
 
-    await wait_for(gone, 10, "the left page to say goodbye")
+    await wait_for(gone, what="the left page to say goodbye")
     await page.evaluate("history.back()")
     await stage.online(ANNA)
     await page.click("h1")

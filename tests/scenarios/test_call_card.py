@@ -85,10 +85,10 @@ async def test_every_button_of_the_card_in_one_conversation(stage: Stage, by_typ
     await stage.talking(page, call)
 
     await page.click("[data-button=hold]")
-    await wait_for(call.is_held, 10, "the PBX to have accepted the hold")
+    await wait_for(call.is_held, what="the PBX to have accepted the hold")
     await page.wait_for("!!document.querySelector('[data-button=hold].on')", what="the button to show it")
     await page.click("[data-button=hold]")
-    await wait_for(lambda: not call.is_held(), 10, "the PBX to have accepted the resume")
+    await wait_for(lambda: not call.is_held(), what="the PBX to have accepted the resume")
     await stage.talking(page, call)
     await choose(page, "dialpad", "5")
     await choose(page, "quality", "4")
@@ -128,7 +128,7 @@ async def test_tabs_that_draw_the_card_at_once_show_one_call_and_one_answer(stag
         cards = [page for page in pages if await page.evaluate("!!document.querySelector('.call-card')")]
         return cards if len(cards) > 1 else []
 
-    first, second, *_ = await wait_for(drawn, 10, "more than one tab to draw a card")
+    first, second, *_ = await wait_for(drawn, what="more than one tab to draw a card")
     for page in (first, second):
         await shows(page, "incoming")
     answer = "document.querySelector('[data-button=answer]')?.click()"
@@ -151,7 +151,7 @@ async def test_the_desktop_application_has_the_card_the_telephone_says_so_and_wo
     call = stage.ring()
     await stage.answer(page)
     await stage.talking(page, call)
-    await stage.says(page, "desktop application shows the call card", timeout=15)
+    await stage.says(page, "desktop application shows the call card")
     assert not await page.evaluate("!!document.querySelector('.call-card')")
     await stage.hang_up(page)
     await call.is_over()
@@ -177,7 +177,7 @@ async def test_a_folded_card_is_brought_back_after_a_reload_and_goes_on_followin
         (live,) = await stage.live()
         return bool(live["state"] == "talking" and live["voice"] not in {"", voice})
 
-    await wait_for(moved, 15, "the call to go on in the next page")
+    await wait_for(moved, what="the call to go on in the next page")
     await page.click("[data-button=hangup]")
     await call.is_over()
     await page.wait_for("!document.querySelector('.call-card')", what="the card to close")

@@ -23,7 +23,7 @@ async def test_the_call_is_made_when_the_card_is_drawn_and_only_once(stage: Stag
     await stage.talking(page, call)
     await page.wait_for("document.querySelector('.call-card')?.dataset.state === 'connected'")
     if not lost:
-        await wait_for(lambda: "ONEXTERNALCALLSTART" in stage.portal.delivered, 15, "the portal's event")
+        await wait_for(lambda: "ONEXTERNALCALLSTART" in stage.portal.delivered, what="the portal's event")
     assert len(await stage.live()) == 1
     await page.click("[data-button=hangup]")
     await call.is_over()
@@ -44,9 +44,9 @@ async def test_a_busy_number_is_dialled_again_on_the_card(stage: Stage) -> None:
     async def twice() -> bool:
         return len(stage.asterisk.outbound(AGENTS[ANNA])) == len(before) + 2
 
-    await wait_for(twice, 10, "a second call to the number")
+    await wait_for(twice, what="a second call to the number")
 
     def recorded() -> bool:
         return [entry.status_code for entry in stage.portal.calls] == ["486", "486"]
 
-    await wait_for(recorded, 25, "both records")
+    await wait_for(recorded, what="both records")

@@ -17,7 +17,7 @@ import aiohttp
 from ..rig.asterisk import free_port
 from ..rig.chromium import MICROPHONE_HZ
 from ..rig.process import ROOT
-from ..rig.waiting import wait_for
+from ..rig.waiting import PATIENCE, wait_for
 from .stage import ANSWER, PHONE, STOP, WORKER
 
 
@@ -36,7 +36,7 @@ async def demo() -> AsyncIterator[str]:
         yield found[0]
     finally:
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 15) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
 
 
 async def test_one_click_rings_and_the_caller_plays_and_echoes(browsers: Callable[..., Any]) -> None:
@@ -52,7 +52,7 @@ async def test_one_click_rings_and_the_caller_plays_and_echoes(browsers: Callabl
         async def echoed() -> bool:
             return any([await page.heard(MICROPHONE_HZ, frame=frame) > 0.5 for frame in await page.frames(WORKER)])
 
-        await wait_for(echoed, 20, "the operator's own tone, echoed by the caller")
+        await wait_for(echoed, what="the operator's own tone, echoed by the caller")
         await page.click(STOP, frame=PHONE)
 
         async def record() -> dict[str, Any] | None:
@@ -62,6 +62,6 @@ async def test_one_click_rings_and_the_caller_plays_and_echoes(browsers: Callabl
                     records: list[dict[str, Any]] = await answer.json()
                     return next((found for found in records if found["status_code"]), None)
 
-        found = await wait_for(record, 10, "the record in the portal's list")
+        found = await wait_for(record, what="the record in the portal's list")
         assert found["status_code"] == "200"
         assert found["duration"] > 2

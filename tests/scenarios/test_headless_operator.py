@@ -16,7 +16,7 @@ from bridge.errors import BridgeError
 from bridge.robot import Orders, Robot
 
 from ..rig.process import ROOT
-from ..rig.waiting import wait_for
+from ..rig.waiting import PATIENCE, wait_for
 from .stage import ANNA, Stage
 
 
@@ -39,7 +39,7 @@ async def operator(stage: Stage, *options: str) -> AsyncIterator[None]:
         yield
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
 
 
 async def bridge(stage: Stage, *words: str) -> str:
@@ -56,7 +56,7 @@ async def test_a_headless_operator_answers_and_is_heard(stage: Stage) -> None:
     async with operator(stage, "--answer", "0.2", "--audio", "tone"):
         call = stage.ring()
         assert await call.is_answered() == 200
-        await wait_for(lambda: call.hears(700), 10, "the operator's tone at the PBX")
+        await wait_for(lambda: call.hears(700), what="the operator's tone at the PBX")
         (live,) = json.loads(await bridge(stage, "calls", "--json"))
         assert (live["state"], live["number"]) == ("talking", call.caller)
         await bridge(stage, "calls", "--hang-up", "all")
@@ -81,7 +81,7 @@ async def test_a_headless_operator_of_a_real_portal_comes_in_by_the_control_sock
     running = asyncio.ensure_future(robot.run())
     call = await stage.asterisk.dialled("1001", before)
     assert await call.is_answered() == 200
-    await wait_for(lambda: call.hears(700), 10, "the robot's tone at the PBX")
+    await wait_for(lambda: call.hears(700), what="the robot's tone at the PBX")
     call.hang_up()
     record = await stage.record()
     assert (record.direction, record.status_code) == ("outgoing", "200")

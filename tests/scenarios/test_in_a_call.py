@@ -27,10 +27,10 @@ async def test_hold_plays_the_pbxs_music_and_resume_brings_both_voices_back(stag
     await stage.talking(page, call)
     await page.click(HOLD, frame=PHONE)
     await page.wait_for("document.querySelector('[data-do=hold]')?.ariaPressed === 'true'", frame=PHONE)
-    await wait_for(call.is_held, 10, "the PBX to have accepted the hold")
-    await wait_for(lambda: call.hears(MUSIC_HZ), 10, "the caller to hear music")
+    await wait_for(call.is_held, what="the PBX to have accepted the hold")
+    await wait_for(lambda: call.hears(MUSIC_HZ), what="the caller to hear music")
     await page.click(HOLD, frame=PHONE)
-    await wait_for(lambda: not call.is_held(), 10, "the PBX to have accepted the resume")
+    await wait_for(lambda: not call.is_held(), what="the PBX to have accepted the resume")
     await stage.talking(page, call)
     call.hang_up()
     assert (await stage.record()).status_code == "200"
@@ -42,7 +42,7 @@ async def test_a_held_call_stays_held_through_a_navigation(stage: Stage) -> None
     await stage.answer(page)
     await stage.talking(page, call)
     await page.click(HOLD, frame=PHONE)
-    await wait_for(call.is_held, 10, "the hold")
+    await wait_for(call.is_held, what="the hold")
     voice = await stage.voice()
     await page.navigate(f"{stage.portal.url}/company/?user={ANNA}")
 
@@ -50,9 +50,9 @@ async def test_a_held_call_stays_held_through_a_navigation(stage: Stage) -> None
         (live,) = await stage.live()
         return live["state"] == "held" and live["voice"] not in {"", voice}
 
-    await wait_for(held_again, 15, "the call to be held by the next page")
+    await wait_for(held_again, what="the call to be held by the next page")
     assert call.is_held()
-    await wait_for(lambda: call.hears(MUSIC_HZ), 10, "the caller to hear music still")
+    await wait_for(lambda: call.hears(MUSIC_HZ), what="the caller to hear music still")
     assert call.byes() == (0, 0)
 
 
@@ -65,7 +65,7 @@ async def test_keys_arrive_at_the_pbx_once_and_in_order(stage: Stage) -> None:
     for key in ("1", "2", "0"):
         await page.click(f"[data-do='key-{key}']", frame=PHONE)
     await page.key("#")
-    await wait_for(lambda: call.digits() == "120#", 10, "the keys 120# at the PBX")
+    await wait_for(lambda: call.digits() == "120#", what="the keys 120# at the PBX")
 
 
 @interop(ASTERISK, "call waiting")
@@ -78,9 +78,9 @@ async def test_a_second_call_is_answered_and_the_first_one_is_held(stage: Stage)
     await stage.says(page, "+49302")
     await page.click("[data-do=answer]", frame=PHONE)
     assert await second.is_answered() == 200
-    await wait_for(first.is_held, 10, "the first call to be held")
-    await wait_for(lambda: first.hears(MUSIC_HZ), 10, "the first caller to hear music")
-    await wait_for(lambda: second.hears(MICROPHONE_HZ), 10, "the second caller to hear the operator")
+    await wait_for(first.is_held, what="the first call to be held")
+    await wait_for(lambda: first.hears(MUSIC_HZ), what="the first caller to hear music")
+    await wait_for(lambda: second.hears(MICROPHONE_HZ), what="the second caller to hear the operator")
     assert not first.hears(MICROPHONE_HZ, share=0.05), "one microphone for one conversation"
     second.hang_up()
     await second.is_over()
@@ -123,10 +123,10 @@ async def test_the_pbx_holds_the_call_and_takes_it_back(stages: Stages, tmp_path
             pbx = await asyncio.create_subprocess_exec("sipp", *what, *where, cwd=tmp_path, stdout=log, stderr=log)
         try:
             await stage.answer(page)
-            await wait_for(lambda: ear.hears, 10, "the operator's voice at the PBX")
+            await wait_for(lambda: ear.hears, what="the operator's voice at the PBX")
             await stage.says(page, "The other side put you on hold")
-            await wait_for(lambda: not ear.hears, 10, "the operator's voice to stop")
-            await wait_for(lambda: ear.hears, 10, "the operator's voice again")
+            await wait_for(lambda: not ear.hears, what="the operator's voice to stop")
+            await wait_for(lambda: ear.hears, what="the operator's voice again")
             await stage.says(page, "In a call")
             await stage.hang_up(page)
             assert await pbx.wait() == 0, (tmp_path / "sipp.log").read_text()[-2000:]
@@ -145,7 +145,7 @@ async def test_keys_as_info_arrive_at_a_pbx_that_wants_them_so(stages: Stages) -
     await page.click(KEYPAD, frame=PHONE)
     for key in ("1", "2", "#"):
         await page.click(f"[data-do='key-{key}']", frame=PHONE)
-    await wait_for(lambda: call.received("INFO") == 3, 10, "three INFO at the PBX")
+    await wait_for(lambda: call.received("INFO") == 3, what="three INFO at the PBX")
     bodies = [m.body for m in call.messages() if m.method == "INFO" and m.is_request]
     assert [body.splitlines()[0] for body in bodies] == ["Signal=1", "Signal=2", "Signal=#"]
     answers = [m.status for m in call.messages() if m.method == "INFO" and not m.is_request]

@@ -42,7 +42,7 @@ async def test_what_stops_the_installation_is_read_out_and_it_can_be_tried_again
     assert await page.evaluate("document.activeElement.innerText", frame=INSTALL) == "Try again"
     assert not stage.portal.installed
     await page.key("Enter")
-    await page.wait_for("location.search.includes('install_finished')", timeout=20)
+    await page.wait_for("location.search.includes('install_finished')")
     assert stage.portal.installed
 
 

@@ -60,7 +60,7 @@ class Life:
             text = await self.told()
             return all(word in text for word in words)
 
-        await wait_for(said, 20, f"bridge portals to say {words}")
+        await wait_for(said, what=f"bridge portals to say {words}")
         return text
 
     def workers(self) -> list[int]:
@@ -160,7 +160,7 @@ async def test_an_update_brings_a_new_token_and_loses_the_handlers(lives: Lives)
     life = await lives()
     for _ in range(2):
         life.portal.update()
-        await wait_for(lambda: "ONEXTERNALCALLSTART" in life.events(), 10, "the handlers to be bound again")
+        await wait_for(lambda: "ONEXTERNALCALLSTART" in life.events(), what="the handlers to be bound again")
     assert life.asked("placement.bind") == 1, "the worker stood there all the time"
 
 
@@ -184,7 +184,7 @@ async def test_a_second_administrator_stands_in_when_the_first_is_dismissed(live
     life.portal.expire_tokens()
     life.portal.update()  # something to do for the bridge
     await life.until_told("3, lost 1", "The authorisation of user 1 is not valid any more")
-    await wait_for(lambda: life.portal.world.notifications, 15, "the remaining administrator to be told")
+    await wait_for(lambda: life.portal.world.notifications, what="the remaining administrator to be told")
     assert {note["user"] for note in life.portal.world.notifications} <= {ANNA, CARLA}
     life.portal.dismiss(CARLA)
     life.portal.expire_tokens()
@@ -202,7 +202,7 @@ async def test_a_renamed_portal_is_found_again_and_no_redirect_is_followed(lives
     async def welcome() -> bool:
         return await life.worker_page(BORIS) == 200
 
-    await wait_for(welcome, 10, "the bridge to learn the portal's new name")
+    await wait_for(welcome, what="the bridge to learn the portal's new name")
     await life.until_told("installed", "renamed.localhost")
     assert life.asked("server.time") == 1, "the request itself was repeated at the new address"
 
@@ -234,11 +234,11 @@ async def test_a_free_plan_is_no_fault_of_the_administrator(lives: Lives) -> Non
 async def test_a_worker_that_bitrix24_threw_out_comes_back_and_the_administrators_hear_of_it(lives: Lives) -> None:
     life = await lives()
     # ONAPPINSTALL makes the bridge look at everything once more, which must not be what brings the worker back.
-    await wait_for(lambda: life.asked("telephony.externalLine.get"), 10, "the installation's echo")
+    await wait_for(lambda: life.asked("telephony.externalLine.get"), what="the installation's echo")
     life.portal.slow_load(BORIS, 11)
     assert life.workers() == [], "thrown out"
-    await wait_for(lambda: life.workers() == [0], 15, "the worker to be bound again")
-    await wait_for(lambda: life.portal.world.notifications, 15, "the administrator to be told")
+    await wait_for(lambda: life.workers() == [0], what="the worker to be bound again")
+    await wait_for(lambda: life.portal.world.notifications, what="the administrator to be told")
     assert "too slowly" in life.portal.world.notifications[0]["message"]
     await life.until_told("was missing and was registered again")
 
@@ -253,5 +253,5 @@ async def test_a_roll_out_gives_the_telephone_to_a_few_first(lives: Lives, apart
     text = life.bridge.config.read_text().replace(f"roll_out = [{BORIS}, {CARLA}]", "")
     life.bridge.config.write_text(text)
     await life.bridge.start()
-    await wait_for(lambda: life.workers() == [0], 15, "everybody to have it")
+    await wait_for(lambda: life.workers() == [0], what="everybody to have it")
     assert not life.portal.world.notifications, "nobody was thrown out"

@@ -32,10 +32,10 @@ async def test_where_only_the_hidden_frame_is_barred_the_telephone_itself_speaks
     await stage.answer(page)
     assert await call.is_answered() == 200
     await stage.heard(page, frames=PHONE)
-    await wait_for(lambda: call.hears(MICROPHONE_HZ), 10, "the operator's tone at the PBX")
+    await wait_for(lambda: call.hears(MICROPHONE_HZ), what="the operator's tone at the PBX")
     await stage.says(page, "this page speaks: keep it open")
     await page.navigate(f"{stage.portal.url}/company/?user={ANNA}")
-    await stage.says(page, "this page speaks: keep it open", timeout=15)
+    await stage.says(page, "this page speaks: keep it open")
     await stage.heard(page, frames=PHONE)
     call.hang_up()
     assert (await stage.record()).status_code == "200"

@@ -65,10 +65,10 @@ async def test_it_rings_aloud_on_a_clicked_page_and_stops_with_the_answer(
     async def silent() -> bool:
         return await sounding(page) == 0
 
-    await wait_for(loud, 10, "the ring tone")
+    await wait_for(loud, what="the ring tone")
     await stage.answer(page)
     await stage.talking(page, call)
-    await wait_for(silent, 5, "the ring tone to stop")
+    await wait_for(silent, what="the ring tone to stop")
 
 
 async def test_a_ring_that_was_not_allowed_starts_with_the_first_click(
@@ -85,7 +85,7 @@ async def test_a_ring_that_was_not_allowed_starts_with_the_first_click(
     async def loud() -> bool:
         return await sounding(page) == 1
 
-    await wait_for(loud, 10, "the ring tone after the click")
+    await wait_for(loud, what="the ring tone after the click")
     call.hang_up()
 
 
@@ -101,7 +101,7 @@ async def test_tabs_and_machines_one_sound_one_answer_one_record(stage: Stage, b
     async def one() -> bool:
         return await sounding(*pages) == 1
 
-    await wait_for(one, 10, "one page to ring")
+    await wait_for(one, what="one page to ring")
     card = "document.querySelector('.call-card')?.dataset.state"
     other = pages[0]
     await other.wait_for(f"{card} === 'incoming'")
@@ -143,7 +143,7 @@ async def test_the_sound_moves_on_to_the_next_machine_after_ten_seconds(
     before = await asyncio.gather(*map(rings, machines))
     assert sorted(before) == [False, True], "one machine rings"
     silent, loud = machines[before.index(False)], machines[before.index(True)]
-    await wait_for(lambda: rings(silent), 20, "the sound to move on")
+    await wait_for(lambda: rings(silent), what="the sound to move on")
     assert not await rings(loud)
     call.hang_up()
 

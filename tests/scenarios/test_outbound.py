@@ -91,7 +91,7 @@ async def test_the_page_may_be_left_while_the_far_end_rings(stage: Stage) -> Non
         (live,) = await stage.live()
         return bool(live["voice"]) and live["state"] == "dialling"
 
-    await wait_for(back, 10, "the next page to take the voice")
+    await wait_for(back, what="the next page to take the voice")
     assert call.final_status() == 0
     await stage.bridge_hangs_up()
     assert await call.is_answered() == 487

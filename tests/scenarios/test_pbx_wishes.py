@@ -62,8 +62,8 @@ async def test_an_independent_pbx_has_its_way_and_hears_the_operator(
             pbx = await asyncio.create_subprocess_exec("sipp", *what, *where, cwd=tmp_path, stdout=log, stderr=log)
         try:
             await stage.answer(page)
-            await wait_for(lambda: ear.hears, 10, "the operator's voice at the PBX")
-            await wait_for(lambda: messages.read_text(errors="replace").count(last) == times, 10, f"{times} × {last}")
+            await wait_for(lambda: ear.hears, what="the operator's voice at the PBX")
+            await wait_for(lambda: messages.read_text(errors="replace").count(last) == times, what=f"{times} × {last}")
             await stage.hang_up(page)
             assert await pbx.wait() == 0, (tmp_path / "sipp.log").read_text()[-2000:]
         finally:
@@ -81,9 +81,9 @@ async def test_the_pbx_puts_the_operator_through_to_somebody_else(stage: Stage) 
     second = await stage.asterisk.dialled("1001", before)
     assert second.number == "601"
     await stage.heard(page)
-    await wait_for(lambda: second.hears(MICROPHONE_HZ), 10, "the operator's tone at the new party")
+    await wait_for(lambda: second.hears(MICROPHONE_HZ), what="the operator's tone at the new party")
     await stage.says(page, "601")
-    await wait_for(lambda: "Transfer ended as SUCCESS" in stage.asterisk.log(), 10, "the PBX to know it")
+    await wait_for(lambda: "Transfer ended as SUCCESS" in stage.asterisk.log(), what="the PBX to know it")
     assert "SIP/2.0 200 OK" in [m.body.strip() for m in call.messages() if m.method == "NOTIFY"]
     second.hang_up()
     assert (await stage.record()).status_code == "200"

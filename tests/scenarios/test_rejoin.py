@@ -30,7 +30,7 @@ async def rejoined(stage: Stage, page: Page, voice: str) -> None:
         (live,) = await stage.live()
         return bool(live["state"] == "talking" and live["voice"] != voice)
 
-    await wait_for(talking, 15, "the call to be joined again")
+    await wait_for(talking, what="the call to be joined again")
     await stage.heard(page)
 
 
@@ -99,7 +99,7 @@ async def test_the_lid_is_closed_for_twenty_seconds(stage: Stage) -> None:
             (live,) = await stage.live()
             return bool(live["state"] == "rejoining")
 
-        await wait_for(lost, 10, "the bridge to notice the silence")
+        await wait_for(lost, what="the bridge to notice the silence")
         await asyncio.sleep(20)  # the time is the story
     finally:
         stage.browser.wake()
@@ -113,7 +113,7 @@ async def test_the_operators_machine_changes_its_network_and_address(stages: Sta
     assert router is not None
     page, call = await in_a_call(stage)
     router.move(MOBILE)
-    await wait_for(lambda: min(router.carried) > 100, 15, "two seconds of voice both ways by the new address")
+    await wait_for(lambda: min(router.carried) > 100, what="two seconds of voice both ways by the new address")
     await stage.talking(page, call)
     assert call.byes() == (0, 0)
     call.hang_up()

@@ -66,7 +66,7 @@ async def test_a_pasted_table_makes_an_operator_who_can_be_called_at_once(stages
     async def gone() -> bool:
         return await registered(stage) == {AGENTS[ANNA]}
 
-    await wait_for(gone, 10, "the account to be un-registered")
+    await wait_for(gone, what="the account to be un-registered")
     await stage.heard(boris)
     call.hang_up()
     assert (await stage.record()).user == BORIS, "a call outlives its account"

@@ -18,7 +18,7 @@ from bridge.sip import caller
 from ..conftest import needs
 from ..interop import ASTERISK, SIPP, interop
 from ..rig.asterisk import Asterisk, free_port
-from ..rig.waiting import wait_for
+from ..rig.waiting import PATIENCE, wait_for
 from ..sip.dns_server import dns_server
 from ..sip.stream_pbx import TrunkRoom
 
@@ -49,7 +49,7 @@ def room_to(asterisk: Asterisk, transport: str, **trunk_settings: object) -> Tru
 
 async def seen(room: TrunkRoom, kind: type[Event]) -> Event:
     """The next event of that kind; ringing may come before it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not isinstance(event := await room.posted.get(), kind):
             assert isinstance(event, PbxRang), event
     return event
@@ -72,7 +72,7 @@ async def test_an_account_registers_is_called_and_calls(asterisk: Asterisk, tran
     room = room_to(asterisk, transport)
     offer = SDP % free_port()
     async with room.trunks.running():
-        await wait_for(lambda: [s.state for s in room.trunks.registrations] == ["registered"], 10, "registered")
+        await wait_for(lambda: [s.state for s in room.trunks.registrations] == ["registered"], what="registered")
         asterisk.call("1001")
         invited = await seen(room, PbxInvited)
         assert isinstance(invited, PbxInvited)
@@ -95,7 +95,7 @@ async def trunk_room() -> AsyncIterator[TrunkRoom]:
         {"host": ["127.0.0.1", "::1"]}, {"server": "127.0.0.1", "networks": ["::1/128"], "register": False}
     )
     async with room.trunks.running():
-        await wait_for(lambda: all(p.addresses for p in room.trunks._neighbours.peers), 5, "its address")
+        await wait_for(lambda: all(p.addresses for p in room.trunks._neighbours.peers), what="its address")
         yield room
 
 
@@ -119,7 +119,7 @@ async def test_sipp_calls_over_tcp_and_ipv6(trunk_room: TrunkRoom, host: str, tr
     await trunk_room.trunks.perform(AnswerPbx(call=invited.call, sdp=SDP % free_port()))
     await seen(trunk_room, PbxConfirmed)
     assert (await seen(trunk_room, PbxHungUp)).call == invited.call
-    out, _ = await asyncio.wait_for(sipp.communicate(), 15)
+    out, _ = await asyncio.wait_for(sipp.communicate(), PATIENCE)
     assert sipp.returncode == 0, out.decode(errors="replace")[-2000:]
 
 
@@ -146,7 +146,7 @@ async def test_a_call_is_placed_at_the_second_server_of_the_domain(
                 call = CallId(name)
                 sdp = SDP % free_port()
                 await room.trunks.perform(DialPbx(call=call, trunk="t0", account="1001", number="600", sdp=sdp))
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     event = await room.posted.get()
                 assert isinstance(event, PbxAnswered | PbxRefused), event
                 assert isinstance(event, PbxAnswered)

@@ -28,7 +28,7 @@ async def test_a_call_wakes_a_page_whose_socket_was_blocked(stage: Stage) -> Non
     async def alone() -> bool:
         return not await stage.workers()
 
-    await wait_for(alone, 10, "no page at the bridge")
+    await wait_for(alone, what="no page at the bridge")
     await page.evaluate("localStorage.setItem('test.open', 'yes')", frame=WORKER)
     call = stage.ring()
     await stage.answer(page)

@@ -34,7 +34,7 @@ async def test_a_blind_transfer_leaves_the_caller_with_the_new_party_and_one_rec
     await stage.says(page, "passed on")
     await stage.ended()
     assert call.received("REFER") == 1
-    await wait_for(lambda: "!phones!620!" in stage.asterisk.cli("core show channels concise"), 10, "the caller at 620")
+    await wait_for(lambda: "!phones!620!" in stage.asterisk.cli("core show channels concise"), what="the caller at 620")
     record = await stage.record()
     assert (record.user, record.status_code) == (ANNA, "200")
     assert record.duration > 0
@@ -70,7 +70,7 @@ async def test_an_attended_transfer_brings_both_together_and_both_talks_have_the
     await stage.ended()
     assert "Replaces=" in next(m.header("Refer-To") for m in call.messages() if m.method == "REFER" and m.is_request)
     assert persons(stage) == people, "they talk to each other"
-    await wait_for(lambda: all(entry.finished for entry in stage.portal.calls), 15, "the records")
+    await wait_for(lambda: all(entry.finished for entry in stage.portal.calls), what="the records")
     assert [(entry.user, entry.status_code) for entry in stage.portal.calls] == [(ANNA, "200")] * 2
 
 
@@ -85,5 +85,5 @@ async def test_back_from_a_consultation_resumes_the_first_call(stage: Stage) -> 
     await stage.talking(page, second)
     await page.click(BACK, frame=PHONE)
     await second.is_over()
-    await wait_for(lambda: not call.is_held(), 10, "the first call to be resumed")
+    await wait_for(lambda: not call.is_held(), what="the first call to be resumed")
     await stage.talking(page, call)

@@ -66,4 +66,4 @@ async def test_a_crm_that_does_not_answer_keeps_nobody_waiting(stages: Stages) -
     async def rings() -> bool:
         return await rung(stage) == [str(ANNA)]
 
-    await wait_for(rings, 10, "the group to ring without the CRM")
+    await wait_for(rings, what="the group to ring without the CRM")

@@ -6,6 +6,7 @@ import pytest
 
 from bridge.sip import trunk
 
+from ..rig.unhurried import unhurried
 from .wire import Room, WirePbx, a_room, wire_pbx
 
 
@@ -16,7 +17,8 @@ def _password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def pbx() -> AsyncIterator[WirePbx]:
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WirePbx]:
+    unhurried(monkeypatch)
     async with wire_pbx() as pbx:
         yield pbx
 

@@ -21,6 +21,7 @@ from bridge.sip.message import Headers, Message, Request, Response, parse, respo
 from bridge.sip.trunk import Trunks
 
 from ..rig.certificates import Pair
+from ..rig.waiting import PATIENCE
 
 
 class Line:
@@ -45,7 +46,7 @@ class Line:
             await self._writer.send_str(data.decode())
 
     async def receive(self) -> Message:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             return await self.inbox.get()
 
     async def request(self, method: str) -> Request:
@@ -99,7 +100,7 @@ class StreamPbx:
         self._writers: list[asyncio.StreamWriter] = []
 
     async def line(self) -> Line:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             return await self.lines.get()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -201,11 +202,11 @@ class TrunkRoom:
         )  # fmt: skip
 
     async def event(self) -> Event:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             return await self.posted.get()
 
     async def is_registered(self) -> None:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while [status.state for status in self.trunks.registrations] != ["registered"]:
                 await asyncio.sleep(0.005)
 

@@ -19,6 +19,7 @@ from bridge.sip import connections, peer
 from bridge.sip.message import respond
 
 from ..rig.certificates import Authority
+from ..rig.waiting import PATIENCE
 from .dns_server import dns_server
 from .stream_pbx import Line, StreamPbx, TrunkRoom, server_context, stream_pbx, websocket_pbx
 from .wire import OFFER, wire_pbx
@@ -305,7 +306,7 @@ async def test_strangers_are_not_connected() -> None:
     async with room.trunks.running():
         await _ready(room)
         line, _ = await _connected(room, "127.0.0.9")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await line.ended.wait()
 
 
@@ -320,7 +321,7 @@ async def test_rfc3261_18_3_lost_framing_is_answered_and_the_connection_closed(f
         asked = line.message("OPTIONS", "sip:127.0.0.1", via="SIP/2.0/TCP 127.0.0.1:9").encode()
         await line.send(asked.replace(b"Content-Length: 0\r\n", fault.encode()))
         await line.response(status)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await line.ended.wait()
 
 
@@ -332,7 +333,7 @@ async def test_a_header_block_that_never_ends_is_cut_off(monkeypatch: pytest.Mon
         await _ready(room)
         line, _ = await _connected(room)
         await line.send(b"OPTIONS sip:x SIP/2.0\r\n")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await line.ended.wait()
 
 
@@ -345,7 +346,7 @@ async def test_rfc5626_4_4_1_a_stream_is_pinged_and_without_a_pong_given_up(
     async with stage("tcp") as (pbx, _):
         line = await pbx.line()
         await line.registers()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await line.pinged.wait()
         monkeypatch.setattr(connections, "PONG_SECONDS", 0.05)
         await line.send(b"\r\n")  # it has shown that it answers pings
@@ -361,7 +362,7 @@ async def test_an_idle_connection_is_closed_unless_somebody_uses_it(
         used = await pbx.line()
         await used.registers()
         idle, _ = await _connected(room)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await idle.ended.wait()
         assert not used.ended.is_set()
 
@@ -372,7 +373,7 @@ async def test_connections_per_stranger_are_capped(monkeypatch: pytest.MonkeyPat
     async with room.trunks.running():
         await _ready(room)
         lines = [(await _connected(room))[0] for _ in range(3)]
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await lines[2].ended.wait()
         assert not lines[0].ended.is_set()
         assert not lines[1].ended.is_set()
@@ -452,7 +453,7 @@ async def test_tls_below_1_2_is_refused(authority: Authority) -> None:
 
 
 async def _fails(room: TrunkRoom, why: str) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while [status.state for status in room.trunks.registrations] != ["failing"]:
             await asyncio.sleep(0.005)
     assert [status.why for status in room.trunks.registrations] == [why]
@@ -460,6 +461,6 @@ async def _fails(room: TrunkRoom, why: str) -> None:
 
 async def _ready(room: TrunkRoom) -> None:
     """The address of its PBX is known."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while not all(peer.addresses for peer in room.trunks._neighbours.peers):
             await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -25,8 +26,10 @@ from bridge.calls.events import (
 )
 from bridge.errors import ConfigError
 from bridge.sip import agent, peer, trunk
-from bridge.sip.message import Request, respond
+from bridge.sip.agent import UserAgent
+from bridge.sip.message import Request, parse, respond
 
+from ..rig.waiting import PATIENCE
 from .wire import CHALLENGE, OFFER, Room, WirePbx, a_room, accepted, account, invited, talking, wire_pbx
 
 # ---- calls
@@ -228,7 +231,7 @@ async def test_a_fault_of_ours_drops_one_message_only(
     with monkeypatch.context() as patched:
         patched.setattr(agent, "judge_request", broken)
         pbx.send(pbx.message("OPTIONS", call="unlucky"))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while not room.trunks.counts["fault"]:
                 await asyncio.sleep(0)
     assert (await invited(pbx, room)).account == "1001"
@@ -269,22 +272,24 @@ async def test_a_password_that_is_not_set_stops_the_start(pbx: WirePbx, monkeypa
 
 async def test_the_nat_is_kept_open_while_registered(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer, "KEEP_ALIVE_SECONDS", 0.01)
-    async with a_room(pbx, register=True), asyncio.timeout(3):
+    async with a_room(pbx, register=True), asyncio.timeout(PATIENCE):
         await pbx.kept_alive.wait()
 
 
 async def test_two_hundred_accounts_register_one_after_the_other(pbx: WirePbx, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer, "PACE_SECONDS", 0.001)
+    monkeypatch.setattr(trunk, "UserAgent", UserAgent)  # a socket of a machine that is late overflows: it asks again
     users = tuple(str(user) for user in range(1001, 1201))
-    async with a_room(pbx, register=True, accounts=users) as room:
+    async with a_room(pbx, register=True, accounts=users) as room, asyncio.timeout(PATIENCE):
         seen = set()
-        for _ in users:
-            asked = await pbx.request("REGISTER")
-            seen.add(asked.headers.get("To"))
-            pbx.send(respond(asked, 200, headers=[("Contact", asked.headers.get("Contact") or "")]))
-        await pbx.refuses_to_hear()
-        assert len(seen) == 200
-        assert {status.state for status in room.trunks.registrations} == {"registered"}
+        while {status.state for status in room.trunks.registrations} != {"registered"}:
+            with suppress(TimeoutError):  # the answer to the last one may just be on its way
+                async with asyncio.timeout(0.1):
+                    asked = parse((await pbx.inbox.get())[0])
+                    assert isinstance(asked, Request)
+                    seen.add(asked.headers.get("To"))
+                    pbx.send(accepted(asked))
+        assert seen == {f"<sip:{user}@127.0.0.1>" for user in users}
 
 
 async def test_accounts_come_and_go_while_the_room_runs(pbx: WirePbx) -> None:

@@ -22,6 +22,7 @@ from bridge.sip.message import Request, Response, respond
 from bridge.sip.trunk import Trunks
 
 from ..rig.certificates import Authority, Pair
+from ..rig.waiting import PATIENCE
 from .stream_pbx import StreamPbx
 from .wire import OFFER, WirePbx, wire_pbx
 
@@ -52,7 +53,7 @@ class Numbers:
         )
 
     async def invited(self) -> PbxInvited:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             event = await self.posted.get()
         assert isinstance(event, PbxInvited)
         return event
@@ -66,7 +67,7 @@ async def numbers(
     server = f"127.0.0.1:{pbx.address[1]}" if pbx else "127.0.0.1:9"
     room = Numbers({"server": server, **(trunk or {})}, sip=sip or {}, line=line or {})
     async with room.trunks.running():
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while not all(peer.addresses for peer in room.trunks._neighbours.peers):
                 await asyncio.sleep(0)
         assert room.trunks.address
@@ -126,7 +127,7 @@ async def test_the_trunk_registers_once_for_all_and_calls_with_its_credentials_a
         assert (asked.uri, asked.headers.get("To")) == ("sip:sip.example.com", "<sip:trunk@sip.example.com>")
         pbx.send(respond(asked, 200, headers=[("Contact", asked.headers.get("Contact") or ""),
                                               ("Service-Route", "<sip:edge.example.com;lr>")]))  # fmt: skip
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while [status.state for status in room.trunks.registrations] != ["registered"]:
                 await asyncio.sleep(0)
         await room.trunks.perform(DialPbx(call=CallId("o"), trunk="t0", account="101", number="600", sdp=OFFER))
@@ -230,7 +231,7 @@ async def test_guessing_passwords_ends_in_silence(pbx: WirePbx) -> None:
             pbx.send(proven(asked, challenged, password=f"guess{guess}"))
             await pbx.response(401)
         pbx.send(proven(asked, challenged))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while not room.trunks.counts["flood"]:
                 await asyncio.sleep(0)
         assert room.posted.empty()
@@ -276,7 +277,7 @@ async def test_a_trunk_is_known_by_its_certificate_wherever_it_is(tmp_path: Path
             await line.send(line.message("INVITE", f"sip:{DID}@x", via="SIP/2.0/TLS x.invalid", body=OFFER))
             assert (await room.invited()).trunk == "t0"
         else:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(PATIENCE):
                 await line.ended.wait()
 
 
@@ -286,7 +287,7 @@ async def test_a_certificate_of_another_authority_is_refused(tmp_path: Path) -> 
     sip = {"tls_certificate": own.certificate, "tls_key": own.key, "tls_ca": authority.root}
     async with numbers(None, {"known_by": "certificate", "certificate_names": ["p.example"]}, sip=sip) as room:
         pbx = await _over_tls(room, authority, other.signs("p.example"))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             await (await pbx.line()).ended.wait()
         assert room.posted.empty()
 
@@ -325,7 +326,7 @@ async def test_a_flood_of_strangers_leaves_calls_alone(
         stranger.room = pbx.room
         for number in range(50):
             stranger.send(stranger.message("REGISTER", call=f"flood{number}", headers={"Subject": "x" * 400}))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             while room.trunks.counts["flood"] < 40:
                 await asyncio.sleep(0)
         asked = invite(pbx)

@@ -24,6 +24,7 @@ from bridge.sip.flow import Flow
 from bridge.sip.message import Request, Response, respond
 from bridge.sip.resolve import Resolver, Server
 
+from ..rig.waiting import PATIENCE
 from .wire import CHALLENGE, OFFER, Room, WirePbx, a_room, invited, talking, wire_pbx
 
 ANSWER = OFFER.replace(b"4000", b"5000")
@@ -71,7 +72,7 @@ def within(pbx: WirePbx, invite: Request, method: str, body: bytes = b"") -> Req
 
 async def is_forgotten(room: Room) -> None:
     """Nothing of the call is left but transactions that run out."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while room.trunks._legs or room.trunks._of:
             await asyncio.sleep(0)
 

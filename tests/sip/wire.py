@@ -14,6 +14,8 @@ from bridge.calls.events import CallId, Event, PbxConfirmed, PbxInvited
 from bridge.sip.message import Headers, Message, Request, Response, parse, respond
 from bridge.sip.trunk import Trunks
 
+from ..rig.waiting import PATIENCE
+
 OFFER = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 CHALLENGE = ("WWW-Authenticate", 'Digest realm="pbx", nonce="n1", qop="auth"')
 
@@ -40,7 +42,7 @@ class WirePbx(asyncio.DatagramProtocol):
         return address
 
     async def receive(self) -> Message:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             return parse((await self.inbox.get())[0])
 
     async def response(self, status: int) -> Response:
@@ -133,7 +135,7 @@ class Room:
         )  # fmt: skip
 
     async def event(self) -> Event:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             return await self.posted.get()
 
     async def do(self, command: PbxCommand) -> None:
