@@ -28,7 +28,10 @@ class Desk:
         self._branches: Iterator[int] = iter(range(10_000))
 
     def gets(self, message: Request | Response) -> list[Request | Response]:
-        self.agent.receive(message.encode(), self._peer, self.now)
+        return self.gets_bytes(message.encode())
+
+    def gets_bytes(self, data: bytes) -> list[Request | Response]:
+        self.agent.receive(data, self._peer, self.now)
         return self.sent()
 
     def does(self, usage: Usage, outputs: list[Output]) -> list[Request | Response]:
