@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bridge.demo.portal import Portal
 
@@ -28,6 +29,15 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
+def is_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+if not is_ci():  # there Hypothesis takes a profile of its own, with the same examples every time
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
+
+
 class HasLog(Protocol):
     """Something whose last words help to understand a failure."""
 
@@ -43,10 +53,6 @@ def needs(*parts: str) -> None:
         is_there, remedy = PARTS[part]
         if not is_there():
             pytest.skip(remedy)
-
-
-def is_ci() -> bool:
-    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 def _forbid_skipping(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -75,7 +75,7 @@ class Board:
         return [view for view in ringing if self._rings.get(view.id, {}).get(operator) is False]
 
     def opened(self, call: CallId, operator: Operator) -> None:
-        self._rings[call][operator] = True
+        self._rings.setdefault(call, {})[operator] = True  # what the operator has dialled never rang
 
     def _remember(self, operator: Operator, view: CallView) -> None:
         self._past[operator, view.id] = view

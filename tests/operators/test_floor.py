@@ -323,3 +323,18 @@ def test_where_only_the_application_may_speak_it_opens_again_on_the_next_page_of
         office.floor.put(tab("w2", capture=Capture.NO), office.now)
         office.settle()
     assert [(page, state) for _, _, page, state in office.opens] == [("w1", "ringing"), ("w2", "rejoining")]
+
+
+def test_it_opens_again_for_a_call_that_the_operator_has_dialled() -> None:
+    office, call = Office(), CallId("call")
+    office.floor.put(tab("w1"), office.now)
+    office.post(on.OperatorDialled(call=call, operator=ANNA, number="123", voice=None, card="card"))
+    office.settle()
+    office.post(on.PbxAnswered(call=call, sdp=b""))
+    office.settle()
+    office.floor.remove(TabId("w1"), office.now)
+    office.post(on.TabLeft(call=call, operator=ANNA, tab=TabId("w1"), online=False))
+    office.settle()
+    office.floor.put(tab("w2", capture=Capture.NO), office.now)
+    office.settle()
+    assert [page for _, _, page, _ in office.opens] == ["w2"]
