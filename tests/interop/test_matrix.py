@@ -39,9 +39,9 @@ def test_the_page_says_exactly_what_the_marked_tests_show(tmp_path: Path) -> Non
         "interop",
         "-p",
         "no:cacheprovider",
-        *marked,
+        *map(str, marked),
     ]
-    subprocess.run([*command, "--interop-marks", tmp_path / "marks"], cwd=root, check=True, capture_output=True)
+    subprocess.run([*command, "--interop-marks", str(tmp_path / "marks")], cwd=root, check=True, capture_output=True)
     marks = [
         Mark(**{**row, "features": tuple(row["features"])}) for row in json.loads((tmp_path / "marks").read_text())
     ]
