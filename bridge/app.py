@@ -41,6 +41,7 @@ from .portal.caretaker import Caretaker, facts_of
 from .portal.clerk import Clerk
 from .portal.click import Clicks
 from .portal.doors import Doors
+from .portal.errands import Errands
 from .portal.guardian import Load
 from .portal.http import Http
 from .portal.identity import Identity
@@ -51,6 +52,7 @@ from .portal.notices import Notices
 from .portal.oauth import OAuth
 from .portal.people import People
 from .portal.placement import Placement
+from .portal.reports import Reports
 from .portal.rest import ENTERPRISE, Rest
 from .portal.settings_door import SettingsDoor
 from .portal.staff import Staff
@@ -129,14 +131,23 @@ class Bridge:
             known=self._store.outbox.may_have_registered,
             why_not=self._staff.why_not,
         )
+        self._errands = Errands()
         self._doors = Doors(
             settings=settings,
             seal=self._seal,
             pages=pages_dir(),
             portals=self._store.portals,
             installation=installation,
-            clicks=clicks,
             caretaker=self._caretaker,
+            errands=self._errands,
+        )
+        self._reports = Reports(
+            portals=self._store.portals,
+            installation=installation,
+            caretaker=self._caretaker,
+            clicks=clicks,
+            colleague_came=self._people.look_again,
+            errands=self._errands,
             callbacks=Callbacks(
                 settings=settings,
                 operators=self._staff.operators,
@@ -154,6 +165,7 @@ class Bridge:
             new_call_id=new_call_id,
             loaded=self._loaded,
             is_open=self._is_open,
+            why_not=self._staff.why_not,
             reachable=self._colleagues,
             lamps=self._lamps,
             clicked=clicks,
@@ -212,7 +224,7 @@ class Bridge:
             await stack.enter_async_context(self._notices.running())
             await stack.enter_async_context(self._wake.running())
             await stack.enter_async_context(self._voice.running())
-            await stack.enter_async_context(self._doors.running())
+            await stack.enter_async_context(self._errands.running())
             await stack.enter_async_context(self._caretaker.running())
             runner = await stack.enter_async_context(self._web())
             # Inside the web server's life: its sockets are gone before the server waits for them.
@@ -243,6 +255,7 @@ class Bridge:
     async def _web(self) -> AsyncIterator[web.AppRunner]:
         app = web.Application()
         self._doors.attach(app)
+        self._reports.attach(app)
         self._settings_door.attach(app)
         self._channel.attach(app)
         if self._recogniser is not None:
@@ -279,12 +292,14 @@ class Bridge:
     async def _people_changed(self, portal: str) -> None:
         """Somebody came, went, or has another extension."""
         await self._staff.settle(portal)
+        self._channel.retire()
 
     def _reassign(self) -> None:
         """Other accounts, or other people behind them: the next call is theirs, those that live go on."""
         manned = self._staff.manned
         self._switchboard.directory = directory(self.settings, manned, self._chosen_region)
         self._trunks.assign(account for accounts in manned.values() for account in accounts)
+        self._channel.retire()
 
     def _registered(self) -> dict[tuple[str, str], tuple[str, str]]:
         return {(each.trunk, each.account): (each.state, each.why) for each in self._trunks.registrations}

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
+from ..calls.events import Operator
 from ..errors import NetworkError, RefusedError, TheirsError, TicketError
 from ..tickets import PageTicket, Seal, SessionTicket
 from .protocol import Hello, Refusal
@@ -38,12 +39,19 @@ class Visitor:
 
 
 class Admission:
-    """`is_open` says whether the application is still installed in a portal."""
+    """`is_open` says whether the application is still installed in a portal, `why_not` why somebody may not telephone."""
 
     def __init__(
-        self, *, seal: Seal, identify: Identify, clock: Callable[[], float], is_open: Callable[[str], bool]
+        self,
+        *,
+        seal: Seal,
+        identify: Identify,
+        clock: Callable[[], float],
+        is_open: Callable[[str], bool],
+        why_not: Callable[[Operator], str],
     ) -> None:
         self._is_open = is_open
+        self._why_not = why_not
         self._seal = seal
         self._identify = identify
         self._clock = clock
@@ -56,6 +64,8 @@ class Admission:
         if session and session.member_id and not self._is_open(session.portal):
             raise AdmissionError(Refusal.TICKET_INVALID, "The telephone was removed from this Bitrix24.")
         if session and session.member_id == ticket.member_id:
+            if why := self._why_not(Operator(session.portal, session.user)):
+                raise AdmissionError(Refusal.NOT_AN_OPERATOR, why)
             return Visitor(session=session, slider=slider, doubt=ticket if fresh else None)
         if not fresh:
             raise AdmissionError(Refusal.TICKET_EXPIRED, "This page was opened too long ago: reload it.")

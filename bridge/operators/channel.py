@@ -99,11 +99,13 @@ class Channel:
         rouse: Callable[[Operator], None],
         loaded: Callable[[Operator, say.Loaded], None] = lambda operator, load: None,
         is_open: Callable[[str], bool] = lambda portal: True,
+        why_not: Callable[[Operator], str] = lambda operator: "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._seal = seal
         self._loaded = loaded
-        self._admission = Admission(seal=seal, identify=identify, is_open=is_open, clock=clock)
+        self._why_not = why_not
+        self._admission = Admission(seal=seal, identify=identify, is_open=is_open, why_not=why_not, clock=clock)
         self._post = post
         self._phone_width = phone_width
         self._clock = clock
@@ -196,6 +198,13 @@ class Channel:
         for page in [page for page in self._pages.values() if page.session.portal == portal and page.session.member_id]:
             page.dismissed = True
             self._cut(page, "the application was uninstalled")
+
+    def retire(self) -> None:
+        """Pages of people who may not telephone any more are cut off, after their calls; they are told why when they come back."""
+        for page in list(self._pages.values()):
+            if self._why_not(page.operator) and not self._floor.board.of(page.operator):
+                page.dismissed = True
+                self._cut(page, "is no operator any more")
 
     def voicemail(self, operator: Operator, new: int) -> None:
         """So many new voice messages wait for an operator."""
@@ -483,6 +492,7 @@ class Channel:
         suspects: set[Wire] = set()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            self.retire()
             strangers = set(self._wires.sockets.values()) - {page.wire for page in self._pages.values()}
             for wire in strangers & suspects:
                 wire.cut("never became a page")

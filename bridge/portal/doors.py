@@ -1,17 +1,15 @@
-"""The HTTP doors that Bitrix24 and its frames knock at. All of them answer from memory; what takes longer is queued.
+"""The HTTP doors that Bitrix24's frames knock at. All of them answer from memory.
 
 The worker's door is the one that must never be slow: ten loads above five seconds a day and the portal throws it out.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,32 +19,23 @@ from yarl import URL
 
 from ..config import Portal, Settings
 from ..errors import BridgeError, TicketError
-from ..store.portals import EnrolledPortal, Portals
+from ..store.portals import Portals
 from ..tickets import InstallTicket, PageTicket, Seal
-from .callback import Callbacks, Wish
 from .caretaker import Caretaker
-from .click import Click, Clicks
-from .form import FormError, domain_of, nested, optional, parse, placement_uri, required
+from .errands import Errands
+from .form import FormError, domain_of, optional, parse, placement_uri, required
 from .installation import Choice, Installation, explanation
 from .pages import Pages, Template, plain_page
+from .reception import body_of, guarded
 from .standing import Check
 
 log = structlog.get_logger()
 
-LARGEST_BODY = 64 * 1024
-BODY_SECONDS = 10.0
-LONGEST_QUEUE = 100
 IMMUTABLE = "public, max-age=31536000, immutable"
-
-Job = Callable[[], Awaitable[object]]
 
 
 class Doors:
-    """Attach to the application before it starts; `running()` works off what the portals reported.
-
-    `pages` is the directory that the widget's build left. `clicks` hears of every click on a number in a portal,
-    `callbacks` of every client who wants to be called.
-    """
+    """Attach to the application before it starts. `pages` is the directory that the widget's build left."""
 
     def __init__(
         self,
@@ -56,54 +45,40 @@ class Doors:
         pages: Path,
         portals: Portals,
         installation: Installation,
-        clicks: Clicks,
         caretaker: Caretaker,
-        callbacks: Callbacks,
+        errands: Errands,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._clicks = clicks
-        self._callbacks = callbacks
         self._seal = seal
         self._pages = Pages(pages)
         self._portals = portals
         self._installation = installation
         self._caretaker = caretaker
+        self._errands = errands
         self._clock = clock
         self._configured = {portal.id: portal for portal in settings.portal}
         self._hosts = {domain_of(URL(portal.url).authority): portal for portal in settings.portal}
-        self._jobs: asyncio.Queue[Job] = asyncio.Queue(LONGEST_QUEUE)
 
     def attach(self, app: web.Application) -> None:
-        app.router.add_post("/b24/worker", self._guarded(self._worker))
-        app.router.add_post("/b24/app", self._guarded(self._app))
-        app.router.add_post("/b24/install", self._guarded(self._install))
-        app.router.add_post("/b24/admin", self._guarded(self._admin))
-        app.router.add_post("/b24/events", self._guarded(self._event))
-        app.router.add_post("/b24/worker-error", self._guarded(self._worker_error))
+        app.router.add_post("/b24/worker", guarded(self._worker))
+        app.router.add_post("/b24/app", guarded(self._app))
+        app.router.add_post("/b24/install", guarded(self._install))
+        app.router.add_post("/b24/admin", guarded(self._admin))
         for path in ("/b24/worker", "/b24/app", "/b24/install", "/b24/admin"):
             app.router.add_get(path, _outside)
         app.router.add_get("/static/{path:.+}", self._static)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(self._work())
-            try:
-                yield
-            finally:
-                task.cancel()
-
     # ---- pages
 
     async def _worker(self, request: web.Request) -> web.Response:
-        form = parse(await _body(request))
+        form = parse(await body_of(request))
         portal = self._portal(request, form)
         if portal is None:
             return _stranger(request)
         return self._page(portal, request, self._pages.worker, self._page_ticket(request, form))
 
     async def _app(self, request: web.Request) -> web.Response:
-        form = parse(await _body(request))
+        form = parse(await body_of(request))
         portal = self._portal(request, form)
         if portal is None:
             return _stranger(request)
@@ -115,7 +90,7 @@ class Doors:
 
     async def _admin(self, request: web.Request) -> web.Response:
         """The phone page's link for administrators: a form with the install ticket that it was given."""
-        sealed = required(parse(await _body(request)), "ticket", 8192)
+        sealed = required(parse(await body_of(request)), "ticket", 8192)
         try:
             ticket = self._seal.open(InstallTicket, sealed, self._clock())
         except TicketError:
@@ -127,7 +102,7 @@ class Doors:
 
     async def _install(self, request: web.Request) -> web.StreamResponse:
         """A form is Bitrix24 opening the initial installation path, JSON is the install page at work."""
-        text = await _body(request)
+        text = await body_of(request)
         if request.content_type == "application/json":
             return await self._at_work(request, text)
         form = parse(text)
@@ -184,7 +159,7 @@ class Doors:
             return self._configured.get(enrolled.id)
         if enrolled is not None and enrolled.id in self._configured:
             # Renamed, or a forgery: the old address tells, and the next page is right.
-            self._queue(enrolled.id, lambda: self._caretaker.moved(enrolled.id))
+            self._errands.put(enrolled.id, lambda: self._caretaker.moved(enrolled.id))
             return None
         portal = self._hosts.get(domain)
         known = self._portals.get(portal.id) if portal else None
@@ -236,87 +211,6 @@ class Doors:
             return f"{scheme}://{enrolled.domain}"
         return portal.url.rstrip("/")
 
-    # ---- what portals report
-
-    async def _event(self, request: web.Request) -> web.Response:
-        form = parse(await _body(request))
-        event = required(form, "event", 64).upper()
-        auth, data = nested(form, "auth"), nested(form, "data")
-        token = required(auth, "application_token", 255)
-        enrolled = self._portals.of_member(required(auth, "member_id", 64))
-        if enrolled is None:
-            log.warning("event_of_a_stranger", event_name=event[:40], remote=request.remote)
-            return web.Response(status=403, text="This portal is not known here.")
-        proven = _same(enrolled.application_token, token)
-        if not proven and event not in {"ONAPPINSTALL", "ONAPPUPDATE"}:
-            log.warning("event_with_wrong_token", portal=enrolled.id, event_name=event[:40], remote=request.remote)
-            return web.Response(status=403, text="The application_token is wrong.")
-        if event == "ONEXTERNALCALLSTART":
-            self._clicks.happened(
-                enrolled.id, Click.parse(data, optional(form, "ts", 20))
-            )  # at once: somebody waits for it
-            return web.Response(text="ok")
-        if event == "ONEXTERNALCALLBACKSTART":
-            wish, when = Wish.parse(data), optional(form, "ts", 20)
-            self._queue(enrolled.id, lambda: self._callbacks.happened(enrolled.id, wish, when))
-            return web.Response(text="ok")
-        self._queue(enrolled.id, self._reaction(enrolled, event, data, auth, proven=proven))
-        return web.Response(text="ok")
-
-    def _reaction(
-        self, portal: EnrolledPortal, event: str, data: dict[str, str], auth: dict[str, str], *, proven: bool
-    ) -> Job | None:
-        if event == "ONAPPUNINSTALL":
-            clean = data.get("CLEAN") in {"1", "Y", "true"}
-            return lambda: self._installation.uninstalled(portal.id, clean=clean)
-        if event == "ONAPPPAYMENT":
-            return lambda: self._caretaker.probe(portal.id)
-        if event not in {"ONAPPINSTALL", "ONAPPUPDATE"}:
-            return None
-
-        async def updated() -> None:
-            token, access = auth["application_token"], auth.get("access_token", "")
-            if proven or await self._installation.adopt(portal.id, token, access):
-                await self._installation.updated(portal.id)
-            else:
-                log.warning("event_with_wrong_token", portal=portal.id, event_name=event)
-
-        return updated
-
-    async def _worker_error(self, request: web.Request) -> web.Response:
-        portal, key = request.query.get("t", ""), request.query.get("k", "")
-        if not self._installation.worker_key_fits(portal, key):
-            log.warning("worker_error_with_wrong_key", remote=request.remote)
-            return web.Response(status=403, text="The key is wrong.")
-        form = parse(await _body(request))
-        log.error("worker_error_reported", portal=portal, error=optional(form, "error", 100))
-        self._caretaker.thrown_out(portal)
-        return web.Response(text="ok")
-
-    def _queue(self, portal: str, job: Job | None) -> None:
-        if job is None:
-            return
-        try:
-            self._jobs.put_nowait(job)
-        except asyncio.QueueFull:
-            log.warning("report_dropped", portal=portal, why="too many wait")
-
-    async def _work(self) -> None:
-        while True:
-            job = await self._jobs.get()
-            try:
-                await job()
-            except BridgeError as error:
-                log.warning("report_not_handled", why=str(error))
-            except Exception:
-                log.exception("report_not_handled")
-            finally:
-                self._jobs.task_done()
-
-    async def settled(self) -> None:
-        """Returns when everything that was reported so far is handled."""
-        await self._jobs.join()
-
     # ---- the rest
 
     async def _static(self, request: web.Request) -> web.Response:
@@ -328,18 +222,6 @@ class Doors:
             headers["Content-Encoding"] = "gzip"
             return web.Response(body=file.zipped, content_type=file.kind, headers=headers)
         return web.Response(body=file.plain, content_type=file.kind, headers=headers)
-
-    @staticmethod
-    def _guarded(
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            try:
-                return await handler(request)
-            except FormError as error:
-                return web.Response(status=400, text=str(error))
-
-        return guarded
 
 
 async def _outside(_request: web.Request) -> web.Response:
@@ -378,24 +260,3 @@ def _choice(given: object) -> Choice | None:
     if not re.fullmatch(r"([A-Z]{2})?", region):
         raise FormError("The region is two letters, such as DE.")
     return Choice(line=line, line_name=name, region=region)
-
-
-async def _body(request: web.Request) -> bytes:
-    """At most LARGEST_BODY, in BODY_SECONDS; FormError otherwise."""
-    too_large = f"The body is larger than {LARGEST_BODY // 1024} KiB."
-    if (request.content_length or 0) > LARGEST_BODY:
-        raise FormError(too_large)
-    text = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while chunk := await request.content.readany():
-                text += chunk
-                if len(text) > LARGEST_BODY:
-                    raise FormError(too_large)
-    except TimeoutError:
-        raise FormError(f"The body did not arrive in {BODY_SECONDS:g} s.") from None
-    return bytes(text)
-
-
-def _same(stored: str, given: str) -> bool:
-    return bool(stored) and hmac.compare_digest(stored.encode(), given.encode())

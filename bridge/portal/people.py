@@ -38,6 +38,7 @@ class People:
         self._rest = rest
         self._changed = changed
         self._known: dict[str, dict[int, Person]] = {}
+        self._left: dict[str, frozenset[int]] = {}
         self._wanted = {portal: asyncio.Event() for portal in portals}
 
     @asynccontextmanager
@@ -59,6 +60,10 @@ class People:
         person = self.of(portal).get(user)
         return person.name if person else ""
 
+    def has_left(self, portal: str, user: int) -> bool:
+        """Was an active employee when the people were read earlier, and is none now."""
+        return user in self._left.get(portal, ())
+
     def look_again(self, portal: str) -> None:
         """Something has changed there: an installation, a new employee."""
         if wanted := self._wanted.get(portal):
@@ -76,8 +81,9 @@ class People:
                 break
         if not found:  # whoever answered is one of them: this is a refusal, and nobody must lose an account by it
             log.warning("people_not_read", portal=portal, why="the portal names no employees")
-        elif found != self._known.get(portal):
+        elif found != (before := self._known.get(portal)):
             self._known[portal] = found
+            self._left[portal] = (self._left.get(portal, frozenset()) | frozenset(before or ())) - frozenset(found)
             log.info("people_read", portal=portal, people=len(found))
             await self._changed(portal)
 

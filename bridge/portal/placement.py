@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import structlog
+
 from ..config import Settings
 from ..errors import ConfigError
 from ..tickets import Seal
-from .rest import PortalRefusedError, Rest
+from .rest import MethodClosedError, PortalRefusedError, Rest
+
+log = structlog.get_logger()
 
 WORKER = "PAGE_BACKGROUND_WORKER"
 GENERAL = 0
@@ -21,8 +25,11 @@ EVENTS = (
     "ONAPPPAYMENT",
     "ONEXTERNALCALLSTART",
     "ONEXTERNALCALLBACKSTART",
+    "ONUSERADD",
 )
 """ONEXTERNALCALLSTART makes the portal offer the application for outgoing calls, and tells of a click on a number."""
+OPTIONAL = {"ONUSERADD"}
+"""Portals may not offer these to the application's scopes. Who left is told by no event at all: the people are read again."""
 
 Row = Mapping[str, Any]
 
@@ -85,9 +92,18 @@ class Placement:
             if isinstance(row, dict) and row.get("handler") == handler
         }
         missing = [event for event in EVENTS if event not in have]
-        for event in missing:
+        bound = [event for event in missing if await self._bind_event(portal, event, handler)]
+        return len(bound)
+
+    async def _bind_event(self, portal: str, event: str, handler: str) -> bool:
+        try:
             await self._rest.call(portal, "event.bind", {"event": event, "handler": handler})
-        return len(missing)
+        except (PortalRefusedError, MethodClosedError) as error:
+            if event not in OPTIONAL:
+                raise
+            log.info("event_not_offered", portal=portal, event_name=event, why=str(error))
+            return False
+        return True
 
     async def _rows(self, portal: str) -> list[Row]:
         found = await self._rest.call(portal, "placement.get", {})

@@ -109,6 +109,11 @@ class Staff:
 
     def why_not(self, operator: Operator) -> str:
         """A sentence for somebody who is not an operator, "" for one who is."""
+        if self._people.has_left(operator.portal, operator.user):
+            return (
+                "Bitrix24 does not list you among its employees any more, so your telephone is switched off. If that is a"
+                " mistake, ask your administrator."
+            )
         if operator in self.manned:
             return ""
         person = self._people.of(operator.portal).get(operator.user)

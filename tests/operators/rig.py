@@ -156,6 +156,8 @@ class Rig:
         self.loads: list[tuple[Operator, float]] = []
         self.closed: set[str] = set()
         """Portals that have removed the application."""
+        self.removed: dict[int, str] = {}
+        """Why users may not telephone any more."""
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.desk = Desk()
         self.roused: list[Operator] = []
@@ -174,6 +176,7 @@ class Rig:
             rouse=self.roused.append,
             loaded=lambda operator, load: self.loads.append((operator, load.duration)),
             is_open=lambda portal: portal not in self.closed,
+            why_not=lambda operator: self.removed.get(operator.user, ""),
             clock=lambda: self.now,
         )
         self.url = ""

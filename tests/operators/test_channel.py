@@ -708,3 +708,28 @@ async def test_a_portal_that_removed_the_application_has_no_telephone_any_more()
         await asyncio.wait_for(page.gone.wait(), PATIENCE)
         with pytest.raises(RefusedToConnectError, match="ticket-invalid"):
             await rig.page("t1", session=session)
+
+
+async def test_whoever_is_no_operator_any_more_is_shown_out_and_told_why() -> None:
+    async with room() as rig:
+        anna, boris = await rig.page("t1"), await rig.page("t2", BORIS)
+        session = (await anna.next("welcome"))["session"]
+        rig.removed[ANNA.user] = "You left."
+        rig.channel.retire()
+        await asyncio.wait_for(anna.gone.wait(), PATIENCE)
+        with pytest.raises(RefusedToConnectError, match=r"not-an-operator.*You left"):
+            await rig.page("t1", session=session)
+        assert (await boris.say("presence", {"visible": True, "capture": "yes", "card": True}))["ok"]
+
+
+async def test_whoever_talks_is_shown_out_after_the_call() -> None:
+    async with room() as rig:
+        page = await rig.page("t1")
+        await rig.channel.perform(show(ringing(), ANNA))
+        await page.until(lambda state: bool(state["calls"]))
+        rig.removed[ANNA.user] = "You left."
+        rig.channel.retire()
+        assert (await page.say("presence", {"visible": True, "capture": "yes", "card": True}))["ok"]
+        await rig.channel.perform(show(ringing(state="ended"), ANNA))
+        rig.channel.retire()
+        await asyncio.wait_for(page.gone.wait(), PATIENCE)

@@ -24,8 +24,10 @@ from bridge.portal.callback import Callbacks
 from bridge.portal.callers import Callers
 from bridge.portal.click import Clicks, dialled_number
 from bridge.portal.doors import Doors
+from bridge.portal.errands import Errands
 from bridge.portal.form import nested, parse, placement_uri
 from bridge.portal.pages import Pages
+from bridge.portal.reports import Reports
 from bridge.tickets import InstallTicket, PageTicket
 
 from .fake import APPLICATION_TOKEN, MEMBER
@@ -76,12 +78,15 @@ class Visitor:
     def __init__(
         self,
         house: House,
-        doors: Doors,
+        errands: Errands,
         client: TestClient[Any, Any],
         dialled: list[tuple[Operator, str, str]],
         asked: list[tuple[Any, ...]],
+        hired: list[str],
     ) -> None:
-        self.house, self.doors, self.client, self.dialled, self.asked = house, doors, client, dialled, asked
+        self.house, self.errands, self.client, self.dialled, self.asked = house, errands, client, dialled, asked
+        self.hired = hired
+        """Portals that told of a new colleague."""
 
     async def post(self, path: str, form: dict[str, str], *, domain: str | None = None) -> ClientResponse:
         query = urlencode(
@@ -92,7 +97,7 @@ class Visitor:
     async def event(self, event: str, *, token: str = APPLICATION_TOKEN, **more: str) -> ClientResponse:
         fields = {"event": event, "auth[member_id]": MEMBER, "auth[application_token]": token}
         response = await self.client.post("/b24/events", data=fields | more)
-        await self.doors.settled()
+        await self.errands.settled()
         return response
 
 
@@ -100,10 +105,19 @@ class Visitor:
 async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
     dialled: list[tuple[Operator, str, str]] = []
     asked: list[tuple[Any, ...]] = []
+    hired: list[str] = []
+    errands = Errands()
     doors = Doors(
         settings=house.settings,
         seal=house.seal,
         pages=pages,
+        portals=house.store.portals,
+        installation=house.installation,
+        caretaker=house.caretaker,
+        errands=errands,
+        clock=house.clock,
+    )
+    reports = Reports(
         portals=house.store.portals,
         installation=house.installation,
         clicks=Clicks(
@@ -119,12 +133,14 @@ async def _visitor(house: House, pages: Path) -> AsyncIterator[Visitor]:
             responsible=Callers(rest=house.rest, name=lambda *_: "", post=lambda _: None).responsible,
             asked=lambda *said: asked.append(said),
         ),
-        clock=house.clock,
+        colleague_came=hired.append,
+        errands=errands,
     )
     app = web.Application()
     doors.attach(app)
-    async with doors.running(), TestClient(TestServer(app)) as client:
-        yield Visitor(house, doors, client, dialled, asked)
+    reports.attach(app)
+    async with errands.running(), TestClient(TestServer(app)) as client:
+        yield Visitor(house, errands, client, dialled, asked, hired)
 
 
 @pytest.fixture
@@ -304,6 +320,14 @@ async def test_an_update_brings_the_handlers_back_and_its_token_is_proved(visito
     assert (await visitor.event("ONAPPUNINSTALL", token="new")).status == 200
 
 
+async def test_a_new_colleague_is_looked_for_at_once(visitor: Visitor) -> None:
+    await visitor.house.store.portals.save(enrolled(visitor.house.fake))
+    told = {"data[ID]": "12", "data[NAME]": "Dora"}
+    assert (await visitor.event("ONUSERADD", **told)).status == 200
+    assert (await visitor.event("OnUserAdd", token="wrong", **told)).status == 403
+    assert visitor.hired == [visitor.house.portal]
+
+
 async def test_a_click_on_a_number_is_dialled_once_however_often_the_portal_says_so(visitor: Visitor) -> None:
     for _ in range(3):
         assert (await visitor.event("onExternalCallStart", **CLICK)).status == 200
@@ -417,7 +441,7 @@ async def test_a_page_under_a_new_address_is_only_a_hint_to_ask_the_old_one(visi
     house = visitor.house
     for _ in range(3):
         assert (await visitor.post("/b24/worker", FORM, domain="new.localhost")).status == 403
-        await visitor.doors.settled()
+        await visitor.errands.settled()
     assert house.fake.methods() == ["server.time"], "asked once, however many pages come"
     assert house.fake.refreshes == [], "the old address still answers: nothing has changed"
 

@@ -66,7 +66,7 @@ async def test_an_administrator_installs_the_application(fresh: House, named: bo
     }
     assert {row["event"] for row in fresh.fake.handlers} == {
         "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT", "ONEXTERNALCALLSTART",
-        "ONEXTERNALCALLBACKSTART",
+        "ONEXTERNALCALLBACKSTART", "ONUSERADD",
     }  # fmt: skip
     text = repr(logs) + repr(report)
     assert not [s for s in ("page-access", "page-refresh", "access-1", CLIENT_SECRET, APPLICATION_TOKEN) if s in text]

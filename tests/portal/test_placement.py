@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .fake import FakePortal, refuse
-from .house import Clock, enrolled, house
+from bridge.portal.placement import EVENTS
+
+from .fake import Error, FakePortal, refuse
+from .house import Clock, House, enrolled, house
 
 EVERYBODY: list[int] = []
 
@@ -73,3 +76,20 @@ async def test_workers_of_other_placements_are_let_be(fake: FakePortal, clock: C
         fake.placements.append(other)
         assert not await built.placement.bind_worker(built.portal)
     assert other in fake.placements
+
+
+@pytest.mark.parametrize("refusal", [("ERROR_EVENT_NOT_FOUND", 400), ("insufficient_scope", 403)])
+async def test_a_portal_that_does_not_tell_of_new_colleagues_is_installed_all_the_same(
+    room: House, refusal: tuple[str, int]
+) -> None:
+    """ONUSERADD is the last of the events that are bound."""
+    ask = room.fake.do
+
+    def do(method: str, params: dict[str, Any], token: str) -> Any:
+        if method == "event.bind" and params["event"] == "ONUSERADD":
+            raise Error(refusal[0], status=refusal[1])
+        return ask(method, params, token)
+
+    room.fake.do = do  # type: ignore[method-assign]
+    assert await room.placement.bind_events(room.portal) == len(EVENTS) - 1
+    assert await room.placement.bind_events(room.portal) == 0

@@ -106,6 +106,27 @@ async def test_a_portal_that_suddenly_names_nobody_takes_no_account_away(office:
     assert office.manned == {7: ["107"], 8: ["1008"]}
 
 
+async def test_who_left_is_no_operator_whatever_the_file_says_and_who_returns_is_one_again(office: Office) -> None:
+    anna = Operator(office.room.portal, 7)
+    assert office.staff.why_not(anna) == ""
+    office.room.fake.people = [row(8, "108")]
+    await office.read()
+    assert "does not list you among its employees any more" in office.staff.why_not(anna)
+    office.room.fake.people = []
+    await office.read()
+    assert office.staff.why_not(Operator(office.room.portal, 8)) != ""
+    office.room.fake.people = [row(7, "107"), row(8, "108")]
+    await office.read()
+    assert office.staff.why_not(anna) == ""
+
+
+async def test_an_operator_of_the_file_whom_the_portal_never_listed_stays_one(room: House) -> None:
+    office = Office(room)
+    room.fake.people = [row(8, "108")]
+    await office.read()
+    assert office.staff.why_not(Operator(room.portal, 7)) == ""
+
+
 async def test_an_account_waits_for_an_extension_that_nobody_has_yet(office: Office) -> None:
     (verdict,) = await office.take(entry("1010", "110"))
     assert (verdict.change, "nobody in Bitrix24 has extension 110 yet" in verdict.text) == (Change.ADDED, True)
@@ -189,7 +210,7 @@ async def test_whoever_can_not_telephone_is_told_what_is_missing(
     office: Office, user: int, extension: str | None, says: str
 ) -> None:
     if extension is not None:
-        office.room.fake.people = [row(user, extension)]
+        office.room.fake.people = [row(7, "107"), row(user, extension)]
         await office.read()
     assert says in office.staff.why_not(Operator(office.room.portal, user))
     assert office.staff.why_not(Operator(office.room.portal, 7)) == ""

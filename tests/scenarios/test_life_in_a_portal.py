@@ -164,6 +164,16 @@ async def test_an_update_brings_a_new_token_and_loses_the_handlers(lives: Lives)
     assert life.asked("placement.bind") == 1, "the worker stood there all the time"
 
 
+async def test_a_new_colleague_is_known_without_waiting_for_the_next_reading(lives: Lives) -> None:
+    life = await lives()
+    assert "ONUSERADD" in life.events()
+    await wait_for(lambda: life.asked("user.get") > 0, 20, "the people to be read")
+    before = life.asked("user.get")
+    life.portal.hire(User(id=12, name="Dora Ek", extension="112"))
+    await wait_for(lambda: "ONUSERADD" in life.portal.delivered, 20, "the event")
+    await wait_for(lambda: life.asked("user.get") > before, 20, "the people to be read again")
+
+
 @pytest.mark.parametrize("clean", [False, True])
 async def test_it_is_uninstalled_and_comes_back(lives: Lives, clean: bool) -> None:
     life = await lives()

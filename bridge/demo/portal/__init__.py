@@ -99,6 +99,9 @@ class Portal:
         """The portal gets another name; the old one answers with a redirect."""
         self.world.rename(host)
 
+    def hire(self, user: User) -> None:
+        self._server.desk.hire(user)
+
     def dismiss(self, user: int) -> None:
         """The employee is gone, and the tokens with the person."""
         self.world.dismiss(user)

@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientSession, web
 
 from .desk import Desk
 from .install import InstallError, install
-from .world import World
+from .world import User, World
 
 log = structlog.get_logger()
 CallMe = Callable[[int], Awaitable[None]]
@@ -38,6 +38,7 @@ class Sim:
             web.post("/sim/uninstall", self._uninstall),
             web.post("/sim/update", self._update),
             web.post("/sim/rename", self._rename),
+            web.post("/sim/hire", self._hire),
             web.post("/sim/dismiss", self._dismiss),
             web.post("/sim/slow-load", self._slow_load),
             web.post("/sim/expire-tokens", self._expire),
@@ -115,6 +116,12 @@ class Sim:
             raise web.HTTPBadRequest(text="host must end in .localhost, so that browsers find it here")
         self._world.rename(host)
         return web.json_response({"url": self._world.url})
+
+    async def _hire(self, request: web.Request) -> web.Response:
+        """A new colleague: `?user=…&name=…&extension=…`."""
+        name, extension = request.query.get("name", "New Colleague"), request.query.get("extension", "")
+        self._desk.hire(User(id=_number(request, "user"), name=name[:100], extension=extension[:32]))
+        return web.json_response({})
 
     async def _dismiss(self, request: web.Request) -> web.Response:
         """`?user=…` has left the company, and the tokens with the person."""
