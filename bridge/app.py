@@ -29,6 +29,7 @@ from .control import Control, socket_path
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
 from .media.objection import objection
+from .media.rtpengine import RtpengineVoice
 from .media.session import Voice
 from .media.workers import Workers
 from .numbers import Numbers
@@ -384,8 +385,10 @@ class Bridge:
         }
 
 
-def voice_room(settings: Settings, post: Callable[[Event], None]) -> Voice | Workers:
-    """The voice in this process, or in several of their own."""
+def voice_room(settings: Settings, post: Callable[[Event], None]) -> Voice | Workers | RtpengineVoice:
+    """The voice in this process, in several of their own, or in an rtpengine."""
+    if settings.media.engine == "rtpengine":
+        return RtpengineVoice(media=settings.media, post=post)
     if settings.media.workers <= 1:
         return Voice(media=settings.media, post=post)
     return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu)
@@ -404,6 +407,7 @@ def directory(
         for user in line.operators:
             if manned and Operator(portal_id(line.portal), user) not in manned:
                 log.warning("line_rings_nobody", line=line.number, portal=portal_id(line.portal), user=user)
+    plain = settings.media.engine == "rtpengine"
     return Directory(
         accounts=people,
         lines={
@@ -416,7 +420,9 @@ def directory(
                 dtmf=trunk.dtmf,
                 follow_transfers=trunk.follow_transfers,
                 codecs=trunk.codecs,
-                media=do.MediaPolicy(latch=do.Latch(trunk.latch), srtp=do.Secrecy(trunk.srtp)),
+                media=do.MediaPolicy(
+                    latch=do.Latch(trunk.latch), srtp=do.Secrecy.NEVER if plain else do.Secrecy(trunk.srtp)
+                ),
             )
             for trunk in settings.trunk
         },

@@ -88,6 +88,16 @@ class Media(_Section):
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     """Processes that carry the voice, each with the next browser port and its share of `pbx_ports`; 0 or 1: the bridge itself."""
 
+    engine: Literal["own", "rtpengine"] = "own"
+    """Who carries the voice: the bridge, or an rtpengine, which has its own addresses and ports; PBXs hear plain RTP from it."""
+    rtpengine: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+:\d{1,5}$")] = "127.0.0.1:2223"
+    """Where its ng protocol is spoken (`listen-ng`): address and port."""
+
+    @property
+    def engine_address(self) -> tuple[str, int]:
+        host, _, port = self.rtpengine.partition(":")
+        return host, int(port)
+
     def share(self, index: int) -> Media:
         """What one of several workers has for its own."""
         first, last = self.pbx_ports
@@ -441,6 +451,9 @@ class Settings(BaseSettings):
                 raise ValueError(f'line {line.number}: no [[portal]] has the url "{line.portal}"')
             if line.trunk and line.trunk not in trunks:
                 raise ValueError(f'line {line.number}: no [[trunk]] has the name "{line.trunk}"')
+        encrypted = [t.name for t in self.trunk if t.srtp == "required"]
+        if self.media.engine == "rtpengine" and encrypted:
+            raise ValueError(f'trunk {encrypted[0]}: srtp = "required" needs media.engine = "own"')
         users = [(a.trunk, a.sip_user) for a in self.operator]
         if len(set(users)) < len(users):
             raise ValueError("operator: two operators have the same sip_user on one trunk")

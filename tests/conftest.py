@@ -18,6 +18,7 @@ from .rig.asterisk import Asterisk, is_unpacked
 from .rig.chromium import Chromium, find_chromium
 from .rig.leaks import leaks
 from .rig.process import BridgeProcess
+from .rig.rtpengine import Rtpengine, rtpengine
 
 pytest_plugins = ["tests.interop.recorder"]
 
@@ -25,6 +26,7 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
     "asterisk": (is_unpacked, "Asterisk is not unpacked: run make asterisk (on a Debian, amd64)"),
     "chromium": (find_chromium, "Chromium is not installed: Debian package chromium"),
     "baresip": (lambda: shutil.which("baresip"), "baresip is not installed: Debian package baresip-core"),
+    "rtpengine": (lambda: shutil.which("rtpengine"), "rtpengine is not installed: Debian package rtpengine-daemon"),
     "sipp": (lambda: shutil.which("sipp"), "sipp is not installed: Debian package sip-tester"),
 }
 
@@ -99,6 +101,15 @@ def asterisk(pbx: Asterisk, evidence: list[HasLog]) -> Asterisk:
     """The PBX that all tests share; each test hangs up what it called."""
     evidence.append(pbx)
     return pbx
+
+
+@pytest.fixture
+async def engine(tmp_path: Path, evidence: list[HasLog]) -> AsyncIterator[Rtpengine]:
+    """An rtpengine of the test's own."""
+    needs("rtpengine")
+    async with rtpengine(tmp_path) as running:
+        evidence.append(running)
+        yield running
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from ..calls.commands import MediaCommand
 from ..errors import OursError
 from .wire import Done, FromWorker, Perform, ToWorker, Unfit, packed, received
 
+START_SECONDS: Final = 30.0
+"""Until its first word: much is read from disk before."""
 SILENT_SECONDS: Final = 10.0
 """Without a pulse, which comes twice a second: it hangs."""
 LEAVE_SECONDS: Final = 3.0
@@ -56,12 +58,14 @@ class Mate:
 
     async def listen(self, heard: Callable[[FromWorker], None]) -> str:
         """Hand on what it says until it is gone; why it went, for the log."""
+        seconds = START_SECONDS
         while True:
             try:
-                async with asyncio.timeout(SILENT_SECONDS):
+                async with asyncio.timeout(seconds):
                     message = await received(self._reader)
             except TimeoutError:
-                return f"silent for {SILENT_SECONDS:g} s"
+                return f"silent for {seconds:g} s"
+            seconds = SILENT_SECONDS
             match message:
                 case None:
                     return "gone"

@@ -73,7 +73,7 @@ class LocalTransport:
     credentials: peer.Credentials
     fingerprint: str
     """SHA-256, colon-separated hex."""
-    ssrc: int
+    ssrc: int | None
     """Of the voice that we send. A page that is not told makes its loudspeaker ready only at the first packet, 16 ms later."""
 
 
@@ -93,7 +93,7 @@ def write_page_answer(offer: PageOffer, codec: sdp.Codec, ptime: int, local: Loc
             "a=rtcp-mux",
             f"a=rtpmap:{codec.payload_type} {codec.encoding}",
             f"a=ptime:{ptime}",
-            f"a=ssrc:{local.ssrc} cname:{CNAME}",
+            *([] if local.ssrc is None else [f"a=ssrc:{local.ssrc} cname:{CNAME}"]),
             *peer.describe(local.credentials, local.fingerprint, "active", local.address),
             "a=end-of-candidates",
         ]

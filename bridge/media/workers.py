@@ -18,7 +18,7 @@ from .. import config
 from ..calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaCommand, SendDigits
 from ..calls.events import BrowserLost, CallId, Event, MediaReady, PbxFellSilent, TabId
 from ..errors import ConfigError, OursError
-from .crew import Mate, WorkerLostError, started
+from .crew import START_SECONDS, Mate, WorkerLostError, started
 from .equipment import Patience
 from .placement import Phase, Placement
 from .session import MAX_CALLS, check_addresses
@@ -28,7 +28,6 @@ log = structlog.get_logger()
 
 HOME_SECONDS: Final = 10.0
 """How long a command waits for a worker that lives."""
-START_SECONDS: Final = 20.0
 TRIES: Final = 2
 """Workers that one command may be given to: it may be what kills them."""
 

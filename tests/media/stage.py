@@ -16,6 +16,7 @@ from bridge import config
 from bridge.calls.commands import ConnectBrowser, JoinMedia, MediaPolicy
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
 from bridge.media.equipment import Patience
+from bridge.media.rtpengine import RtpengineVoice
 from bridge.media.session import Voice
 from bridge.media.workers import Workers
 
@@ -165,7 +166,9 @@ class Page:
 
     async def accept(self, answer: str) -> None:
         self.payload_type = int(next(x for x in answer.splitlines() if x.startswith("m=audio")).split()[3])
-        self.ssrc = int(next(x for x in answer.splitlines() if x.startswith("a=ssrc:")).split(" ")[0][7:])
+        self.ssrc = int(
+            next((x for x in answer.splitlines() if x.startswith("a=ssrc:")), "a=ssrc:-1 ").split(" ")[0][7:]
+        )
         connected = asyncio.Event()
 
         def changed() -> None:
@@ -204,7 +207,7 @@ class Page:
 
 @dataclass
 class Stage:
-    room: Voice | Workers
+    room: Voice | Workers | RtpengineVoice
     mail: Mailbox
     pbx: Pbx
     pages: list[Page]
@@ -271,13 +274,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(patience: Patience | None = None, workers: int = 1) -> AsyncIterator[Stage]:
-    """A running room on free ports of the loopback."""
+async def stage(patience: Patience | None = None, workers: int = 1, rtpengine: str = "") -> AsyncIterator[Stage]:
+    """A running room on free ports of the loopback; `rtpengine` is the address of one that carries the voice."""
     mail = Mailbox()
     media = config.Media(browser_port=0, pbx_ports=(22_000, 23_999), workers=workers)
-    room: Voice | Workers = Voice(media=media, post=mail.post, patience=patience)
+    room: Voice | Workers | RtpengineVoice = Voice(media=media, post=mail.post, patience=patience)
     if workers > 1:
         room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience)
+    elif rtpengine:
+        media = config.Media(engine="rtpengine", rtpengine=rtpengine)
+        room = RtpengineVoice(media=media, post=mail.post, patience=patience)
     found, aioice.ice.get_host_addresses = aioice.ice.get_host_addresses, lambda **_: ["127.0.0.1"]
     try:
         async with pbx_socket() as pbx, room.running():

@@ -22,12 +22,14 @@ from bridge.calls.events import (
 )
 from bridge.errors import BridgeError
 from bridge.media.comfort import QUIET
+from bridge.media.crew import START_SECONDS
 from bridge.media.sdp import SdpError
-from bridge.media.workers import START_SECONDS, Workers
+from bridge.media.workers import Workers
 
 from ..rig.waiting import wait_for
 from .stage import CALL, SOON, TAB, Page, Stage, pbx_answer, pbx_offer, port_of, rtp, stage
 
+pytestmark = pytest.mark.scenario
 OTHER = CallId("call-2")
 
 
@@ -89,18 +91,18 @@ async def heard(here: Stage, page: Page) -> None:
     assert (await page.next()).payload == b"hello"
 
 
-async def test_an_error_of_the_room_is_told_as_without_workers() -> None:
-    async with stage(workers=2) as here:
-        await talking(here)
-        with pytest.raises(SdpError, match="no audio"):
-            await here.room.perform(ReofferMedia(call=CALL, sdp=b"v=0\r\n"))
-
-
-async def test_a_command_for_a_call_that_no_worker_knows_does_nothing() -> None:
+async def test_commands_are_refused_and_ignored_as_without_workers() -> None:
     async with stage(workers=2) as here:
         await here.room.perform(HoldMedia(call=CALL, held=True))
         await here.room.perform(CloseMedia(call=CALL))
-        assert here.mail.empty
+        assert here.mail.empty, "no worker knows the call"
+        await talking(here)
+        with pytest.raises(SdpError, match="no audio"):
+            await here.room.perform(ReofferMedia(call=CALL, sdp=b"v=0\r\n"))
+        await here.room.perform(CloseMedia(call=CALL))
+        assert [row["calls"] for row in workers_of(here)] == [0, 0]
+        await here.room.perform(HoldMedia(call=CALL, held=True))
+        assert here.mail.empty, "it is forgotten"
 
 
 async def test_a_call_goes_on_in_another_worker_when_its_own_is_killed() -> None:
@@ -111,6 +113,7 @@ async def test_a_call_goes_on_in_another_worker_when_its_own_is_killed() -> None
         event = await moved(here)
         assert here.pbx.bridge != before
         assert b"a=sendrecv" in event.sdp
+        assert (await here.pbx.next()).payload in QUIET["PCMU"], "until the next page speaks"
         await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=2)))
         page = await rejoin(here, b"again")
         await heard(here, page)
@@ -118,16 +121,6 @@ async def test_a_call_goes_on_in_another_worker_when_its_own_is_killed() -> None
         await wait_for(
             lambda: all(row["state"] == "live" for row in workers_of(here)), START_SECONDS, "the slot to live again"
         )
-
-
-async def test_the_pbx_hears_silence_until_the_next_page_speaks() -> None:
-    async with stage(workers=2) as here:
-        await talking(here)
-        await kill_the_carrier(here)
-        await moved(here)
-        packet = await here.pbx.next()
-        assert packet.payload_type == 0
-        assert packet.payload in QUIET["PCMU"]
 
 
 async def test_a_call_that_is_held_stays_held() -> None:
@@ -192,15 +185,6 @@ async def test_while_no_worker_lives_the_room_says_why_no_call_is_taken() -> Non
             os.kill(row["pid"], signal.SIGKILL)
         await wait_for(lambda: "no media worker" in here.room.obstacle, SOON, "both deaths to be noticed")
         await wait_for(lambda: here.room.obstacle == "", START_SECONDS, "a worker")
-
-
-async def test_a_closed_call_is_forgotten_by_its_worker() -> None:
-    async with stage(workers=2) as here:
-        await talking(here)
-        await here.room.perform(CloseMedia(call=CALL))
-        assert [row["calls"] for row in workers_of(here)] == [0, 0]
-        await here.room.perform(HoldMedia(call=CALL, held=True))
-        assert here.mail.empty
 
 
 async def test_workers_end_with_the_room() -> None:
