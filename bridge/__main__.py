@@ -190,6 +190,24 @@ def promises(
 
 
 @cli.command()
+def recordings(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """Recordings that lie here: running, to be finished, promised to Bitrix24, kept, or broken."""
+    state = config.load(config_file).state_dir
+    rows = asyncio.run(control.ask(state, do="recordings"))["recordings"]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("call", "portal", "state", "MB", "last change")
+    for row in rows:
+        when = datetime.fromtimestamp(row["at"], UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(row["call"], row["portal"], row["state"], f"{row['bytes'] / 1e6:.1f}", when)
+    out.print(table if rows else "No recordings lie here.")
+
+
+@cli.command()
 def attach(
     call: Annotated[str, typer.Argument(help="Our id of the call, or Bitrix24's CALL_ID.")],
     file: Annotated[Path, typer.Argument(help="A recording, .mp3 or .wav; the bridge must be able to read it.")],

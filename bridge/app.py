@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,14 +22,17 @@ from . import roster
 from .calls import commands as do
 from .calls.events import CallbackAsked, CallId, Event, Operator, OperatorDialled
 from .calls.extension import ExtensionState
+from .calls.recording import BEEP, RecordingMode, RecordingRules
 from .calls.routing import Directory, TrunkPolicy, account_of, colleagues_of
 from .calls.tolls import TollRules
 from .capacity import Capacity
-from .config import Keys, Settings, Tolls, portal_id
+from .config import Keys, PortalRecording, Settings, Tolls, portal_id
 from .control import Control, socket_path
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
+from .media.archive import Archive, Retention
 from .media.objection import objection
+from .media.recorder import Shelf
 from .media.rtpengine import RtpengineVoice
 from .media.session import Voice
 from .media.workers import Workers
@@ -61,6 +65,7 @@ from .portal.standing import checks, people, slow_loads, summary
 from .portal.telephony import Telephony
 from .portal.transcripts import Transcripts
 from .portal.wake import Wake
+from .sealed import open_plain
 from .sip.peer import Account
 from .sip.trunk import Trunks
 from .store.database import Store
@@ -77,7 +82,8 @@ class Bridge:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._seal = Seal(read_keys(settings.keys))
+        keys = read_keys(settings.keys)
+        self._seal = Seal(keys)
         self._journal = Journal(journal_path(settings))
         self._store = Store(settings.store.url, self._seal)
         self._http = Http()
@@ -99,7 +105,9 @@ class Bridge:
         self._cards = Cards(rest)
         self._notices = Notices(portals=self._store.portals, rest=rest)
         lines = Lines(settings=settings, portals=self._store.portals, rest=rest)
-        self._telephony = Telephony(store=self._store, rest=rest, post=self._post, line_of=lines.of)
+        self._telephony = Telephony(
+            store=self._store, rest=rest, post=self._post, line_of=lines.of, opened=partial(open_plain, seal=self._seal)
+        )
         token = settings.transcripts.token
         self._recogniser = (
             Transcripts(token=token.get_secret_value(), attach=self._telephony.perform) if token else None
@@ -173,7 +181,7 @@ class Bridge:
             notify=self._notices.unpaid_call,
             rouse=self._wake.rouse,
         )
-        self._voice = voice_room(settings, self._post)
+        self._voice = voice_room(settings, self._post, shelf_of(settings, keys))
         self._trunks = Trunks(
             sip=settings.sip,
             trunks=settings.trunk,
@@ -201,13 +209,31 @@ class Bridge:
             most_cpu=settings.calls.most_cpu,
             calls=lambda: len(self._switchboard.calls),
         )
+        self._archive = Archive(
+            directory=recordings_dir(settings),
+            retention=Retention(
+                kind=settings.recordings.format,
+                sealing=settings.recordings.encrypted,
+                keep_seconds=settings.recordings.keep_days * 86_400,
+                most_bytes=int(settings.recordings.most_gb * (1 << 30)),
+            ),
+            keys=keys,
+            is_live=self._switchboard.has,
+            promise=self._telephony.perform,
+            promised=self._telephony.unattached,
+            alarm=self._notices.recording_failed,
+        )
         self._control = Control(
             path=socket_path(settings.state_dir),
             calls=lambda: self._switchboard.calls,
             post=self._post,
             ticket=self._robot_ticket,
             status=self._status,
-            more={**Clerk(self._telephony).answers, "operators": lambda request: roster.answer(self._staff, request)},
+            more={
+                **Clerk(self._telephony).answers,
+                "operators": lambda request: roster.answer(self._staff, request),
+                "recordings": self._archive.answer,
+            },
         )
         self.url = settings.http.public_url
 
@@ -223,6 +249,7 @@ class Bridge:
             await stack.enter_async_context(self._telephony.running())
             await stack.enter_async_context(self._people.running())
             await stack.enter_async_context(self._notices.running())
+            await stack.enter_async_context(self._archive.running())
             await stack.enter_async_context(self._wake.running())
             await stack.enter_async_context(self._voice.running())
             await stack.enter_async_context(self._errands.running())
@@ -385,13 +412,13 @@ class Bridge:
         }
 
 
-def voice_room(settings: Settings, post: Callable[[Event], None]) -> Voice | Workers | RtpengineVoice:
+def voice_room(settings: Settings, post: Callable[[Event], None], shelf: Shelf) -> Voice | Workers | RtpengineVoice:
     """The voice in this process, in several of their own, or in an rtpengine."""
     if settings.media.engine == "rtpengine":
         return RtpengineVoice(media=settings.media, post=post)
     if settings.media.workers <= 1:
-        return Voice(media=settings.media, post=post)
-    return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu)
+        return Voice(media=settings.media, post=post, shelf=shelf)
+    return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu, shelf=shelf)
 
 
 def directory(
@@ -427,6 +454,8 @@ def directory(
             for trunk in settings.trunk
         },
         numbers=Numbers(settings, chosen_region),
+        recordings={portal.id: recording_rules(portal.recording) for portal in settings.portal},
+        recorded_lines={line.number: RecordingMode(line.record) for line in settings.line if line.record is not None},
         tolls={portal.id: toll_rules(portal.tolls) for portal in settings.portal},
         preferring_lines={
             line.number: line.prefer_responsible for line in settings.line if line.prefer_responsible is not None
@@ -450,6 +479,29 @@ def toll_rules(tolls: Tolls) -> TollRules:
         night=(begin, end) if tolls.night else None,
         night_allowed=tolls.night_allowed,
         zone=ZoneInfo(tolls.time_zone) if tolls.time_zone else None,
+    )
+
+
+def recording_rules(recording: PortalRecording) -> RecordingRules:
+    sound = recording.announcement
+    return RecordingRules(
+        mode=RecordingMode(recording.calls),
+        pausable=recording.pausable,
+        announcement=sound if sound in ("", BEEP) else str(Path(sound).absolute()),
+        beep_seconds=recording.beep_seconds,
+    )
+
+
+def recordings_dir(settings: Settings) -> Path:
+    return settings.recordings.directory or settings.state_dir / "recordings"
+
+
+def shelf_of(settings: Settings, keys: Sequence[str]) -> Shelf:
+    """Where the tapes of calls are written."""
+    return Shelf(
+        directory=recordings_dir(settings),
+        keys=tuple(keys) if settings.recordings.encrypted else (),
+        least_free=settings.recordings.least_free_mb << 20,
     )
 
 

@@ -146,6 +146,22 @@ class Keys(_Section):
     """Or a file that holds them, one a line; made on first start if it is missing."""
 
 
+class Recordings(_Section):
+    """Where recordings of calls lie, and how long. Whether calls are recorded is said at the portal and its lines."""
+
+    directory: Path | None = None
+    """`recordings` in the state directory by default."""
+    format: Literal["mp3", "wav"] = "mp3"
+    keep_days: Annotated[float, Field(ge=0, le=36_500)] = 0
+    """After Bitrix24 has them; 0: they are deleted then."""
+    most_gb: Annotated[float, Field(gt=0)] = 20
+    """Of all of them: the oldest that Bitrix24 has go first, and if that is not enough no more are made."""
+    least_free_mb: Annotated[int, Field(ge=0)] = 500
+    """What the disk must have left for a recording to begin or go on."""
+    encrypted: bool = False
+    """They lie there sealed with `keys`, while they are made as well."""
+
+
 class Transcripts(_Section):
     token_env: str = ""
     """The variable that holds the token of a speech recogniser; without one its door stays shut."""
@@ -228,6 +244,27 @@ class Tolls(_Section):
         return self
 
 
+RecordedCalls = Literal["never", "always", "asked"]
+
+
+class PortalRecording(_Section):
+    """Which calls of a portal are recorded, and what both sides are told of it."""
+
+    calls: RecordedCalls = "never"
+    """asked: when the operator asks for it, on the phone page."""
+    pausable: bool = True
+    announcement: str = ""
+    """What both hear before: nothing, `beep`, or a sound file."""
+    beep_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    """A beep so often while it runs; 0: none."""
+
+    @model_validator(mode="after")
+    def _announcement(self) -> PortalRecording:
+        if self.announcement not in ("", "beep") and not Path(self.announcement).is_file():
+            raise ValueError(f'announcement must be "", "beep", or a sound file: there is no {self.announcement}')
+        return self
+
+
 class Portal(_Numbers):
     url: str
     client_id: str
@@ -249,6 +286,7 @@ class Portal(_Numbers):
     roll_out: tuple[Annotated[int, Field(gt=0)], ...] = ()
     """Bitrix24 user ids: only their pages load the telephone. Empty: everybody's."""
     tolls: Tolls = Tolls()
+    recording: PortalRecording = PortalRecording()
 
     @property
     def id(self) -> str:
@@ -376,6 +414,8 @@ class Line(_Section):
     """As of the portal, if not said."""
     trunk: str = ""
     """The only one that may deliver calls for it, of those of kind trunk."""
+    record: RecordedCalls | None = None
+    """As of the portal, if not said."""
 
 
 class OperatorAccount(_Section):
@@ -408,12 +448,13 @@ class Settings(BaseSettings):
     store: Store = Store()
     keys: Keys = Keys()
     calls: Calls = Calls()
+    recordings: Recordings = Recordings()
     transcripts: Transcripts = Transcripts()
     worker: Worker = Worker()
     oauth_hosts: tuple[str, ...] = ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech")
     """Where access tokens are verified and refreshed; no other host ever sees a client secret."""
     state_dir: Path = Path("var")
-    """Journal, control socket, made keys."""
+    """Journal, control socket, made keys, recordings."""
     portal: tuple[Portal, ...] = ()
     trunk: tuple[Trunk, ...] = ()
     line: tuple[Line, ...] = ()
@@ -454,6 +495,11 @@ class Settings(BaseSettings):
         encrypted = [t.name for t in self.trunk if t.srtp == "required"]
         if self.media.engine == "rtpengine" and encrypted:
             raise ValueError(f'trunk {encrypted[0]}: srtp = "required" needs media.engine = "own"')
+        recorded = any(portal.recording.calls != "never" for portal in self.portal)
+        if self.media.engine == "rtpengine" and (
+            recorded or any(line.record not in (None, "never") for line in self.line)
+        ):
+            raise ValueError('recording calls needs media.engine = "own": an rtpengine records by its own means')
         users = [(a.trunk, a.sip_user) for a in self.operator]
         if len(set(users)) < len(users):
             raise ValueError("operator: two operators have the same sip_user on one trunk")

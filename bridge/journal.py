@@ -64,6 +64,7 @@ _SOURCES = {
         "BrowserLost",
         "PbxFellSilent",
         "QualityChanged",
+        "RecordingFailed",
     },
     "browser": {
         "MediaOffered",
@@ -77,6 +78,7 @@ _SOURCES = {
         "OperatorTook",
         "OperatorTransferred",
         "OperatorConnected",
+        "OperatorRecorded",
         "VoiceStarted",
         "OperatorRated",
         "OperatorCommented",

@@ -83,6 +83,10 @@ class Switchboard:
     def calls(self) -> tuple[Call, ...]:
         return tuple(self._calls.values())
 
+    def has(self, call: CallId) -> bool:
+        """This call goes on."""
+        return call in self._calls
+
     @asynccontextmanager
     async def running(self, rooms: Mapping[type[Command], Room]) -> AsyncIterator[None]:
         """Carries commands to these rooms, by the base class of the command, until the end; then every call is ended."""

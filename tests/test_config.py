@@ -84,6 +84,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         (("[[trunk]]", '[portal.tolls]\nnight = ["20:00", "07:00"]\n[[trunk]]'), 0, "wants the time_zone"),
         (("[[trunk]]", '[portal.tolls]\ntime_zone = "Europe/Atlantis"\n[[trunk]]'), 0, "no such zone"),
         (("[[trunk]]", '[portal.tolls]\nforbidden = ["abroad"]\n[[trunk]]'), 0, "tolls.forbidden"),
+        (("[[trunk]]", '[portal.recording]\nannouncement = "missing.wav"\n[[trunk]]'), 0, "there is no missing.wav"),
+        (
+            ("[[trunk]]", '[portal.recording]\ncalls = "always"\n[media]\nengine = "rtpengine"\n[[trunk]]'),
+            0,
+            'needs media.engine = "own"',
+        ),
         (("[http]", "[http"), 0, "line 1"),
     ],
 )

@@ -34,6 +34,7 @@ from .commands import CallView, Command, Direction
 from .events import CallId, Client, Operator, Quality, TabId
 from .numbering import PhoneNumber
 from .outcome import Ending, TransferFailure
+from .recording import Recording, RecordingRules
 from .routing import Directory, TrunkPolicy
 from .tolls import Dialled, TollBreach, TollRules, breach
 
@@ -117,6 +118,9 @@ class Call:
     pbx_holds: bool = False
     notice: str = ""
     quality: Quality | None = None
+    recording: Recording = Recording.NONE
+    recording_rules: RecordingRules = field(default_factory=RecordingRules)
+    """From the answer on."""
     card: str = ""
     consults: CallId | None = None
     transfer: Transfer | None = None
@@ -169,6 +173,8 @@ class Call:
             ending=self.ending.value if self.ending else "",
             notice=self.notice,
             quality=self.quality,
+            recording=self.recording.value,
+            recording_pausable=self.recording_rules.pausable,
             consults=self.consults,
             transfer_to=self.transfer.to if self.transfer else "",
             transfer_rings=self.transfer is not None and self.transfer.rings,

@@ -95,6 +95,10 @@ class CallView:
     """Outbound: to be keyed in once somebody has answered, "" for nothing."""
     referrer: str = ""
     """The number of whoever passed the call on to us."""
+    recording: str = ""
+    """A `Recording.value`."""
+    recording_pausable: bool = False
+    """The operator may interrupt it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +325,27 @@ class CloseMedia(MediaCommand):
     """Close every leg of the call."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRecording(MediaCommand):
+    """Announce it if that is wished, then record what both hear of one another until `CloseMedia`."""
+
+    portal: str
+    announcement: str = ""
+    """What both hear first: "" for nothing, `beep`, or the absolute path of a sound file."""
+    beep_seconds: float = 0
+    """Both hear a beep so often; 0: never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRecording(MediaCommand):
+    """Record silence until `ResumeRecording`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRecording(MediaCommand):
+    """Record again what both hear."""
+
+
 # ---- the operators
 
 
@@ -458,3 +483,11 @@ class RaiseTollAlarm(NoticeCommand):
     operator: Operator
     number: str
     breach: TollBreach
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseRecordingAlarm(NoticeCommand):
+    """A call that should be recorded is not, or not any more."""
+
+    operator: Operator
+    why: str

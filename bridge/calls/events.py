@@ -307,6 +307,13 @@ class PbxFellSilent(Event):
     """No RTP from the PBX for a minute although nobody holds the call."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFailed(Event):
+    """Nothing more of the call can be recorded: the disk is full, or can't be written."""
+
+    why: str
+
+
 # ---- the operators
 
 
@@ -418,6 +425,14 @@ class OperatorHungUp(Event):
 class OperatorMuted(Event):
     operator: Operator
     muted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRecorded(Event):
+    """The operator wants the call recorded, or its recording interrupted; an absolute state."""
+
+    operator: Operator
+    recorded: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .commands import MediaPolicy
 from .events import Operator
 from .numbering import AsTheyCome, Numbering
+from .recording import RecordingMode, RecordingRules
 from .tolls import TollRules
 
 
@@ -43,6 +44,10 @@ class Directory:
     """Lines with a will of their own about whether the client's responsible rings first."""
     preferring_portals: frozenset[str] = frozenset()
     """Portals whose other calls ring the responsible first."""
+    recordings: Mapping[str, RecordingRules] = field(default_factory=dict)
+    """Portal -> how its calls are recorded."""
+    recorded_lines: Mapping[str, RecordingMode] = field(default_factory=dict)
+    """Lines with a will of their own about whether."""
     lookup_seconds: float = 1
     """How long such a call waits for the CRM before the group rings."""
     responsible_seconds: float = 10
@@ -84,6 +89,11 @@ def route(directory: Directory, trunk: str, account: str, line: str) -> Route | 
         policy=directory.trunks.get(trunk, TrunkPolicy()),
         prefers_responsible=directory.preferring_lines.get(line, portal in directory.preferring_portals),
     )
+
+
+def recording_of(directory: Directory, portal: str, line: str) -> RecordingRules:
+    rules = directory.recordings.get(portal, RecordingRules())
+    return replace(rules, mode=directory.recorded_lines.get(line, rules.mode))
 
 
 def account_of(directory: Directory, operator: Operator) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import callback, ending, inbound, outbound, talking, transfer, turns, voice
+from . import callback, ending, inbound, outbound, talking, taping, transfer, turns, voice
 from . import commands as do
 from . import events as on
 from .call import Call, State, Step, World
@@ -23,7 +23,9 @@ def step(call: Call, event: Event, world: World) -> Step:
         handler = _IN_ANY_STATE.get(type(event))
     if handler is None:
         return call, []
-    after, commands = handler(call, event, world)
+    answered, commands = handler(call, event, world)
+    after, more = taping.begun(call, answered, world)
+    commands += more
     has_news = call.state is State.NEW or after.operators != call.operators or after.view != call.view
     if after.operators and has_news:
         commands.append(do.ShowCall(call=call.id, operators=after.operators, view=after.view))
@@ -48,6 +50,8 @@ def _failed(call: Call, event: on.CommandFailed, world: World) -> Step:
         return transfer.give_back(call, TransferFailure.FAILED, world)
     if call.state is State.TRANSFERRING and event.command in {"HoldMedia", "ReofferPbx"}:
         return transfer.hold_impossible(call)
+    if event.command in {"StartRecording", "ResumeRecording"}:
+        return taping.failed(call, event, world)
     if event.command == "OfferMedia":
         return call, [do.RefusePbxReferral(call=call.id, status=488)]
     if event.command == "HoldMedia":
@@ -82,6 +86,7 @@ _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.OperatorMuted: voice.muted,
     on.OperatorHeld: talking.hold_wished,
     on.OperatorPressed: talking.pressed,
+    on.OperatorRecorded: taping.wished,
     on.OperatorTook: voice.took,
     on.VoiceStarted: voice.started,
     on.VoiceFailed: voice.voice_trouble,
@@ -140,6 +145,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
     State.TRANSFERRING: {
         on.OperatorHungUp: talking.hung_up,
         on.OperatorMuted: voice.muted,
+        on.OperatorRecorded: taping.wished,
         on.OperatorTook: voice.took,
         on.VoiceFailed: voice.voice_trouble,
         on.MediaOffered: transfer.voice_offered,
@@ -172,6 +178,7 @@ _IN_ANY_STATE: dict[type[Event], _Handler] = {
     on.PbxConfirmed: talking.confirmed,
     on.PbxPartyChanged: talking.party_changed,
     on.PbxReferred: talking.referred,
+    on.RecordingFailed: taping.failed,
     on.MediaOfferMade: talking.offer_made,
     on.DigitsUnsent: talking.digits_unsent,
     on.PbxHungUp: talking.pbx_hung_up,

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import secrets
 
-from ..calls.commands import AcceptPbxAnswer, ConnectBrowser, HoldMedia, MediaPolicy, ReofferMedia, SendDigits
+from ..calls.commands import (
+    AcceptPbxAnswer,
+    ConnectBrowser,
+    HoldMedia,
+    MediaPolicy,
+    PauseRecording,
+    ReofferMedia,
+    ResumeRecording,
+    SendDigits,
+    StartRecording,
+)
 from ..calls.events import (
     BrowserAnswered,
     CallId,
@@ -24,8 +34,10 @@ from .equipment import Equipment
 from .memory import Memory
 from .pages import Pages, nobody
 from .pbx_session import PbxSession
+from .recording import Recording
 from .relay import HEADER, Relay, Stream
 from .rtp import PbxLeg
+from .tape import Channel
 from .watch import Watch
 from .webrtc import BrowserLeg
 
@@ -53,6 +65,16 @@ class Conversation:
         self._asked: tuple[TabId, str] | None = None
         """Which page was asked for a new offer, and for which codec."""
         self._watch = Watch(call, equipment, self._pages, self._session)
+        self._recording = Recording(
+            call,
+            recorder=equipment.recorder,
+            buffer=equipment.buffer,
+            post=equipment.post,
+            clock=equipment.clock,
+            changed=self._wire,
+        )
+        self._recorded = memory.recorded if memory else None
+        """What is to be gone on with."""
 
     @property
     def legs(self) -> dict[TabId, BrowserLeg]:
@@ -72,12 +94,21 @@ class Conversation:
     def memory(self) -> Memory | None:
         """What is needed to go on elsewhere; None while the PBX knows nothing of us."""
         known = self._session.text != b""
-        return Memory(session=self._session, allowed=self._allowed, policy=self._policy) if known else None
+        return self._remembered if known else None
+
+    @property
+    def _remembered(self) -> Memory:
+        return Memory(
+            session=self._session, allowed=self._allowed, policy=self._policy, recorded=self._recording.memory
+        )
 
     def go_on(self) -> None:
         """Open the PBX leg of a call that is remembered, at a new address that the PBX has to be told."""
         self._open_pbx()
         self._open_relay(self._session.codec or self._session.offered[0])
+        if self._recorded is not None and self._relay is not None:
+            self._recording.go_on(self._recorded, self._relay)
+            self._wire()
         self._moved = True
         self._tell_address()
 
@@ -171,6 +202,19 @@ class Conversation:
         else:
             self._relay.press(command.digits)
 
+    def record(self, command: StartRecording | PauseRecording | ResumeRecording) -> None:
+        """Record from now on, or not; SdpError before the voice was ever up."""
+        _, relay = self._running()
+        match command:
+            case StartRecording() if not self._recording.begun:
+                self._recording.start(command, relay)
+                self._recording.announce(relay, *self._spoken())
+            case PauseRecording():
+                self._recording.pause()
+            case ResumeRecording():
+                self._recording.resume(relay)
+        self._wire()
+
     def _running(self) -> tuple[PbxLeg, Relay]:
         if self._pbx is None or self._relay is None:
             raise sdp.SdpError("the voice of this call was never up")
@@ -178,6 +222,7 @@ class Conversation:
 
     async def close(self) -> None:
         """Close everything; nothing is posted any more."""
+        self._recording.close()
         pbx = self._pbx
         if pbx is not None:
             pbx.report(self._equipment.clock(), goodbye=True)
@@ -224,7 +269,8 @@ class Conversation:
     def _open_relay(self, codec: sdp.Codec) -> None:
         assert self._pbx is not None
         relay = self._relay = Relay(self._pbx, self._stream(codec, secrets.randbits(32)), codec.name)
-        self._pbx.voice, self._pbx.sent = relay.from_pbx, relay.up
+        self._pbx.sent = relay.up
+        self._wire()
         if self._session.codec is not None:
             self._follow(self._pbx, relay)
 
@@ -234,7 +280,26 @@ class Conversation:
         self._relay.up.pause()
         leg.sent = down = self._stream(leg.codec, leg.ssrc)
         self._relay.attach(leg, down)
-        leg.voice = self._relay.from_browser
+        self._wire()
+
+    def _wire(self) -> None:
+        """Whom both legs give their voice to: the relay, or a recording that stands before it."""
+        relay, page, codec = self._relay, self._pages.speaker, self._session.codec
+        if self._pbx is None or relay is None:
+            return
+        ear = self._recording.ear(relay)
+        self._pbx.voice = ear.from_pbx
+        if codec is not None:
+            heard = sdp.Codec(name=codec.name, payload_type=self._session.payload_type)
+            self._recording.tune(Channel.CALLER, heard)
+        if page is not None:
+            page.voice = ear.from_browser
+            self._recording.tune(Channel.OPERATOR, page.codec)
+
+    def _spoken(self) -> tuple[str, str]:
+        """What PBX and page hear."""
+        page, codec = self._pages.speaker, self._session.codec or self._session.offered[0]
+        return codec.name, page.codec.name if page else codec.name
 
     def _stream(self, codec: sdp.Codec, ssrc: int) -> Stream:
         return Stream(
@@ -256,6 +321,7 @@ class Conversation:
         pbx.encrypt(session.keys)
         relay.tune(codec.name, codec.payload_type, codec.clock_rate, session.event_type)
         self._open_ways()
+        self._wire()
         self._watch.expect_pbx(pbx)
 
     def _open_ways(self) -> None:
@@ -281,6 +347,8 @@ class Conversation:
         """Report who fell silent; True if the PBX must be sent frames of ours until voice comes."""
         if self._pbx is None or self._relay is None:
             return False
+        if self._recording.begun:
+            self._recording.look(self._relay, *self._spoken(), now)
         return self._watch.look(self._pbx, self._relay, now)
 
     def frame(self, now: float) -> bool:

@@ -11,6 +11,7 @@ from ..calls.events import Event
 from .association import Certificates
 from .hub import Hub
 from .poller import Poller
+from .recorder import Recorder
 from .rtp import PortPairs
 
 
@@ -46,3 +47,5 @@ class Equipment:
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     """Starts a task that ends with the room."""
     clock: Callable[[], float]
+    recorder: Recorder | None = None
+    """None where nothing can be recorded."""

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 
-from ..calls.commands import MediaPolicy
+from ..calls.commands import MediaPolicy, StartRecording
 from .pbx_session import PbxSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A recording that runs, or is paused."""
+
+    order: StartRecording
+    paused: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +23,7 @@ class Memory:
     allowed: tuple[str, ...]
     """Names of codecs."""
     policy: MediaPolicy
+    recorded: Recorded | None = None
 
     def packed(self) -> bytes:
         """Keys stand in it: for our own processes only."""

@@ -6,6 +6,7 @@ One datagram at a time lies in a shared buffer and is rewritten there; nothing i
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from .comfort import QUIET
@@ -159,8 +160,10 @@ class Stream:
 
     def silence(self, payload: bytes, now: float) -> int:
         """Put one frame of silence into the buffer if one is due; its length, else 0."""
-        if self.frames_passed(now) < 1:
-            return 0
+        return self.say(payload, now) if self.frames_passed(now) >= 1 else 0
+
+    def say(self, payload: bytes, now: float) -> int:
+        """Put one frame of our own into the buffer; its length."""
         self._go_on(now)
         self._source, self._at = -1, now
         return self._put(self.payload_type, payload)
@@ -191,6 +194,7 @@ class Relay:
 
     __slots__ = (
         "_pbx",
+        "_played",
         "_quiet",
         "_turn",
         "browser",
@@ -199,6 +203,7 @@ class Relay:
         "hearing",
         "held",
         "keypad",
+        "playing",
         "sending",
         "talking",
         "tuned",
@@ -214,6 +219,9 @@ class Relay:
         self.browser: Outlet | None = None
         self.keypad: Keypad | None = None
         """Keys on their way."""
+        self.playing: tuple[Sequence[bytes], Sequence[bytes]] | None = None
+        """What both sides are to hear instead of one another, PBX and page: frames of 20 ms."""
+        self._played = 0
         self.event_type: int | None = None
         """Payload type of telephone-event, None if the PBX takes none."""
         self.sending = True
@@ -248,12 +256,18 @@ class Relay:
         self._decide()
 
     def _decide(self) -> None:
-        self.hearing = self.tuned and not self.held
+        plays = self.playing is not None and self.sending
+        self.hearing = self.tuned and not self.held and not plays
         self.talking = self.hearing and self.sending and self.keypad is None
         if not self.talking:
             self.up.pause()
         if not self.hearing and self.down is not None:
             self.down.pause()
+
+    def play(self, up: Sequence[bytes], down: Sequence[bytes]) -> None:
+        """Let PBX and page hear these frames as soon as neither holds; until their end they don't hear each other."""
+        self.playing, self._played = (up, down), 0
+        self._decide()
 
     def from_browser(self, length: int, now: float) -> None:
         if self.talking and (length := self.up.rewrite(length, now)):
@@ -281,7 +295,9 @@ class Relay:
         if not self.sending:
             return
         keypad, up = self.keypad, self.up
-        if keypad is None:
+        if keypad is None and self.playing is not None and not self.held:
+            length = self._play(self.playing, now) if up.frames_passed(now) >= 1 else 0
+        elif keypad is None:
             length = up.silence(self._next_quiet(), now)
         elif up.frames_passed(now) < max(1, keypad.position):
             return
@@ -289,6 +305,17 @@ class Relay:
             length = self._key(keypad, now)
         if length:
             self._pbx.send(length)
+
+    def _play(self, playing: tuple[Sequence[bytes], Sequence[bytes]], now: float) -> int:
+        at, down = self._played, self.down
+        ours, theirs = (frames[at] if at < len(frames) else None for frames in playing)
+        if down is not None and self.browser is not None and theirs is not None:
+            self.browser.send(down.say(theirs, now))
+        self._played = at + 1
+        if self._played >= max(map(len, playing)):
+            self.playing = None
+            self._decide()
+        return self.up.say(ours or self._next_quiet(), now)
 
     def _key(self, keypad: Keypad, now: float) -> int:
         assert self.event_type is not None

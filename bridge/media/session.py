@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 import structlog
@@ -20,8 +20,11 @@ from ..calls.commands import (
     JoinMedia,
     MediaCommand,
     OfferMedia,
+    PauseRecording,
     ReofferMedia,
+    ResumeRecording,
     SendDigits,
+    StartRecording,
 )
 from ..calls.events import CallId, Event
 from ..errors import ConfigError, OursError
@@ -31,6 +34,7 @@ from .equipment import Equipment, Patience
 from .hub import Hub
 from .memory import unpacked
 from .poller import Poller
+from .recorder import Recorder, Shelf
 from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
 from .rtp import PortPairs
 
@@ -56,11 +60,14 @@ class Voice:
         media: config.Media,
         post: Callable[[Event], None],
         patience: Patience | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
+        """`shelf`: where recordings go; None: there are none."""
         self._media = media
         self._post = post
         self._patience = patience or Patience()
         self._certificates = Certificates()
+        self._recorder = Recorder(shelf) if shelf else None
         self._conversations: dict[CallId, Conversation] = {}
         self._quiet: dict[CallId, Conversation] = {}
         """Conversations whose PBX must be sent frames of ours."""
@@ -84,7 +91,7 @@ class Voice:
         try:
             hub = self._open_hub(buffer, poller)
             try:
-                async with asyncio.TaskGroup() as tasks:
+                async with self._recording(), asyncio.TaskGroup() as tasks:
                     self._equipment = self._equip(buffer, poller, hub, tasks)
                     watchers = [tasks.create_task(self._watch()), tasks.create_task(self._keep_quiet_calls_alive())]
                     try:
@@ -99,6 +106,9 @@ class Voice:
                 hub.close()
         finally:
             poller.close()
+
+    def _recording(self) -> AbstractAsyncContextManager[None]:
+        return self._recorder.running() if self._recorder else nullcontext()
 
     async def perform(self, command: MediaCommand) -> None:
         """Carry out one command; SdpError, DigitsError or OursError if it can't be done, nothing for a call that is over."""
@@ -121,6 +131,8 @@ class Voice:
                 conversation.offer()
             case SendDigits():
                 conversation.press(command)
+            case StartRecording() | PauseRecording() | ResumeRecording():
+                conversation.record(command)
         if conversation.mute:
             self._fill_in(conversation)
 
@@ -224,6 +236,7 @@ class Voice:
             post=self._post,
             spawn=tasks.create_task,
             clock=time.monotonic,
+            recorder=self._recorder,
         )
 
 

@@ -16,6 +16,7 @@ from ..calls.commands import MediaCommand
 from ..calls.events import CallId, Event
 from ..errors import BridgeError
 from .equipment import Patience
+from .recorder import Shelf
 
 LENGTH: Final = struct.Struct("!I")
 
@@ -26,6 +27,8 @@ class Duty:
 
     media: config.Media
     patience: Patience
+    shelf: Shelf | None = None
+    """Where recordings go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

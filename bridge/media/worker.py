@@ -32,7 +32,7 @@ class Worker:
 
     def __init__(self, writer: asyncio.StreamWriter, duty: Duty) -> None:
         self._writer = writer
-        self._voice = Voice(media=duty.media, post=self._happened, patience=duty.patience)
+        self._voice = Voice(media=duty.media, post=self._happened, patience=duty.patience, shelf=duty.shelf)
         self._lanes: dict[CallId, deque[Perform | Restore]] = {}
         self._kept: dict[CallId, bytes] = {}
         self._tasks = asyncio.TaskGroup()

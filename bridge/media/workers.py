@@ -21,6 +21,7 @@ from ..errors import ConfigError, OursError
 from .crew import START_SECONDS, Mate, WorkerLostError, started
 from .equipment import Patience
 from .placement import Phase, Placement
+from .recorder import Shelf
 from .session import MAX_CALLS, check_addresses
 from .wire import Duty, FromWorker, Happened, Kept, Pulse, Ready, Restore
 
@@ -46,10 +47,12 @@ class Workers:
         post: Callable[[Event], None],
         most_cpu: float,
         patience: Patience | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self._media = media
         self._post = post
         self._patience = patience or Patience()
+        self._shelf = shelf
         first, last = media.share(0).pbx_ports
         self._placement = Placement(
             media.workers, most_calls=min(MAX_CALLS, (last - first + 1) // 2), most_cpu=most_cpu
@@ -158,7 +161,7 @@ class Workers:
             incarnation = self._placement.started(slot, time.monotonic())
             try:
                 async with started(slot, incarnation) as mate:
-                    mate.tell(Duty(media=self._media.share(slot), patience=self._patience))
+                    mate.tell(Duty(media=self._media.share(slot), patience=self._patience, shelf=self._shelf))
                     why = await mate.listen(lambda message, mate=mate: self._heard(mate, message))  # type: ignore[misc]
                     self._mourn(mate, why)
                     mate.kill()

@@ -27,6 +27,9 @@ TOO_MANY = Ack(ok=False, error="You have too many calls at once: end one first."
 NO_PAGE = Ack(ok=False, error="No page of the portal is open that could speak: open one and try again.")
 NO_MICROPHONE = Ack(ok=False, error="No page of this browser may use the microphone: allow it and try again.")
 
+NOT_RECORDED = Ack(ok=False, error="This call can't be recorded.")
+NOT_PAUSABLE = Ack(ok=False, error="The recording of this call may not be interrupted.")
+
 UP = {CallState.TALKING, CallState.HELD, CallState.REJOINING}
 
 NOBODY = Ack(ok=False, error="Say to whom: a number, or a colleague.")
@@ -147,6 +150,8 @@ class Clicks:
                 return self._back(operator, view)
             case say.CallCommand() if event == "take":
                 return self._take(tab, view)
+            case say.CallCommand() if event in ("record", "pauseRecording"):
+                return self._record(operator, view, event == "record")
             case say.CallCommand() if event == "decline":
                 self._post(on.OperatorDeclined(call=call, operator=operator))
             case say.CallCommand():
@@ -207,6 +212,16 @@ class Clicks:
         if not held:
             self.hold_others(operator, besides=view.id)
         self._post(on.OperatorHeld(call=view.id, operator=operator, held=held))
+        return DONE
+
+    def _record(self, operator: Operator, view: CallView, recorded: bool) -> Ack:
+        if view.answered_by != operator:
+            return NOT_YOURS
+        if view.recording == say.Recording.NONE.value:
+            return NOT_RECORDED
+        if not recorded and not view.recording_pausable:
+            return NOT_PAUSABLE
+        self._post(on.OperatorRecorded(call=view.id, operator=operator, recorded=recorded))
         return DONE
 
     def _press(self, operator: Operator, view: CallView, message: say.Digits) -> Ack:

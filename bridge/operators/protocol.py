@@ -87,6 +87,7 @@ class Refusal(StrEnum):
 class CallCommand(Message):
     """`answer`, `decline`, `hangUp`, `take` (the voice of a running call to this page or its browser); of a call that
     consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other).
+    `record` records the call, `pauseRecording` interrupts that: repeating them does no harm, how it stands is in `state`.
     `notifyAdmin` tells the portal's administrators about a call that could not be made; it comes when that has ended."""
 
     call: Id
@@ -287,6 +288,16 @@ class Trouble(StrEnum):
     NONE = ""
 
 
+class Recording(StrEnum):
+    """`off`: the operator may ask for it; `failed`: nothing more is recorded, the call goes on; "": there is none."""
+
+    OFF = "off"
+    ON = "on"
+    PAUSED = "paused"
+    FAILED = "failed"
+    NONE = ""
+
+
 class Quality(Message):
     """How a call sounds: mean opinion scores, 1 to 4.5."""
 
@@ -368,6 +379,9 @@ class Call(Message):
     """Why the last attempt to answer failed."""
     quality: Quality | None
     """None before the first verdict."""
+    recording: Recording
+    recording_pausable: bool
+    """The operator may interrupt it."""
     consults: str
     """The held call that this one asks about: `complete` and `back` are for it. "" for an ordinary call."""
     transfer_to: str
@@ -458,6 +472,8 @@ FROM_PAGE: dict[str, type[Message]] = {
     "complete": CallCommand,
     "back": CallCommand,
     "hold": Hold,
+    "record": CallCommand,
+    "pauseRecording": CallCommand,
     "digits": Digits,
     "card": CardShown,
     "rate": Rate,

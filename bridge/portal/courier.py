@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
@@ -41,11 +42,18 @@ QUESTION = "server.time"
 
 class Courier:
     def __init__(
-        self, *, outbox: Outbox, rest: Rest, post: Callable[[Event], None], clock: Callable[[], float] = time.time
+        self,
+        *,
+        outbox: Outbox,
+        rest: Rest,
+        post: Callable[[Event], None],
+        opened: Callable[[Path], BinaryIO],
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`opened` opens a recording for reading."""
         self._outbox = outbox
         self._rest = rest
-        self._deeds = Deeds(rest)
+        self._deeds = Deeds(rest, opened)
         self._post = post
         self._clock = clock
         self._lanes: dict[str, PortalLane] = {}

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 
-from ..errors import RefusedError
+from ..errors import RefusedError, TicketError
+from ..sealed import plain_size
 from ..store.promises import Kind, Promise
 from .batch import Command, Done, Outcome, Refusal
 from .bucket import Lane
+from .http import Content
 from .rest import PortalRefusedError, Rest
 
 log = structlog.get_logger()
@@ -41,8 +43,8 @@ class UndecidedError(RefusedError):
 
 
 class Deeds:
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
+    def __init__(self, rest: Rest, opened: Callable[[Path], BinaryIO]) -> None:
+        self._rest, self._opened = rest, opened
 
     async def register(self, promise: Promise) -> str:
         """The portal's CALL_ID."""
@@ -96,22 +98,27 @@ class Deeds:
     async def record(self, promise: Promise) -> None:
         path, name = Path(promise.payload["path"]), promise.payload["name"]
         try:
-            size = await asyncio.to_thread(lambda: path.stat().st_size)
-            content = await asyncio.to_thread(path.read_bytes) if size <= LARGEST_INLINE else None
-        except OSError as error:
-            raise HopelessError(f"the recording {path} can't be read: {error.strerror}") from None
+            size = await asyncio.to_thread(plain_size, path)
+            content = await asyncio.to_thread(self._read, path) if size <= LARGEST_INLINE else None
+        except (OSError, TicketError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise HopelessError(f"the recording {path} can't be read: {why}") from None
         params = {"CALL_ID": promise.card, "FILENAME": name}
         if content is not None:
             params["FILE_CONTENT"] = base64.b64encode(content).decode()
         result = await self._rest.call(promise.portal, ATTACH_RECORD, params, Lane.ATTACH)
         if content is None:
-            await self._upload(promise, result, path, name)
+            await self._upload(promise, result, Content(name=name, bytes=size, open=lambda: self._opened(path)))
 
-    async def _upload(self, promise: Promise, result: Any, path: Path, name: str) -> None:
+    def _read(self, path: Path) -> bytes:
+        with self._opened(path) as file:
+            return file.read()
+
+    async def _upload(self, promise: Promise, result: Any, content: Content) -> None:
         url = result.get("uploadUrl") if isinstance(result, dict) else None
         if not isinstance(url, str) or not url:
             raise HopelessError("Bitrix24 named no address to upload the recording to")
-        await self._rest.upload(promise.portal, url, str(result.get("fieldName") or "file"), path, name)
+        await self._rest.upload(promise.portal, url, str(result.get("fieldName") or "file"), content)
 
     async def transcript(self, promise: Promise) -> None:
         if promise.first_sent is not None and await self._has_transcript(promise):

@@ -6,7 +6,7 @@ The texts of its errors name hosts and methods only: the library's own texts may
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.payload import IOBasePayload
 
 from ..errors import NetworkError
 from .resolver import LocalhostResolver
@@ -45,6 +46,16 @@ class Reply:
         return 300 <= self.status < 400
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What is to be uploaded."""
+
+    name: str
+    bytes: int
+    open: Callable[[], BinaryIO]
+    """Raises OSError."""
+
+
 class Http:
     """Use inside `running()`. `seconds` limits one request, connecting included."""
 
@@ -71,13 +82,12 @@ class Http:
         timeout = aiohttp.ClientTimeout(total=patience, sock_connect=min(CONNECT_SECONDS, patience))
         return await self._ask("POST", url, json=body, timeout=timeout)
 
-    async def upload(self, url: str, field: str, path: Path, name: str) -> Reply:
+    async def upload(self, url: str, field: str, content: Content) -> Reply:
         """A file as multipart/form-data; UnansweredError when it can't be read."""
-        with _opened(path) as file:
+        with _opened(content) as file:
             form = aiohttp.FormData()
-            form.add_field(
-                field, file, filename=name, content_type=_KINDS.get(path.suffix.lower(), "application/octet-stream")
-            )
+            kind = _KINDS.get(Path(content.name).suffix.lower(), "application/octet-stream")
+            form.add_field(field, _Sized(file, content.bytes, kind), filename=content.name)
             return await self._ask("POST", url, data=form, timeout=aiohttp.ClientTimeout(total=UPLOAD_SECONDS))
 
     async def get(self, url: str, query: Mapping[str, str]) -> Reply:
@@ -101,11 +111,23 @@ class Http:
             raise UnansweredError(f"{where} broke off ({type(error).__name__})") from None
 
 
-def _opened(path: Path) -> BinaryIO:
+class _Sized(IOBasePayload):
+    """A file whose length is known beforehand, whatever it lies in."""
+
+    def __init__(self, file: BinaryIO, size: int, kind: str) -> None:
+        super().__init__(file, content_type=kind)
+        self._bytes = size
+
+    @property
+    def size(self) -> int:
+        return self._bytes
+
+
+def _opened(content: Content) -> BinaryIO:
     try:
-        return path.open("rb")
+        return content.open()
     except OSError as error:
-        raise UnansweredError(f"{path} can't be read: {error.strerror}") from None
+        raise UnansweredError(f"{content.name} can't be read: {error.strerror}") from None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

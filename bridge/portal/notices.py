@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from ..calls.commands import CallView, RaiseTollAlarm
+from ..calls.commands import CallView, NoticeCommand, RaiseRecordingAlarm, RaiseTollAlarm
 from ..calls.events import Operator
-from ..calls.tolls import TollBreach
 from ..errors import BridgeError
 from ..store.portals import Portals
 from .rest import Rest
@@ -24,12 +23,17 @@ NO_FUNDS = (
     "[USER={user}]An operator[/USER] could not call {number}: the telephone system answered that the call is not paid for. "
     "Top up the account at your telephony provider, or ask it what is missing."
 )
-TOLL_SECONDS = 3600.0
+ALARM_SECONDS = 3600.0
 """A portal's administrators hear of the same cause once within it."""
 TOLL = (
     "[USER={user}]An operator[/USER] wanted to call {number}, and the call was refused. {why}. "
     "If it was not them, take their access away and change the password of their telephone; "
     "if it was, the rules in the configuration of the telephone bridge are too narrow. More of the kind is not told for an hour."
+)
+
+RECORDING = (
+    "Calls are not recorded now: {why}. Calls themselves go on as ever. Tell whoever runs the telephone bridge. "
+    "More of the kind is not told for an hour."
 )
 
 
@@ -47,7 +51,7 @@ class Notices:
         self._portals = portals
         self._rest = rest
         self._clock = clock
-        self._alarmed: dict[tuple[str, TollBreach], float] = {}
+        self._alarmed: dict[tuple[str, str], float] = {}
         """When a portal last heard of a cause, in Unix seconds."""
         self._queue: asyncio.Queue[Notice] = asyncio.Queue(LONGEST_QUEUE)
 
@@ -73,7 +77,19 @@ class Notices:
         text = NO_FUNDS.format(user=operator.user, number=view.number)
         self.tell(Notice(portal=operator.portal, text=text, tag="BRIDGE|NO_FUNDS"))
 
-    async def perform(self, command: RaiseTollAlarm) -> None:
+    async def perform(self, command: NoticeCommand) -> None:
+        match command:
+            case RaiseTollAlarm():
+                self._toll_alarm(command)
+            case RaiseRecordingAlarm(operator=operator, why=why):
+                self.recording_failed(operator.portal, why)
+
+    def recording_failed(self, portal: str, why: str) -> None:
+        """The log has it already, for every call."""
+        if self._is_news(portal, "RECORDING"):
+            self.tell(Notice(portal=portal, text=RECORDING.format(why=why), tag="BRIDGE|RECORDING"))
+
+    def _toll_alarm(self, command: RaiseTollAlarm) -> None:
         operator, cause = command.operator, command.breach
         log.error(
             "toll_rule_broken",
@@ -83,12 +99,17 @@ class Notices:
             number=command.number,
             rule=cause.name.lower(),
         )
-        now, key = self._clock(), (operator.portal, cause)
-        if now - self._alarmed.get(key, -TOLL_SECONDS) < TOLL_SECONDS:
+        if not self._is_news(operator.portal, f"TOLL|{cause.name}"):
             return
-        self._alarmed[key] = now
         text = TOLL.format(user=operator.user, number=command.number, why=cause.value)
         self.tell(Notice(portal=operator.portal, text=text, tag=f"BRIDGE|TOLL|{cause.name}"))
+
+    def _is_news(self, portal: str, cause: str) -> bool:
+        now, key = self._clock(), (portal, cause)
+        if now - self._alarmed.get(key, -ALARM_SECONDS) < ALARM_SECONDS:
+            return False
+        self._alarmed[key] = now
+        return True
 
     async def _deliver(self) -> None:
         while True:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import NetworkError, RefusedError
@@ -17,7 +16,7 @@ from . import batch
 from .batch import Command, Outcome, Refusal
 from .bucket import Bucket, Lane
 from .budget import Budget
-from .http import Http, UnansweredError, UnreachableError
+from .http import Content, Http, UnansweredError, UnreachableError
 from .keyring import Keyring
 from .oauth import PortalClosedError, origin_of
 from .trouble import PERSONAL, Trouble, of_rest
@@ -184,12 +183,12 @@ class Rest:
             budget.exceeded(method, error.until, self._clock())
             raise PortalBusyError(method, TIME_LIMIT, budget.until(method, lane, self._clock())) from None
 
-    async def upload(self, portal: str, url: str, field: str, path: Path, name: str) -> None:
+    async def upload(self, portal: str, url: str, field: str, content: Content) -> None:
         """Sends a file to the address that a method of this portal has named: at this portal, nowhere else."""
         if origin_of(url) != origin_of(self._keyring.usable(portal).client_endpoint):
             raise PortalRefusedError("upload", "UPLOAD_ELSEWHERE", "the file should go to another host than the portal")
         await self._bucket(portal).turn(Lane.ATTACH)
-        reply = await self._http.upload(url, field, path, name)
+        reply = await self._http.upload(url, field, content)
         try:
             result_of("upload", reply.status, reply.body)
         except PortalRefusedError as error:

@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import structlog
 
@@ -52,6 +53,7 @@ class Telephony:
         store: Store,
         rest: Rest,
         post: Callable[[Event], None],
+        opened: Callable[[Path], BinaryIO] = lambda path: path.open("rb"),
         line_of: Callable[[str, str], str] = lambda portal, dialled: "",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -61,7 +63,7 @@ class Telephony:
         self._outbox = store.outbox
         self._clock = clock
         self._answered: dict[CallId, RecordAnswer] = {}
-        self._courier = Courier(outbox=store.outbox, rest=rest, post=post, clock=clock)
+        self._courier = Courier(outbox=store.outbox, rest=rest, post=post, opened=opened, clock=clock)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -150,6 +152,10 @@ class Telephony:
     async def promises(self, limit: int = 1_000) -> list[Promise]:
         """What Bitrix24 was not told yet: what was set aside first, then what waits."""
         return await self._outbox.open_promises(limit)
+
+    async def unattached(self) -> set[str]:
+        """Paths of the recordings that Bitrix24 has not got yet."""
+        return {str(payload.get("path")) for payload in await self._outbox.payloads(Kind.RECORD)}
 
     async def retry(self, promise: int | None) -> list[Promise]:
         """Puts one promise that was set aside, or all of them, back among those that wait."""

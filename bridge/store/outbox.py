@@ -214,6 +214,13 @@ class Outbox:
             return [_promise(row, lenient=True) for row in (await connection.execute(query)).mappings()]
 
     @unbroken
+    async def payloads(self, kind: Kind) -> list[Mapping[str, Any]]:
+        """Of everything of this kind that is not kept yet, set aside or not."""
+        query = select(outbox.c.payload).where(outbox.c.kind == kind)
+        async with self._begin(self._reads) as connection:
+            return [json.loads(payload) for payload in await connection.scalars(query)]
+
+    @unbroken
     async def retry(self, promise: int | None, now: float) -> list[Promise]:
         """Puts this promise, or all that were set aside, back among those that wait, with what hangs on the same call.
 

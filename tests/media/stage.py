@@ -16,6 +16,7 @@ from bridge import config
 from bridge.calls.commands import ConnectBrowser, JoinMedia, MediaPolicy
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
 from bridge.media.equipment import Patience
+from bridge.media.recorder import Shelf
 from bridge.media.rtpengine import RtpengineVoice
 from bridge.media.session import Voice
 from bridge.media.workers import Workers
@@ -274,13 +275,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(patience: Patience | None = None, workers: int = 1, rtpengine: str = "") -> AsyncIterator[Stage]:
+async def stage(
+    patience: Patience | None = None, workers: int = 1, rtpengine: str = "", shelf: Shelf | None = None
+) -> AsyncIterator[Stage]:
     """A running room on free ports of the loopback; `rtpengine` is the address of one that carries the voice."""
     mail = Mailbox()
     media = config.Media(browser_port=0, pbx_ports=(22_000, 23_999), workers=workers)
-    room: Voice | Workers | RtpengineVoice = Voice(media=media, post=mail.post, patience=patience)
+    room: Voice | Workers | RtpengineVoice = Voice(media=media, post=mail.post, patience=patience, shelf=shelf)
     if workers > 1:
-        room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience)
+        room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience, shelf=shelf)
     elif rtpengine:
         media = config.Media(engine="rtpengine", rtpengine=rtpengine)
         room = RtpengineVoice(media=media, post=mail.post, patience=patience)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge import config
-from bridge.calls.commands import AcceptPbxAnswer, CloseMedia, HoldMedia, JoinMedia, ReofferMedia
+from bridge.calls.commands import (
+    AcceptPbxAnswer,
+    CloseMedia,
+    HoldMedia,
+    JoinMedia,
+    PauseRecording,
+    ReofferMedia,
+    ResumeRecording,
+    StartRecording,
+)
 from bridge.calls.events import (
     BrowserLost,
     CallId,
@@ -21,8 +31,10 @@ from bridge.calls.events import (
     TabId,
 )
 from bridge.errors import BridgeError
+from bridge.media import tape
 from bridge.media.comfort import QUIET
 from bridge.media.crew import START_SECONDS
+from bridge.media.recorder import Shelf
 from bridge.media.sdp import SdpError
 from bridge.media.workers import Workers
 
@@ -50,12 +62,12 @@ def carrier(here: Stage) -> dict[str, Any]:
     return row
 
 
-async def kill_the_carrier(here: Stage) -> int:
+async def kill_the_carrier(here: Stage, tab: TabId = TAB) -> int:
     """The pid that was killed."""
     pid: int = carrier(here)["pid"]
     os.kill(pid, signal.SIGKILL)
     lost = await here.mail.next(BrowserLost)
-    assert (lost.call, lost.tab) == (CALL, TAB)
+    assert (lost.call, lost.tab) == (CALL, tab)
     return pid
 
 
@@ -83,6 +95,34 @@ async def test_calls_are_spread_and_each_is_carried_both_ways() -> None:
         assert [row["calls"] for row in workers_of(here)] == [1, 1]
         await here.pbx.next_with(b"second")
         await heard(here, page)
+
+
+async def test_a_recording_goes_on_in_the_next_worker_and_stays_paused_if_it_was(tmp_path: Path) -> None:
+    async with stage(workers=2, shelf=Shelf(directory=tmp_path, least_free=0)) as here:
+        await talking(here)
+        await here.room.perform(StartRecording(call=CALL, portal="p", announcement=""))
+        await kill_the_carrier(here)
+        await moved(here)
+        await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=2)))
+        await rejoin(here, b"recorded")
+        await here.room.perform(PauseRecording(call=CALL))
+        await kill_the_carrier(here, TabId("tab-2"))
+        await moved(here)
+        await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=3)))
+        page = await rejoin(here, b"secret")
+        await here.room.perform(ResumeRecording(call=CALL))
+        await page.say(b"again")
+        await here.pbx.next_with(b"again")
+        await here.room.perform(CloseMedia(call=CALL))
+        await wait_for(lambda: list(tmp_path.glob("*/*.tape")), SOON, "the last tape")
+        recorded = [
+            record.payload
+            for path in tmp_path.glob("*/*.*")
+            for record in tape.read([path.read_bytes()])
+            if isinstance(record, tape.Heard) and record.channel is tape.Channel.OPERATOR
+        ]
+        assert b"again" in recorded
+        assert b"secret" not in recorded
 
 
 async def heard(here: Stage, page: Page) -> None:

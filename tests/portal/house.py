@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from bridge.portal.placement import Placement
 from bridge.portal.rest import Rest
 from bridge.portal.staff import Staff
 from bridge.portal.telephony import Telephony
+from bridge.sealed import open_plain
 from bridge.store.database import Store
 from bridge.store.portals import EnrolledPortal, Spare
 from bridge.tickets import Seal, new_key
@@ -259,7 +261,14 @@ async def house(
         staff = Staff(settings=settings, accounts=store.accounts, people=people, changed=lambda: None)
         placement = Placement(settings=settings, seal=seal, rest=rest)
         lines = Lines(settings=settings, portals=store.portals, rest=rest)
-        telephony = Telephony(store=store, rest=rest, post=events.append, line_of=lines.of, clock=clock)
+        telephony = Telephony(
+            store=store,
+            rest=rest,
+            post=events.append,
+            line_of=lines.of,
+            opened=partial(open_plain, seal=seal),
+            clock=clock,
+        )
         notices: list[Notice] = []
         caretaker = Caretaker(
             settings=settings,

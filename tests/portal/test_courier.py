@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bridge import sealed
 from bridge.calls.commands import AttachRecord, AttachTranscript, RecordAnswer, Utterance
 from bridge.calls.events import CallId, CallRegistered, Operator
 from bridge.errors import RefusedError
@@ -261,6 +263,20 @@ async def test_a_recording_is_attached_once_the_call_is_finished(room: House, tm
     assert room.fake.records == [("c1", "call.mp3", b"x" * size)]
     assert ("upload" in room.fake.methods()) == (size > LARGEST_INLINE)
     assert Path(command.path).exists()
+
+
+@pytest.mark.parametrize("size", [5, 3 * LARGEST_INLINE + 7])
+async def test_a_sealed_recording_arrives_open_at_the_portal(room: House, tmp_path: Path, size: int) -> None:
+    content, path = os.urandom(size), tmp_path / "sealed.mp3"
+    with path.open("wb") as file:
+        writer = sealed.Writer(file, room.seal)
+        for at in range(0, size, sealed.CHUNK):
+            writer.append(content[at : at + sealed.CHUNK])
+    async with room.telephony.running():
+        await _logged(room)
+        await room.telephony.perform(AttachRecord(call=CallId("c1"), path=str(path), name="call.mp3"))
+        await room.emptied()
+    assert room.fake.records == [("c1", "call.mp3", content)]
 
 
 @pytest.mark.parametrize("size", [4, LARGEST_INLINE + 1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.calls.call import Call, State
-from bridge.calls.commands import RaiseTollAlarm
+from bridge.calls.commands import RaiseRecordingAlarm, RaiseTollAlarm
 from bridge.calls.events import CallId, Operator
 from bridge.calls.tolls import TollBreach
 from bridge.portal.notices import Notices
@@ -25,6 +25,20 @@ async def test_an_administrator_is_told_who_could_not_call_whom_and_why(room: Ho
     assert notice["USER_ID"] == 1
     assert "[USER=7]" in notice["MESSAGE"], "one notice that fails does not stop the next"
     assert "+4930123456" in notice["MESSAGE"]
+    assert room.fake.wrong == []
+
+
+async def test_administrators_hear_once_an_hour_that_calls_are_not_recorded(room: House) -> None:
+    now = 1000.0
+    notices = Notices(portals=room.store.portals, rest=room.rest, clock=lambda: now)
+    alarm = RaiseRecordingAlarm(call=CallId("c"), operator=Operator(room.portal, 7), why="the disk is full")
+    async with notices.running():
+        for passed, told in ((0, 1), (10, 1), (3600, 2)):
+            now += passed
+            await notices.perform(alarm)
+            await notices.delivered()
+            assert len(room.fake.notices) == told
+    assert "the disk is full" in room.fake.notices[0]["MESSAGE"]
     assert room.fake.wrong == []
 
 

@@ -143,6 +143,8 @@ def _is_table(value: object) -> bool:
 def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key} = {_value(item)}' for key, item in value.items())}}}"
     if isinstance(value, Path):
         return json.dumps(str(value))
     if isinstance(value, str | bool | int | float):

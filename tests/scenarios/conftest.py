@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `media`, `router`, `operators`, and
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `recordings`, `media`, `router`, `operators`, and
     the port of a `second_pbx`."""
     async with AsyncExitStack() as stack:
 
@@ -42,6 +42,7 @@ async def stages(
             router: bool = False,
             second_pbx: int = 0,
             worker: dict[str, Any] | None = None,
+            recordings: dict[str, Any] | None = None,
             media: dict[str, Any] | None = None,
             operators: Collection[int] = tuple(AGENTS),
             **calls: Any,
@@ -62,6 +63,7 @@ async def stages(
             settings["trunk"][0].update(trunk or {})
             settings["portal"][0].update(portal or {})
             settings["worker"] = worker or {}
+            settings["recordings"] = recordings or {}
             settings["operator"] = [each for each in settings["operator"] if each["user_id"] in operators]
             bridge = await bridges(settings, secrets_for(asterisk))
             if installed:

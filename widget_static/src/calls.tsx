@@ -77,6 +77,7 @@ export function InCall({ screen, colleagues, dispatch }: Of<"call"> & { colleagu
           <KeypadButton isOpen={open === "keypad"} toggle={() => toggle("keypad")} />
         </div>
       )}
+      {isJoined && !isPassedOn && <RecordingOf call={call} dispatch={dispatch} />}
       {isJoined && call.extension && <ExtensionButton call={call} dispatch={dispatch} />}
       {isJoined && waiting && <Consultation call={call} waiting={waiting} dispatch={dispatch} />}
       <div class="buttons">
@@ -91,6 +92,29 @@ export function InCall({ screen, colleagues, dispatch }: Of<"call"> & { colleagu
       {isJoined && open === "keypad" && <TonePad press={(digit) => press(dispatch, call, digit)} />}
       <Notice notice={notice} />
     </Caller>
+  );
+}
+
+/** Whether the call is recorded, and the button for it where the operator may decide. */
+function RecordingOf({ call, dispatch }: { call: Call; dispatch: Dispatch }) {
+  const { recording, recordingPausable } = call;
+  if (recording === "") return null;
+  const does = recording === "on" ? "pauseRecording" : "record";
+  const label = {
+    off: texts.record,
+    on: texts.pauseRecording,
+    paused: texts.resumeRecording,
+    failed: texts.recordAgain,
+  }[recording];
+  return (
+    <div class="recording">
+      <p class={`hint recording-${recording}`} role="status">
+        {texts.recording[recording]}
+      </p>
+      {(recording !== "on" || recordingPausable) && (
+        <Button kind="plain" label={label} does={does} press={() => wish(dispatch, does, call)} />
+      )}
+    </div>
   );
 }
 

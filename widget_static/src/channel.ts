@@ -20,6 +20,8 @@ const WISHES = [
   "take",
   "dial",
   "hold",
+  "record",
+  "pauseRecording",
   "digits",
   "card",
   "rate",

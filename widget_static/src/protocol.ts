@@ -39,6 +39,7 @@ export type Refusal =
 /**
  * `answer`, `decline`, `hangUp`, `take` (the voice of a running call to this page or its browser); of a call that
  * consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other).
+ * `record` records the call, `pauseRecording` interrupts that: repeating them does no harm, how it stands is in `state`.
  * `notifyAdmin` tells the portal's administrators about a call that could not be made; it comes when that has ended.
  */
 export interface CallCommand {
@@ -211,6 +212,9 @@ export type Trouble =
   | "pbx-delay"
   | "";
 
+/** `off`: the operator may ask for it; `failed`: nothing more is recorded, the call goes on; "": there is none. */
+export type Recording = "off" | "on" | "paused" | "failed" | "";
+
 /** How a call sounds: mean opinion scores, 1 to 4.5. */
 export interface Quality {
   /** What the operator hears. */
@@ -284,6 +288,9 @@ export interface Call {
   notice: VoiceFailure | "";
   /** None before the first verdict. */
   quality: Quality | null;
+  recording: Recording;
+  /** The operator may interrupt it. */
+  recordingPausable: boolean;
   /** The held call that this one asks about: `complete` and `back` are for it. "" for an ordinary call. */
   consults: string;
   /** While `transferring`: the new party's number. */
@@ -363,6 +370,8 @@ export interface FromPage {
   complete: CallCommand;
   back: CallCommand;
   hold: Hold;
+  record: CallCommand;
+  pauseRecording: CallCommand;
   digits: Digits;
   card: CardShown;
   rate: Rate;

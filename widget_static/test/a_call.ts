@@ -30,6 +30,8 @@ export function aCall(part: Partial<Call> = {}): Call {
     ended: "",
     notice: "",
     quality: null,
+    recording: "",
+    recordingPausable: false,
     consults: "",
     transferTo: "",
     transferRings: false,

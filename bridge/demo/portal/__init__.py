@@ -14,6 +14,7 @@ from .faults import Faults, RestFault
 from .install import InstallError
 from .ledger import Call
 from .methods import Caller
+from .recorded import Attached
 from .telephony import callback_form
 from .world import App, RestRequest, User, World
 
@@ -69,6 +70,10 @@ class Portal:
     def calls(self) -> list[Call]:
         """The CRM's records, oldest first; `finished` is None while a call lasts."""
         return self.world.ledger.calls
+
+    def recording(self, call: Call) -> Attached | None:
+        """What was attached to a call's record."""
+        return self.world.recordings.of(call.id)
 
     @property
     def requests(self) -> list[RestRequest]:

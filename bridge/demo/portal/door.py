@@ -115,6 +115,7 @@ class Server:
                 web.route("*", "/rest/{method}", self._rest.answer),
                 web.post("/bitrix/components/bitrix/app.layout/lazyload.ajax.php", self.desk.lazyload),
                 web.post("/bitrix/services/main/ajax.php", self.desk.action),
+                web.post("/upload/record", self.world.recordings.upload),
                 web.get("/bitrix/push/", self.desk.push),
                 web.get(SOCKET, self._pull),
                 web.get("/api/v1/", self._library),

@@ -19,12 +19,13 @@ from .faults import RestFault
 from .forms import nest
 from .methods import METHODS, Caller, RestError, timing
 from .pull import PULL
+from .recordings import RECORDINGS
 from .telephony import TELEPHONY
 from .tokens import TokenError
 from .world import RestRequest, User, World
 
 log = structlog.get_logger()
-_ALL = {**METHODS, **TELEPHONY, **PULL}
+_ALL = {**METHODS, **TELEPHONY, **PULL, **RECORDINGS}
 _BATCH = 50
 _NEVER_IN_A_BATCH = {"batch", "placement.bind", "telephony.externalcall.attachrecord"}
 _SOURCES = 1_000
@@ -136,6 +137,8 @@ class Rest:
 
     def _note(self, method: str, params: dict[str, Any], user: int, status: int, error: str, start: float) -> None:
         public = {name: value for name, value in params.items() if name != "AUTH"}
+        if "FILE_CONTENT" in public:
+            public["FILE_CONTENT"] = f"{len(public['FILE_CONTENT'])} characters"
         entry = RestRequest(method=method, params=public, user=user, status=status, error=error, time=start)
         self._world.requests.append(entry)
         log.info("rest", method=method, user=user, status=status, error=error)

@@ -17,6 +17,7 @@ from .faults import Faults
 from .ledger import Call, Ledger, Lines
 from .placements import Handlers, Placements
 from .push import Push
+from .recorded import Recordings
 from .tokens import Grant, Tokens
 
 SCOPES = ("placement", "telephony", "user_brief", "crm", "im", "timeman", "pull")
@@ -79,6 +80,7 @@ class World:
     handlers: Handlers = field(default_factory=Handlers)
     customers: Customers = field(default_factory=Customers)
     lines: Lines = field(default_factory=Lines)
+    recordings: Recordings = field(default_factory=Recordings)
     push: Push = field(default_factory=Push)
     pull: Channels = field(default_factory=Channels)
     minted: deque[str] = field(default_factory=lambda: deque(maxlen=_MINTED_KEPT))
