@@ -115,17 +115,13 @@ class PortalLane:
         if not free:
             return LONGEST_WAIT
         room = free if self._pulse.is_weak else {slot: max(free[slot], self._batch(slot)) for slot in free}
-        found = await self._outbox.due(self._portal, self._clock(), room, busy=self._promises(), forgotten=forgotten)
-        if self._pulse.is_weak:
-            found = found[:1]
+        look = await self._outbox.look(self._portal, self._clock(), room, busy=self._promises(), forgotten=forgotten)
+        due = look.due[:1] if self._pulse.is_weak else look.due
         for slot, places in free.items():
-            self._start(slot, [promise for promise in found if slot_of(promise, forgotten) is slot], places)
+            self._start(slot, [promise for promise in due if slot_of(promise, forgotten) is slot], places)
         free = self._free()
-        if not free:
-            return LONGEST_WAIT
-        busy = self._promises()
-        next_at = await self._outbox.next_at(self._portal, tuple(free), busy=busy, forgotten=forgotten)
-        return LONGEST_WAIT if next_at is None else min(max(next_at - self._clock(), 0.0), LONGEST_WAIT)
+        dues = [at for slot, at in look.next_at.items() if slot in free]
+        return min([LONGEST_WAIT, *(max(at - self._clock(), 0.0) for at in dues)])
 
     def _start(self, slot: Slot, promises: Sequence[Promise], places: int) -> None:
         """Each alone where they have room; else those that were tried before go first, and the others together."""

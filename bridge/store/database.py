@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..tickets import Seal
 from .accounts import Accounts
 from .outbox import Outbox
 from .portals import Portals
+from .sqlite import connect
 from .transaction import is_reading, unbroken
 from .worker_history import WorkerHistory
 from .writer import Writer
@@ -80,9 +82,10 @@ def _sqlite(url: URL) -> AsyncEngine:
     """One connection: SQLite has one writer anyway, and waiting in the pool is fair, waiting for its lock is not."""
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_async_engine(url, pool_size=1, max_overflow=0, hide_parameters=True)
+        limits = {"pool_size": 1, "max_overflow": 0}
     else:
-        engine = create_async_engine(url, hide_parameters=True)
+        limits = {}
+    engine = create_async_engine(url, async_creator=partial(connect, url), hide_parameters=True, **limits)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -102,6 +105,8 @@ def _sqlite(url: URL) -> AsyncEngine:
 def _migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    else:
+        connection.execute(text("SELECT 1"))  # takes the lock: the transaction begins with its first statement
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -12,9 +12,24 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -29,6 +44,14 @@ from .writer import PASSING, Writer, down
 
 _LOST = {Kind.REGISTER: REGISTRATION_LOST, Kind.FINISH: RECORD_LOST}
 _earlier = outbox.alias()
+
+
+class Look(NamedTuple):
+    """What a portal's promises are about to need."""
+
+    due: list[Promise]
+    next_at: dict[Slot, float]
+    """When the next one falls due, of the slots that have room left."""
 
 
 class Outbox:
@@ -78,46 +101,40 @@ class Outbox:
 
     # ---- keeping
 
-    async def due(
+    async def look(
         self, portal: str, now: float, free: Mapping[Slot, int], *, busy: Collection[int] = (), forgotten: float = 0.0
-    ) -> list[Promise]:
-        """What can be kept now, so many of each slot, ringing calls first.
+    ) -> Look:
+        """What can be kept now and when there will be more, so many of each slot, ringing calls first.
 
         A register whose outcome is unknown since before `forgotten` is slow. A promise that nobody can read any more is set
         aside on the way.
         """
-        found, unreadable = await self._due(portal, now, free, busy=busy, forgotten=forgotten)
-        for promise, error in unreadable:
-            await self._writer.write(self._rewrite, (promise, {"state": State.SET_ASIDE, "last_error": error}))
-        return found
+        rows = await self._first(portal, free, busy=busy, forgotten=forgotten)
+        found, next_at = list[Promise](), dict[Slot, float]()
+        for slot in free:
+            due = [row for row in rows if row["slot"] == slot.value and row["next_at"] <= now][: free[slot]]
+            later = [row["next_at"] for row in rows if row["slot"] == slot.value and row["next_at"] > now]
+            if later and len(due) < free[slot]:
+                next_at[slot] = later[0]
+            for row in due:
+                try:
+                    found.append(_promise(row))
+                except (ValueError, TypeError) as error:
+                    aside = {"state": State.SET_ASIDE, "last_error": f"this version can't read it: {error}"}
+                    await self._writer.write(self._rewrite, (row["id"], aside))
+                    next_at[slot] = now  # there may be more behind it
+        return Look(found, next_at)
 
     @unbroken
-    async def _due(
-        self, portal: str, now: float, free: Mapping[Slot, int], *, busy: Collection[int], forgotten: float
-    ) -> tuple[list[Promise], list[tuple[int, str]]]:
-        """And the promises that can't be read, with the reason."""
-        found, unreadable = list[Promise](), list[tuple[int, str]]()
+    async def _first(
+        self, portal: str, free: Mapping[Slot, int], *, busy: Collection[int], forgotten: float
+    ) -> list[Mapping[Any, Any]]:
+        """Of each slot one more than there is room for, in order of time: a row that is not due says when the next one is."""
+        room = {f"room_{slot.value}": limit + 1 for slot, limit in free.items()}
+        given = {"portal_": portal, "busy_": list(busy), "forgotten_": forgotten, **room}
         async with self._begin(self._reads) as connection:
-            for slot, limit in free.items():
-                ready = and_(_waits(portal, busy), _of_slot(slot, forgotten), outbox.c.next_at <= now)
-                query = _promises().where(ready).order_by(outbox.c.next_at, outbox.c.id).limit(limit)
-                for row in (await connection.execute(query)).mappings().all():
-                    try:
-                        found.append(_promise(row))
-                    except (ValueError, TypeError) as error:
-                        unreadable.append((row["id"], f"this version can't read it: {error}"))
-        return found, unreadable
-
-    @unbroken
-    async def next_at(
-        self, portal: str, slots: Collection[Slot], *, busy: Collection[int] = (), forgotten: float = 0.0
-    ) -> float | None:
-        """When the next promise of these slots falls due, None when there is none."""
-        ready = and_(_waits(portal, busy), or_(*(_of_slot(slot, forgotten) for slot in slots)))
-        query = select(func.min(outbox.c.next_at)).select_from(outbox.join(calls)).where(ready)
-        async with self._begin(self._reads) as connection:
-            found = await connection.scalar(query)
-        return None if found is None else float(found)
+            rows = (await connection.execute(_first_of(tuple(free)), given)).mappings().all()
+        return sorted(rows, key=lambda row: (row["next_at"], row["id"]))
 
     @unbroken
     async def waiting_portals(self) -> list[str]:
@@ -288,12 +305,30 @@ class Outbox:
         return unkept.rowcount
 
 
-def _waits(portal: str, busy: Collection[int]) -> ColumnElement[bool]:
-    return and_(outbox.c.portal == portal, outbox.c.state == State.PENDING, outbox.c.id.not_in(busy))
+@cache
+def _first_of(slots: Sequence[Slot]) -> Select[Any]:
+    """Built once: that took longer than the database does."""
+    waits = and_(
+        outbox.c.portal == bindparam("portal_"),
+        outbox.c.state == State.PENDING,
+        outbox.c.id.not_in(bindparam("busy_", expanding=True)),
+    )
+    parts = [
+        _promises()
+        .add_columns(literal(slot.value).label("slot"))
+        .where(waits, _of_slot(slot))
+        .order_by(outbox.c.next_at, outbox.c.id)
+        .limit(bindparam(f"room_{slot.value}"))
+        .subquery()
+        for slot in slots
+    ]
+    together: Select[Any] = select(union_all(*(select(part) for part in parts)).subquery())
+    return together
 
 
-def _of_slot(slot: Slot, forgotten: float) -> ColumnElement[bool]:
+def _of_slot(slot: Slot) -> ColumnElement[bool]:
     """What can be kept with nothing before it in the way."""
+    forgotten = bindparam("forgotten_", type_=outbox.c.first_sent.type)
     lost = and_(outbox.c.kind == Kind.REGISTER, func.coalesce(outbox.c.first_sent, forgotten) < forgotten)
     match slot:
         case Slot.RING:

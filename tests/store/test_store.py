@@ -91,7 +91,7 @@ async def _finish(store: Store, call: str, ended: float = NOW + 5) -> str | None
 
 
 async def _due(store: Store, now: float = NOW) -> list[Promise]:
-    return await store.outbox.due("p", now, ALL)
+    return (await store.outbox.look("p", now, ALL)).due
 
 
 async def test_the_migrations_lead_to_the_tables_of_the_code(store: Store, url: str) -> None:
@@ -173,6 +173,8 @@ async def test_a_promise_that_can_not_be_read_blocks_no_other(store: Store) -> N
     await store.outbox.register(_record("b"), {}, NOW)
     async with store._engine.begin() as connection:
         await connection.execute(text("UPDATE outbox SET payload = '{' WHERE call = 'a'"))
+    look = await store.outbox.look("p", NOW, {Slot.RING: 1})
+    assert (look.due, look.next_at) == ([], {Slot.RING: NOW})
     assert [promise.call for promise in await _due(store)] == ["b"]
     (aside,) = await store.outbox.aside()
     assert "can't read it" in aside.last_error
@@ -299,9 +301,9 @@ async def test_registers_come_before_finishes_and_what_is_busy_is_left_out(store
     await store.outbox.registered(first, "card")
     await _finish(store, "a")
     assert [promise.kind for promise in await _due(store)] == [Kind.REGISTER, Kind.FINISH]
-    (rest,) = await store.outbox.due("p", NOW, ALL, busy={second.id})
+    (rest,) = (await store.outbox.look("p", NOW, ALL, busy={second.id})).due
     assert rest.kind is Kind.FINISH
-    assert await store.outbox.due("other", NOW, ALL) == []
+    assert (await store.outbox.look("other", NOW, ALL)).due == []
 
 
 async def test_a_postponed_promise_waits_and_the_next_time_is_known(store: Store) -> None:
@@ -309,8 +311,8 @@ async def test_a_postponed_promise_waits_and_the_next_time_is_known(store: Store
     (promise,) = await _due(store)
     await store.outbox.postpone(promise, NOW + 9, "busy", untouched=True)
     assert await _due(store, NOW + 8) == []
-    assert await store.outbox.next_at("p", tuple(Slot)) == NOW + 9
-    assert await store.outbox.next_at("p", tuple(Slot), busy={promise.id}) is None
+    assert (await store.outbox.look("p", NOW, ALL)).next_at == {Slot.RING: NOW + 9}
+    assert (await store.outbox.look("p", NOW, ALL, busy={promise.id})).next_at == {}
     assert len(await _due(store, NOW + 9)) == 1
 
 
@@ -354,14 +356,13 @@ async def test_each_slot_has_its_own_room_and_what_is_long_unknown_is_slow(store
     await store.outbox.sending(first, NOW - 2000)
     await store.outbox.registered(second, "card")
     await _finish(store, "b")
-    found = await store.outbox.due("p", NOW, dict.fromkeys(Slot, 1), forgotten=NOW - 1800)
-    assert [(promise.call, promise.kind) for promise in found] == [
+    found = await store.outbox.look("p", NOW, dict.fromkeys(Slot, 1), forgotten=NOW - 1800)
+    assert [(promise.call, promise.kind) for promise in found.due] == [
         ("c", Kind.REGISTER),
         ("b", Kind.FINISH),
         ("a", Kind.REGISTER),
     ]
-    assert await store.outbox.due("p", NOW, {Slot.REGISTER: 1}, busy={third.id}, forgotten=NOW - 1800) == []
-    assert await store.outbox.next_at("p", {Slot.SLOW}, forgotten=NOW - 1800) == NOW
+    assert (await store.outbox.look("p", NOW, {Slot.REGISTER: 1}, busy={third.id}, forgotten=NOW - 1800)).due == []
 
 
 async def test_the_first_answer_counts(store: Store) -> None:

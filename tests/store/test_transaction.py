@@ -32,8 +32,7 @@ CALL = CallRecord(
 ACCOUNT = StoredAccount(portal="p", extension="107", trunk="pbx", sip_user="107", password=SecretStr("x"), user=7)
 Work = Callable[[Store], Coroutine[Any, Any, Any]]
 WORK: dict[str, tuple[str, Work]] = {
-    "due": ("SELECT", lambda store: store.outbox.due("p", NOW, dict.fromkeys(Slot, 4))),
-    "next_at": ("SELECT", lambda store: store.outbox.next_at("p", list(Slot))),
+    "look": ("SELECT", lambda store: store.outbox.look("p", NOW, dict.fromkeys(Slot, 4))),
     "open_promises": ("SELECT", lambda store: store.outbox.open_promises(10)),
     "touch": ("UPDATE", lambda store: store.outbox.touch(NOW)),
     "register": ("INSERT", lambda store: store.outbox.register(CALL, {}, NOW)),
@@ -102,7 +101,7 @@ async def test_who_reads_does_not_wait_for_who_writes(store: Store, tmp_path: Pa
     with closing(sqlite3.connect(tmp_path / "bridge.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert len(await store.outbox.open_promises(10)) == 2
-        assert len(await store.outbox.due("p", NOW, dict.fromkeys(Slot, 4))) == 2
+        assert len((await store.outbox.look("p", NOW, dict.fromkeys(Slot, 4))).due) == 2
         assert await store.worker_history.since("p", 0) == []
         other.execute("ROLLBACK")
 
