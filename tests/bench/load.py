@@ -23,7 +23,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from pylibsrtp._binding import ffi
 
 from ..rig.process import ROOT
-from .proc import cpu_ns
+from .proc import cpu_ns_of_family
 
 Address = tuple[str, int]
 SOURCE = Path(__file__).with_name("load.c")
@@ -231,7 +231,7 @@ async def _speak(load: ctypes.CDLL, peer: Peer, calls: int, seconds: float) -> O
     for wanted in (1, 2):
         while phase.value < wanted:
             await asyncio.sleep(0.005)
-        marks.append(cpu_ns(peer.pid))
+        marks.append(cpu_ns_of_family(peer.pid))
     await running
     sent, arrived = sum(result.sent), sum(result.arrived)
     lateness = [value for array, count in zip(arrays, result.samples, strict=True) for value in array[:count]]

@@ -47,3 +47,9 @@ def cpu_ns(pid: int) -> int:
         except OSError:  # ended meanwhile
             continue
     return used
+
+
+def cpu_ns_of_family(pid: int) -> int:
+    """The same of a process and all that it has started."""
+    children = (task / "children" for task in Path(f"/proc/{pid}/task").iterdir())
+    return cpu_ns(pid) + sum(cpu_ns_of_family(int(child)) for path in children for child in path.read_text().split())

@@ -31,6 +31,8 @@ from .site import Say
 LONG_SECONDS = float(os.environ.get("RELAY_SECONDS", "60"))
 SHORT_SECONDS = min(15.0, LONG_SECONDS)
 OURS = (10, 100, 200, 400)
+SHARED = 200
+"""Calls that are carried by one process, and again by two workers."""
 LOADS = {"naive": (5, 10, 15), "janus": (10, 50, 100), "rtpengine": (10, 100, 300)}
 RESULTS = ROOT / "build" / "relay.json"
 
@@ -51,12 +53,28 @@ async def measure(directory: Path, say: Say) -> list[Figure]:
     with pages_at(host):
         for calls in OURS[:-1]:
             found["ours"].append(await _one(directory, host, "ours", calls, SHORT_SECONDS, say))
+        two = await _one(directory, host, "two workers", SHARED, SHORT_SECONDS, say)
         for name in _installed(host, say):
             loads = LOADS[name]
             found[name] = [await _one(directory, host, name, calls, SHORT_SECONDS, say) for calls in loads]
         found["ours"].append(await _one(directory, host, "ours", OURS[-1], LONG_SECONDS, say))
     _keep(found)
-    return _figures(found)
+    one = next(outcome for outcome in found["ours"] if outcome.calls == SHARED)
+    return [*_figures(found), *_shared(one, two)]
+
+
+def _shared(one: Outcome, two: Outcome) -> list[Figure]:
+    """What a call costs in workers, the signalling process included: on two cores the load has only what they leave."""
+    name, note = (
+        "relay.workers.calls_per_core",
+        f"2 workers, {two.calls} calls for {two.seconds:.0f} s, {two.lost} lost",
+    )
+    alone = f"one process, {one.calls} calls for {one.seconds:.0f} s, {one.lost} lost"
+    ratio = round(two.calls_per_core / one.calls_per_core, 2)
+    return [
+        _figure(name, two.calls_per_core, "calls", note),
+        Figure(name=name, value=one.calls_per_core, unit="calls", against="one process", ratio=ratio, note=alone),
+    ]
 
 
 def _installed(host: str, say: Say) -> list[str]:
@@ -87,8 +105,9 @@ async def _peer(directory: Path, host: str, name: str) -> AsyncIterator[Peer]:
         async with janus(directory, host) as gateway:
             yield gateway
     else:
-        module = "tests.bench.room" if name == "ours" else "tests.bench.naive"
-        async with scripted(name, module, host) as process:
+        module = "tests.bench.naive" if name == "naive" else "tests.bench.room"
+        workers = "2" if name == "two workers" else "1"
+        async with scripted(name, module, host, workers, quiet=workers != "1") as process:
             yield process
 
 

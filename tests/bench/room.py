@@ -1,4 +1,4 @@
-"""`python -m tests.bench.room HOST`: the bridge's voice room in a process of its own, driven by lines of JSON."""
+"""`python -m tests.bench.room HOST [WORKERS]`: the bridge's voice room in a process of its own, driven by lines of JSON."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from bridge import config
 from bridge.calls.commands import ConnectBrowser, JoinMedia
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
 from bridge.media.session import Voice
+from bridge.media.workers import Workers
 
 
 class Room:
     """One line in, one line out: `call` answers a page's offer, `reached` tells the port towards the PBX."""
 
-    def __init__(self, host: str) -> None:
-        media = config.Media(browser_address=host, browser_port=0, pbx_ports=(22_000, 25_999))
-        self.voice = Voice(media=media, post=self._post)
+    def __init__(self, host: str, workers: int) -> None:
+        media = config.Media(browser_address=host, browser_port=0, pbx_ports=(22_000, 25_999), workers=workers)
+        self.voice: Voice | Workers = Voice(media=media, post=self._post)
+        if workers > 1:
+            self.voice = Workers(media=media, post=self._post, most_cpu=4)
         self._waiting: dict[tuple[type[Event], CallId], asyncio.Future[Any]] = {}
         self._count = 0
 
@@ -58,7 +61,7 @@ def _port(sdp: str) -> int:
 
 
 async def main() -> None:
-    room = Room(sys.argv[1])
+    room = Room(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

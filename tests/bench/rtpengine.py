@@ -1,4 +1,4 @@
-"""rtpengine in user space as a peer of the relay, driven by its ng protocol (bencode over UDP)."""
+"""rtpengine in user space as a peer of the relay, driven by its ng protocol."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import re
 import secrets
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+
+from bridge.media.ng import EngineError, EngineSilentError, Words
+from bridge.media.ng_client import NgClient, ng_client
 
 from ..rig.asterisk import free_port
 from ..rig.waiting import wait_for
@@ -20,41 +21,24 @@ from .load import Address
 class Rtpengine:
     name = "rtpengine"
 
-    def __init__(self, pid: int, port: int) -> None:
-        self.pid = pid
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.connect(("127.0.0.1", port))
-
-    def close(self) -> None:
-        self._socket.close()
+    def __init__(self, pid: int, client: NgClient) -> None:
+        self.pid, self._client = pid, client
 
     async def ping(self) -> bool:
         try:
-            return bool((await self._ask(command="ping"))["result"] == "pong")
-        except (OSError, TimeoutError):
+            return (await self._client.ask("ping"))["result"] == "pong"
+        except (EngineError, EngineSilentError):
             return False
 
     async def call(self, offer: str, pbx: Address) -> tuple[str, Address]:
-        call = {"call-id": secrets.token_hex(8), "from-tag": "page"}
-        plain = {"transport-protocol": "RTP/AVP", "ICE": "remove", "DTLS": "off", "rtcp-mux": ["demux"]}
-        offered = await self._ask(command="offer", sdp=offer, **call, **plain)
-        answer = {"to-tag": "pbx", "sdp": description(pbx), "ICE": "force"}
-        answered = await self._ask(command="answer", **call, **answer)
-        return answered["sdp"], place(offered["sdp"])
+        call: Words = {"call_id": secrets.token_hex(8), "from_tag": "page"}
+        plain: Words = {"transport_protocol": "RTP/AVP", "ICE": "remove", "DTLS": "off", "rtcp_mux": ["demux"]}
+        offered = await self._client.ask("offer", sdp=offer, **call, **plain)
+        answered = await self._client.ask("answer", to_tag="pbx", sdp=description(pbx), ICE="force", **call)
+        return str(answered["sdp"]), place(str(offered["sdp"]))
 
     async def reached(self, call: Address) -> Address:
         return call
-
-    async def _ask(self, **words: Any) -> dict[str, Any]:
-        loop, cookie = asyncio.get_running_loop(), secrets.token_hex(4).encode()
-        await loop.sock_sendall(self._socket, cookie + b" " + _encode(words))
-        async with asyncio.timeout(3):
-            while not (raw := await loop.sock_recv(self._socket, 65_536)).startswith(cookie):
-                pass
-        answer: dict[str, Any] = _decode(raw[len(cookie) + 1 :])[0]
-        assert answer["result"] in ("ok", "pong"), answer
-        return answer
 
 
 def description(pbx: Address) -> str:
@@ -71,33 +55,6 @@ def place(sdp: str) -> Address:
     return host[1], int(port[1])
 
 
-def _encode(value: Any) -> bytes:
-    if isinstance(value, int):
-        return b"i%de" % value
-    if isinstance(value, str):
-        return b"%d:%s" % (len(value.encode()), value.encode())
-    if isinstance(value, list):
-        return b"l" + b"".join(map(_encode, value)) + b"e"
-    return b"d" + b"".join(_encode(key) + _encode(value[key]) for key in sorted(value)) + b"e"
-
-
-def _decode(data: bytes, at: int = 0) -> tuple[Any, int]:
-    kind = data[at : at + 1]
-    if kind == b"i":
-        end = data.index(b"e", at)
-        return int(data[at + 1 : end]), end + 1
-    if kind in (b"l", b"d"):
-        items, at = [], at + 1
-        while data[at : at + 1] != b"e":
-            item, at = _decode(data, at)
-            items.append(item)
-        found = items if kind == b"l" else dict(zip(items[::2], items[1::2], strict=True))
-        return found, at + 1
-    colon = data.index(b":", at)
-    end = colon + 1 + int(data[at:colon])
-    return data[colon + 1 : end].decode(errors="replace"), end
-
-
 @asynccontextmanager
 async def rtpengine(directory: Path, host: str) -> AsyncIterator[Rtpengine]:
     """One worker thread, no kernel module."""
@@ -111,11 +68,11 @@ async def rtpengine(directory: Path, host: str) -> AsyncIterator[Rtpengine]:
         program = shutil.which("rtpengine")
         assert program is not None
         process = await asyncio.create_subprocess_exec(program, *arguments, stdin=-3, stdout=log, stderr=log)
-    peer = Rtpengine(process.pid, port)
     try:
-        await wait_for(peer.ping, 10, "rtpengine to answer")
-        yield peer
+        async with ng_client("127.0.0.1", port) as client:
+            peer = Rtpengine(process.pid, client)
+            await wait_for(peer.ping, 10, "rtpengine to answer")
+            yield peer
     finally:
-        peer.close()
         process.terminate()
         await process.wait()

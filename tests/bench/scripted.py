@@ -36,10 +36,12 @@ class Scripted:
 
 
 @asynccontextmanager
-async def scripted(name: str, module: str, *arguments: str) -> AsyncIterator[Scripted]:
+async def scripted(name: str, module: str, *arguments: str, quiet: bool = False) -> AsyncIterator[Scripted]:
+    """`quiet`: its log is not for the table's reader."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, *arguments,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT, limit=1 << 20,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL if quiet else None, cwd=ROOT, limit=1 << 20,
     )  # fmt: skip
     try:
         yield Scripted(name, process)
