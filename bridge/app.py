@@ -7,13 +7,12 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from aiohttp import web
@@ -22,12 +21,11 @@ from . import roster
 from .calls import commands as do
 from .calls.events import CallbackAsked, CallId, Event, Operator, OperatorDialled
 from .calls.extension import ExtensionState
-from .calls.recording import BEEP, RecordingMode, RecordingRules
-from .calls.routing import Directory, TrunkPolicy, account_of, colleagues_of
-from .calls.tolls import TollRules
+from .calls.routing import TrunkPolicy, account_of, colleagues_of
 from .capacity import Capacity
-from .config import Keys, PortalRecording, Settings, Tolls, portal_id
+from .config import Keys, Line, Settings, Trunk, portal_id
 from .control import Control, socket_path
+from .directory import directory
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
 from .media.archive import Archive, Retention
@@ -35,8 +33,8 @@ from .media.objection import objection
 from .media.recorder import Shelf
 from .media.rtpengine import RtpengineVoice
 from .media.session import Voice
+from .media.sound import read
 from .media.workers import Workers
-from .numbers import Numbers
 from .operators.channel import Channel
 from .operators.protocol import Loaded
 from .portal.callback import Callbacks
@@ -66,7 +64,6 @@ from .portal.telephony import Telephony
 from .portal.transcripts import Transcripts
 from .portal.wake import Wake
 from .sealed import open_plain
-from .sip.peer import Account
 from .sip.trunk import Trunks
 from .store.database import Store
 from .switchboard import Switchboard
@@ -181,6 +178,7 @@ class Bridge:
             notify=self._notices.unpaid_call,
             rouse=self._wake.rouse,
         )
+        check_announcements(settings)
         self._voice = voice_room(settings, self._post, shelf_of(settings, keys))
         self._trunks = Trunks(
             sip=settings.sip,
@@ -421,75 +419,12 @@ def voice_room(settings: Settings, post: Callable[[Event], None], shelf: Shelf) 
     return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu, shelf=shelf)
 
 
-def directory(
-    settings: Settings,
-    manned: Mapping[Operator, Sequence[Account]],
-    chosen_region: Callable[[str], str] = lambda portal: "",
-) -> Directory:
-    """Who stands behind which account and line. `chosen_region`: what a portal's administrator chose on the page, or ""."""
-    people = {
-        (account.trunk, account.sip_user): operator for operator, accounts in manned.items() for account in accounts
-    }
-    for line in settings.line:
-        for user in line.operators:
-            if manned and Operator(portal_id(line.portal), user) not in manned:
-                log.warning("line_rings_nobody", line=line.number, portal=portal_id(line.portal), user=user)
-    plain = settings.media.engine == "rtpengine"
-    return Directory(
-        accounts=people,
-        lines={
-            line.number: tuple(Operator(portal_id(line.portal), user) for user in line.operators)
-            for line in settings.line
-        },
-        trunks={
-            trunk.name: TrunkPolicy(
-                decline_status=trunk.decline_status,
-                dtmf=trunk.dtmf,
-                follow_transfers=trunk.follow_transfers,
-                codecs=trunk.codecs,
-                media=do.MediaPolicy(
-                    latch=do.Latch(trunk.latch), srtp=do.Secrecy.NEVER if plain else do.Secrecy(trunk.srtp)
-                ),
-            )
-            for trunk in settings.trunk
-        },
-        numbers=Numbers(settings, chosen_region),
-        recordings={portal.id: recording_rules(portal.recording) for portal in settings.portal},
-        recorded_lines={line.number: RecordingMode(line.record) for line in settings.line if line.record is not None},
-        tolls={portal.id: toll_rules(portal.tolls) for portal in settings.portal},
-        preferring_lines={
-            line.number: line.prefer_responsible for line in settings.line if line.prefer_responsible is not None
-        },
-        preferring_portals=frozenset(portal.id for portal in settings.portal if portal.prefer_responsible),
-        lookup_seconds=settings.calls.lookup_seconds,
-        responsible_seconds=settings.calls.responsible_seconds,
-        ring_seconds=settings.calls.ring_seconds,
-        rejoin_seconds=settings.calls.rejoin_seconds,
-    )
-
-
-def toll_rules(tolls: Tolls) -> TollRules:
-    begin, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in tolls.night) if tolls.night else (0, 0)
-    return TollRules(
-        allowed=tolls.allowed,
-        forbidden=tolls.forbidden,
-        operator_per_minute=tolls.operator_per_minute,
-        portal_per_minute=tolls.portal_per_minute,
-        at_once=tolls.at_once,
-        night=(begin, end) if tolls.night else None,
-        night_allowed=tolls.night_allowed,
-        zone=ZoneInfo(tolls.time_zone) if tolls.time_zone else None,
-    )
-
-
-def recording_rules(recording: PortalRecording) -> RecordingRules:
-    sound = recording.announcement
-    return RecordingRules(
-        mode=RecordingMode(recording.calls),
-        pausable=recording.pausable,
-        announcement=sound if sound in ("", BEEP) else str(Path(sound).absolute()),
-        beep_seconds=recording.beep_seconds,
-    )
+def check_announcements(settings: Settings) -> None:
+    """ConfigError for a file that nobody could hear."""
+    places: list[Trunk | Line] = [*settings.trunk, *settings.line]
+    for place in places:
+        if place.early_media == "announce" and place.announcement is not None:
+            read(place.announcement)
 
 
 def recordings_dir(settings: Settings) -> Path:

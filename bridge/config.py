@@ -31,6 +31,11 @@ def _address(text: str, name: str) -> IPv4Address | IPv6Address:
         raise ValueError(f"{name} must be an IP address, not {text!r}") from None
 
 
+def _check_announcement(early_media: str | None, file: Path | None) -> None:
+    if early_media == "announce" and file is None:
+        raise ValueError('early_media = "announce" needs announcement, the path of an audio file')
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -303,6 +308,9 @@ class Portal(_Numbers):
         return self
 
 
+EarlyMedia = Literal["none", "ringback", "announce"]
+
+
 class Trunk(_Numbers):
     name: str
     server: str
@@ -362,6 +370,10 @@ class Trunk(_Numbers):
     """How the PBX is told keys; `rfc4733` falls back to INFO where it takes no telephone-event."""
     follow_transfers: bool = True
     """Call whom the PBX wants called in its place (REFER), if it is a number."""
+    early_media: EarlyMedia = "none"
+    """What a caller hears from us before anybody answers: nothing (the PBX plays its tone), a ringback tone, or `announcement`."""
+    announcement: Path | None = None
+    """WAV, MP3 or the like; what is longer than half a minute is not heard."""
     busy_lamps: bool = False
     """Ask the PBX who of the operators is in a call at another telephone (SUBSCRIBE, dialog package)."""
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = ("PCMU", "PCMA", "G722", "opus")
@@ -391,6 +403,7 @@ class Trunk(_Numbers):
             )
         if self.known_by == "credentials" and not (self.caller_user or self.user):
             raise ValueError("a trunk that is known by credentials needs caller_user and caller_password_env")
+        _check_announcement(self.early_media, self.announcement)
         return self
 
     @property
@@ -412,10 +425,18 @@ class Line(_Section):
     """Bitrix24 user ids."""
     prefer_responsible: bool | None = None
     """As of the portal, if not said."""
+    early_media: EarlyMedia | None = None
+    """As of the trunk, if not said."""
+    announcement: Path | None = None
     trunk: str = ""
     """The only one that may deliver calls for it, of those of kind trunk."""
     record: RecordedCalls | None = None
     """As of the portal, if not said."""
+
+    @model_validator(mode="after")
+    def _announcement(self) -> Line:
+        _check_announcement(self.early_media, self.announcement)
+        return self
 
 
 class OperatorAccount(_Section):

@@ -55,6 +55,7 @@ _SOURCES = {
     "media": {
         "BrowserAnswered",
         "MediaReady",
+        "EarlyMediaReady",
         "MediaReanswered",
         "MediaReoffered",
         "CodecChanged",

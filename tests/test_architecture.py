@@ -32,7 +32,9 @@ FIGURE: dict[str, set[str]] = {
     "numbers": {"calls"},
     "roster": {"portal", "store", "control"},
     "robot": {"operators"},
+    "directory": {"calls", "numbers", "sip"},
     "app": {
+        "directory",
         "sip",
         "media",
         "operators",

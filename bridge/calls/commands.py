@@ -161,6 +161,13 @@ class RingPbx(PbxCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressPbx(PbxCommand):
+    """183 with our description, repeated while it rings: the caller hears what we send."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPbx(PbxCommand):
     """200 with our description, repeated until the ACK."""
 
@@ -273,6 +280,17 @@ class ConnectBrowser(MediaCommand):
     codecs: tuple[str, ...]
     """Names of the codecs that this PBX's trunk allows."""
     policy: MediaPolicy = MediaPolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakEarly(MediaCommand):
+    """Answer the PBX's offer and let the caller hear something until an operator speaks; `EarlyMediaReady` says what to tell."""
+
+    pbx_offer: bytes
+    codecs: tuple[str, ...]
+    policy: MediaPolicy
+    sound: str
+    """`ringback`, or the path of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

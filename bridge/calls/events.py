@@ -222,6 +222,13 @@ class MediaReady(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyMediaReady(Event):
+    """The caller can hear us before anybody answers; `sdp` is the bridge's description for the PBX."""
+
+    sdp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaReanswered(Event):
     """The answer to the PBX's new offer; `held` says that the PBX holds the call now."""
 

@@ -21,9 +21,11 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         return ended, [do.RefusePbx(call=call.id, status=404, phrase="Not Found")]
     caller = world.directory.numbers.caller(way.portal, event.trunk, event.caller)
     present = tuple(operator for operator in way.operators if operator in world.online)
+    early = _early(call, event, way)
     ringing = replace(
         call,
         state=State.RINGING,
+        media_open=bool(early),
         trunk=event.trunk,
         account=event.account,
         number=caller.number,
@@ -38,10 +40,11 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         deadline=world.now + way.ring_seconds,
     )
     if way.prefers_responsible and caller.is_known_to_crm and _colleagues(way.portal, world):
-        return _in_turns(ringing, way, world)
+        waiting, commands = _in_turns(ringing, way, world)
+        return waiting, [*commands, *early]
     register = _registration(ringing, show=bool(present))
     if not present:
-        ended, commands = ending.end(ringing, Ending.NOBODY_ONLINE, world)
+        ended, commands = ending.end(replace(ringing, media_open=False), Ending.NOBODY_ONLINE, world)
         return ended, [register, *commands]
     looking = [_look_up(ringing)] if caller.is_known_to_crm else []
     return ringing, [
@@ -49,7 +52,22 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         register,
         do.RingOperators(call=call.id, operators=present),
         *looking,
+        *early,
     ]
+
+
+def _early(call: Call, event: on.PbxInvited, way: Route) -> list[do.Command]:
+    """What the caller is to hear from us; a call that asks for our offer hears its PBX."""
+    if not way.early or not event.offer:
+        return []
+    policy = way.policy
+    return [
+        do.SpeakEarly(call=call.id, pbx_offer=event.offer, codecs=policy.codecs, policy=policy.media, sound=way.early)
+    ]
+
+
+def early_media(call: Call, event: on.EarlyMediaReady, world: World) -> Step:
+    return call, [do.ProgressPbx(call=call.id, sdp=event.sdp)]
 
 
 def _in_turns(call: Call, way: Route, world: World) -> Step:

@@ -12,6 +12,8 @@ from .numbering import AsTheyCome, Numbering
 from .recording import RecordingMode, RecordingRules
 from .tolls import TollRules
 
+RINGBACK = "ringback"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrunkPolicy:
@@ -26,6 +28,8 @@ class TrunkPolicy:
     codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "opus")
     """What may be spoken with it; an inbound call takes the first one of the PBX's own order."""
     media: MediaPolicy = field(default_factory=MediaPolicy)
+    early: str = ""
+    """What callers hear from us before anybody answers: `ringback`, the path of a file, or "" for what their PBX plays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Directory:
     numbers: Numbering = field(default_factory=AsTheyCome)
     tolls: Mapping[str, TollRules] = field(default_factory=dict)
     """Portal -> what its operators may dial."""
+    early_lines: Mapping[str, str] = field(default_factory=dict)
+    """Lines with a will of their own about what callers hear before the answer."""
     preferring_lines: Mapping[str, bool] = field(default_factory=dict)
     """Lines with a will of their own about whether the client's responsible rings first."""
     preferring_portals: frozenset[str] = frozenset()
@@ -62,6 +68,8 @@ class Route:
     """Who may take the call; the first one answers for it in the CRM until somebody takes it."""
     ring_seconds: float
     policy: TrunkPolicy
+    early: str
+    """What the caller hears before the answer, as `TrunkPolicy.early`."""
     prefers_responsible: bool
     """Whoever looks after the client rings first."""
 
@@ -83,10 +91,12 @@ def route(directory: Directory, trunk: str, account: str, line: str) -> Route | 
     if not group:
         return None
     portal = (operator or group[0]).portal
+    policy = directory.trunks.get(trunk, TrunkPolicy())
     return Route(
         operators=group,
         ring_seconds=directory.ring_seconds,
-        policy=directory.trunks.get(trunk, TrunkPolicy()),
+        policy=policy,
+        early=directory.early_lines.get(line, policy.early),
         prefers_responsible=directory.preferring_lines.get(line, portal in directory.preferring_portals),
     )
 

@@ -78,6 +78,7 @@ _BEFORE_THE_ANSWER: dict[type[Event], _Handler] = {
     on.OperatorDeclined: inbound.declined,
     on.OperatorHungUp: inbound.declined,
     on.MediaOffered: voice.offered,
+    on.EarlyMediaReady: inbound.early_media,
 }
 _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.OperatorHungUp: talking.hung_up,

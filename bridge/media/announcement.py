@@ -24,24 +24,24 @@ LEAD: Final = 0.4
 """Seconds of silence before the first word: a PBX may hear us a little after it was told 200."""
 BEEP_HZ: Final = 1400
 BEEP_SECONDS: Final = 0.2
-_RATE: Final = 16_000
-_FRAME: Final = 2 * _RATE // 50
+RATE: Final = 16_000
+_FRAME: Final = 2 * RATE // 50
 """Bytes."""
 
 
 @lru_cache(maxsize=64)
 def frames(source: str, name: str) -> tuple[bytes, ...]:
     """An announcement, with a moment of silence before it; a file that can't be read is replaced by a beep."""
-    return _encoded(bytes(2 * int(LEAD * _RATE)) + _sound(source), name)
+    return encoded(bytes(2 * int(LEAD * RATE)) + _sound(source), name)
 
 
 @lru_cache(maxsize=len(CLOCK_RATES))
 def beep(name: str) -> tuple[bytes, ...]:
-    return _encoded(_beep(), name)
+    return encoded(_beep(), name)
 
 
-def _encoded(pcm: bytes, name: str) -> tuple[bytes, ...]:
-    encoder = codec.encoder(name, _RATE)
+def encoded(pcm: bytes, name: str) -> tuple[bytes, ...]:
+    encoder = codec.encoder(name, RATE)
     whole = pcm + bytes(-len(pcm) % _FRAME)
     return tuple(encoder.encode(whole[at : at + _FRAME]) for at in range(0, len(whole), _FRAME))
 
@@ -50,31 +50,31 @@ def _sound(source: str) -> bytes:
     if source == BEEP:
         return _beep()
     try:
-        return _file(source)
+        return read(source)
     except (OSError, FFmpegError, IndexError) as error:
         log.exception("announcement_unreadable", file=source, why=str(error), instead="a beep")
         return _beep()
 
 
 def _beep() -> bytes:
-    count = int(BEEP_SECONDS * _RATE)
+    count = int(BEEP_SECONDS * RATE)
     edge = count // 20  # a tone that begins and ends softly does not click
     return array(
         "h",
         (
-            int(6000 * min(1.0, i / edge, (count - i) / edge) * math.sin(2 * math.pi * BEEP_HZ * i / _RATE))
+            int(6000 * min(1.0, i / edge, (count - i) / edge) * math.sin(2 * math.pi * BEEP_HZ * i / RATE))
             for i in range(count)
         ),
     ).tobytes()
 
 
-def _file(path: str) -> bytes:
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
+def read(path: str) -> bytes:
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
     pcm = bytearray()
     with av.open(path) as container:
         for frame in chain(container.decode(container.streams.audio[0]), [None]):
             for out in resampler.resample(frame):
                 pcm += bytes(out.planes[0])[: 2 * out.samples]
-            if len(pcm) > 2 * LONGEST * _RATE:
+            if len(pcm) > 2 * LONGEST * RATE:
                 break
-    return bytes(pcm[: int(2 * LONGEST * _RATE)])
+    return bytes(pcm[: int(2 * LONGEST * RATE)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 from ..calls.commands import (
@@ -13,6 +14,7 @@ from ..calls.commands import (
     ReofferMedia,
     ResumeRecording,
     SendDigits,
+    SpeakEarly,
     StartRecording,
 )
 from ..calls.events import (
@@ -20,6 +22,7 @@ from ..calls.events import (
     CallId,
     CodecChanged,
     DigitsUnsent,
+    EarlyMediaReady,
     MediaOfferMade,
     MediaReady,
     MediaReanswered,
@@ -28,7 +31,7 @@ from ..calls.events import (
     PbxPressed,
     TabId,
 )
-from . import page_sdp, sdp
+from . import page_sdp, sdp, sound
 from .digits import DigitsError, HeardKeys
 from .equipment import Equipment
 from .memory import Memory
@@ -40,6 +43,9 @@ from .rtp import PbxLeg
 from .tape import Channel
 from .watch import Watch
 from .webrtc import BrowserLeg
+
+SURE = frozenset({"PCMU", "PCMA", "opus"})
+"""Codecs that every browser has (RFC 7874): one is chosen before anybody knows which page will answer."""
 
 
 class Conversation:
@@ -60,6 +66,8 @@ class Conversation:
         self._allowed: tuple[str, ...] = memory.allowed if memory else ()
         """Names of codecs."""
         self._policy = memory.policy if memory else MediaPolicy()
+        self._early = False
+        """The caller hears what we play until somebody answers."""
         self._moved = False
         """The PBX has yet to be told our new address, once it has answered the offer with the old one."""
         self._asked: tuple[TabId, str] | None = None
@@ -119,6 +127,26 @@ class Conversation:
             self._equipment.post(PbxLegMoved(call=self.call, sdp=text))
 
     # ---- commands
+
+    async def speak_early(self, command: SpeakEarly) -> None:
+        """Answer the PBX and let it hear something until a page is joined; SdpError."""
+        session = self._session
+        session.secrecy = command.policy.srtp
+        session.invited(command.pbx_offer)
+        self._allowed, self._policy = command.codecs, command.policy
+        wanted = session.wanted(command.codecs)
+        if not wanted:
+            raise sdp.SdpError("the PBX offers no codec of ours")
+        name = next((name for name in wanted if name in SURE), wanted[0])
+        frames = await asyncio.to_thread(sound.frames, command.sound, name)
+        self._open_pbx()
+        assert self._pbx is not None
+        text = session.answer(name, self._pbx.address)
+        codec = session.codec
+        assert codec is not None
+        self._open_relay(codec).fill(frames)
+        self._early = True
+        self._equipment.post(EarlyMediaReady(call=self.call, sdp=text))
 
     async def connect(self, command: ConnectBrowser) -> None:
         """Answer a page's offer, or SdpError or PortsExhaustedError."""
@@ -247,6 +275,10 @@ class Conversation:
         self._pages.join(tab)
         if self._relay is None:
             self._start_relay(leg)
+        elif self._early and self._pbx is not None:
+            self._early = False
+            self._relay.fill(())
+            self._watch.expect_pbx(self._pbx)
         self._attach(leg)
         self._watch.expect_page(leg)
         self._equipment.post(MediaReady(call=self.call, tab=tab, sdp=self._session.text))
@@ -266,13 +298,14 @@ class Conversation:
             session.answer(name, address)
         self._open_relay(leg.codec)
 
-    def _open_relay(self, codec: sdp.Codec) -> None:
+    def _open_relay(self, codec: sdp.Codec) -> Relay:
         assert self._pbx is not None
         relay = self._relay = Relay(self._pbx, self._stream(codec, secrets.randbits(32)), codec.name)
         self._pbx.sent = relay.up
         self._wire()
         if self._session.codec is not None:
             self._follow(self._pbx, relay)
+        return relay
 
     def _attach(self, leg: BrowserLeg) -> None:
         """A new stream to the page, under the SSRC that its answer told."""

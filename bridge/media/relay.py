@@ -193,6 +193,7 @@ class Relay:
     """
 
     __slots__ = (
+        "_codec",
         "_pbx",
         "_played",
         "_quiet",
@@ -212,7 +213,7 @@ class Relay:
 
     def __init__(self, pbx: Outlet, up: Stream, codec: str) -> None:
         self._pbx = pbx
-        self._quiet = QUIET[codec]
+        self._codec, self._quiet = codec, QUIET[codec]
         self._turn = 0
         self.up = up
         self.down: Stream | None = None
@@ -242,7 +243,7 @@ class Relay:
     def tune(self, codec: str, payload_type: int, clock_rate: int, event_type: int | None) -> None:
         """Speak this codec to the PBX. Keys that wait are given up if it changes their clock."""
         frame = self.up.frame
-        self._quiet, self.event_type = QUIET[codec], event_type
+        self._codec, self._quiet, self.event_type = codec, QUIET[codec], event_type
         self.up.tune(payload_type, clock_rate)
         if event_type is None or self.up.frame != frame:
             self.keypad = None
@@ -277,6 +278,10 @@ class Relay:
         down, browser = self.down, self.browser
         if self.hearing and down is not None and browser is not None and (length := down.rewrite(length, now)):
             browser.send(length)
+
+    def fill(self, frames: tuple[bytes, ...]) -> None:
+        """These frames of 20 ms in turn while no voice goes to the PBX; none of them: silence."""
+        self._quiet, self._turn = frames or QUIET[self._codec], -1
 
     def press(self, keys: str) -> None:
         """Send keys as telephone-events, one after the other; DigitsError if that can't be."""

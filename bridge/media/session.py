@@ -24,6 +24,7 @@ from ..calls.commands import (
     ReofferMedia,
     ResumeRecording,
     SendDigits,
+    SpeakEarly,
     StartRecording,
 )
 from ..calls.events import CallId, Event
@@ -112,7 +113,7 @@ class Voice:
 
     async def perform(self, command: MediaCommand) -> None:
         """Carry out one command; SdpError, DigitsError or OursError if it can't be done, nothing for a call that is over."""
-        if isinstance(command, ConnectBrowser | JoinMedia):
+        if isinstance(command, ConnectBrowser | JoinMedia | SpeakEarly):
             await self._begin(command)
         elif isinstance(command, CloseMedia):
             await self._close(command.call)
@@ -155,11 +156,14 @@ class Voice:
         """Browser legs of all calls."""
         return sum(len(conversation.legs) for conversation in self._conversations.values())
 
-    async def _begin(self, command: ConnectBrowser | JoinMedia) -> None:
+    async def _begin(self, command: ConnectBrowser | JoinMedia | SpeakEarly) -> None:
         conversation = self._conversation(command.call)
         try:
             if isinstance(command, JoinMedia):
                 conversation.join(command.tab, speaks=command.speaks)
+            elif isinstance(command, SpeakEarly):
+                await conversation.speak_early(command)
+                self._fill_in(conversation)
             elif self.legs >= MAX_LEGS:
                 raise BridgeFullError(f"the bridge has {MAX_LEGS} browser legs already")
             else:

@@ -49,6 +49,7 @@ class Watch:
     def expect_pbx(self, pbx: PbxLeg) -> None:
         """Its silence counts from now on."""
         self._pbx_silence.begin(pbx.received, self._equipment.clock())
+        self._pbx_reported = False
 
     def page_is_back(self, leg: BrowserLeg) -> bool:
         """It has spoken since the last look."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from .. import config
-from ..calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaCommand, SendDigits
+from ..calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaCommand, SendDigits, SpeakEarly
 from ..calls.events import BrowserLost, CallId, Event, MediaReady, PbxFellSilent, TabId
 from ..errors import ConfigError, OursError
 from .crew import START_SECONDS, Mate, WorkerLostError, started
@@ -117,7 +117,7 @@ class Workers:
         if isinstance(command, CloseMedia):
             await self._close(command)
             return
-        if not isinstance(command, ConnectBrowser | JoinMedia) and not self._placement.knows(call):
+        if not isinstance(command, ConnectBrowser | JoinMedia | SpeakEarly) and not self._placement.knows(call):
             return
         for _ in range(TRIES):
             mate = await self._home(call)

@@ -9,6 +9,7 @@ from ..calls.commands import (
     HangUpPbx,
     PbxCommand,
     PressPbx,
+    ProgressPbx,
     RefusePbx,
     RefusePbxReoffer,
     ReofferPbx,
@@ -66,6 +67,8 @@ def carried_out(command: PbxCommand, usage: Usage, now: float) -> list[Output]:
     match command:
         case RingPbx() if isinstance(usage, Inbound):
             return usage.ring(now)
+        case ProgressPbx(sdp=sdp) if isinstance(usage, Inbound):
+            return usage.progress(sdp, now)
         case AnswerPbx(sdp=sdp) if isinstance(usage, Inbound):
             return usage.answer(sdp, now)
         case RefusePbx(status=status, phrase=phrase) if isinstance(usage, Inbound):

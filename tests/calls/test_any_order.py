@@ -35,6 +35,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.PbxHungUp, call=st.just(ID), why=st.just("BYE")),
     st.builds(on.BrowserAnswered, call=st.just(ID), tab=tabs, offer=st.just("o"), sdp=st.just("v=0")),
     st.builds(on.MediaReady, call=st.just(ID), tab=tabs, sdp=st.just(b"v=0")),
+    st.builds(on.EarlyMediaReady, call=st.just(ID), sdp=st.just(b"v=0")),
     st.builds(on.MediaReanswered, call=st.just(ID), sdp=st.just(b"v=0"), held=st.booleans()),
     st.builds(on.BrowserLost, call=st.just(ID), tab=tabs, why=st.just("silent")),
     st.builds(on.PbxFellSilent, call=st.just(ID)),

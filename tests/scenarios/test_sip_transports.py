@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -23,6 +24,7 @@ from ..sip.dns_server import dns_server
 from ..sip.stream_pbx import TrunkRoom
 
 pytestmark = pytest.mark.scenario
+E = TypeVar("E", bound=Event)
 SDP = (
     b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
     b"m=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n"
@@ -47,7 +49,7 @@ def room_to(asterisk: Asterisk, transport: str, **trunk_settings: object) -> Tru
     return TrunkRoom({"host": ["127.0.0.1", "::1"]}, trunk)
 
 
-async def seen(room: TrunkRoom, kind: type[Event]) -> Event:
+async def seen(room: TrunkRoom, kind: type[E]) -> E:
     """The next event of that kind; ringing may come before it."""
     async with asyncio.timeout(PATIENCE):
         while not isinstance(event := await room.posted.get(), kind):

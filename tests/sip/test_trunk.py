@@ -12,6 +12,7 @@ from bridge.calls.commands import (
     AnswerPbx,
     AnswerPbxReoffer,
     HangUpPbx,
+    ProgressPbx,
     RefusePbx,
     RefusePbxReoffer,
     RingPbx,
@@ -89,6 +90,20 @@ async def test_a_call_hung_up_by_us(pbx: WirePbx, room: Room) -> None:
     await room.do(HangUpPbx(call=call))
     await pbx.refuses_to_hear()
     assert room.posted.empty()
+
+
+async def test_section_10_early_media_is_told_by_183_reliably_where_the_pbx_can(pbx: WirePbx, room: Room) -> None:
+    call = (await invited(pbx, room, {"Supported": "100rel"})).call
+    await room.do(RingPbx(call=call))
+    assert "RSeq" not in (await pbx.response(180)).headers
+    await room.do(ProgressPbx(call=call, sdp=OFFER))
+    early = await pbx.response(183)
+    assert (early.body, early.headers.get("Require")) == (OFFER, "100rel")
+    rack = f"{early.headers.get('RSeq')} 1 INVITE"
+    pbx.send(pbx.message("PRACK", to_tag=early.to_tag, cseq=2, headers={"RAck": rack}))
+    assert (await pbx.response(200)).cseq == (2, "PRACK")
+    await room.do(AnswerPbx(call=call, sdp=OFFER))
+    assert (await pbx.response(200)).body == OFFER
 
 
 async def test_a_refusal_reaches_the_pbx_with_its_phrase(pbx: WirePbx, room: Room) -> None:
