@@ -378,8 +378,8 @@ class Trunk(_Numbers):
     """Ask the PBX who of the operators is in a call at another telephone (SUBSCRIBE, dialog package)."""
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus"], ...] = ("PCMU", "PCMA", "G722", "opus")
 
-    srtp: Literal["never", "allowed", "required"] = "allowed"
-    """Encrypted voice (SDES keys in the SDP): never, if the PBX offers it, or no call without. Wants a `tls` transport."""
+    srtp: Literal["never", "allowed", "required", "dtls", "webrtc"] = "allowed"
+    """Encrypted voice: never, if the PBX offers it, no call without; our own offers bear keys in the SDP where it is `required` (wants a `tls` transport), and DTLS with the two last, which refuse everything else."""
     latch: Literal["never", "port", "address"] = "port"
     """Whom the PBX's voice may come from beside the address of its SDP: nobody, another port of that host, any host (NAT)."""
 

@@ -36,7 +36,11 @@ class Secrecy(Enum):
     ALLOWED = "allowed"
     """If the PBX offers it; our own offers are plain."""
     REQUIRED = "required"
-    """No call without."""
+    """No call without; our own offers bear the keys (SDES)."""
+    DTLS = "dtls"
+    """No call without DTLS-SRTP; our own offers are without ICE."""
+    WEBRTC = "webrtc"
+    """No call without DTLS-SRTP; our own offers are those of a WebRTC endpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

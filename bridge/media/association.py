@@ -78,6 +78,7 @@ class Association:
         self.media_received = media
         self.srtp: Srtp | None = None
         """The keys, as soon as there are any."""
+        self.was_up = False
         self._ended: Callable[[str], None] | None = ended
         self.connection = Connection(hub, self, credentials, controlling=controlling, heard=heard)
         self._gatherer = _Gatherer(self.connection)
@@ -116,20 +117,26 @@ class Association:
     def _dtls_changed(self) -> None:
         state = self._dtls.state
         if state == "connected":
+            self.was_up = True
             self.srtp = Srtp(self.hub.buffer, self._dtls._rx_srtp, self._dtls._tx_srtp)
         elif state in ("closed", "failed"):
             self.srtp = None
-            self._end("the other side closed the connection" if state == "closed" else "DTLS failed")
+            silent, why = self.connection.silent, "the other side closed the connection"
+            self._end("DTLS failed" if state == "failed" else "no sign of life any more" if silent else why)
 
     def _end(self, why: str) -> None:
         ended, self._ended = self._ended, None
         if ended is not None:
             ended(why)
 
-    async def close(self) -> None:
-        """Say goodbye and leave the hub; closing twice is harmless."""
+    def leave(self) -> None:
+        """What comes of it is of no interest any more."""
         self._ended = None
         self.srtp = None
+
+    async def close(self) -> None:
+        """Say goodbye and leave the hub; closing twice is harmless."""
+        self.leave()
         self._dtls.remove_all_listeners()
         try:
             await self._dtls.stop()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import secrets
+
+import structlog
 
 from ..calls.commands import (
     AcceptPbxAnswer,
@@ -27,22 +30,28 @@ from ..calls.events import (
     MediaReady,
     MediaReanswered,
     MediaReoffered,
+    PbxFellSilent,
     PbxLegMoved,
     PbxPressed,
     TabId,
 )
 from . import page_sdp, sdp, sound
+from .association import fingerprint
 from .digits import DigitsError, HeardKeys
+from .dtls_leg import DtlsLeg
 from .equipment import Equipment
 from .memory import Memory
 from .pages import Pages, nobody
+from .pbx_leg import PbxLeg
 from .pbx_session import PbxSession
 from .recording import Recording
 from .relay import HEADER, Relay, Stream
-from .rtp import PbxLeg
+from .rtp import RtpLeg
 from .tape import Channel
 from .watch import Watch
 from .webrtc import BrowserLeg
+
+log = structlog.get_logger()
 
 SURE = frozenset({"PCMU", "PCMA", "opus"})
 """Codecs that every browser has (RFC 7874): one is chosen before anybody knows which page will answer."""
@@ -62,7 +71,9 @@ class Conversation:
         self._pbx: PbxLeg | None = None
         self._relay: Relay | None = None
         self._heard = HeardKeys()
+        self._certificate = equipment.certificates.current(datetime.datetime.now(datetime.UTC))
         self._session = memory.session if memory else PbxSession(secrets.randbits(62), secrets.token_bytes)
+        self._session.begin(fingerprint(self._certificate))
         self._allowed: tuple[str, ...] = memory.allowed if memory else ()
         """Names of codecs."""
         self._policy = memory.policy if memory else MediaPolicy()
@@ -124,6 +135,7 @@ class Conversation:
         if self._moved and self._pbx is not None and self._session.codec is not None:
             self._moved = False
             text = self._session.hold(self._session.held, self._pbx.address)
+            self._pbx.expect(self._session.our_end)
             self._equipment.post(PbxLegMoved(call=self.call, sdp=text))
 
     # ---- commands
@@ -194,7 +206,20 @@ class Conversation:
     def reoffer(self, command: ReofferMedia) -> None:
         """Follow the PBX's new offer, or make ours if it is empty; SdpError leaves everything as it was."""
         pbx, relay = self._running()
-        text = self._session.reoffered(command.sdp, pbx.address, self._allowed)
+        offer = self._session.read(command.sdp) if command.sdp else None
+        other = None
+        if offer is not None and (offer.peer is not None) is not isinstance(pbx, DtlsLeg):
+            pbx = other = self._new_pbx(by_dtls=offer.peer is not None)
+        try:
+            text = self._session.reoffered(command.sdp, pbx.address, self._allowed)
+        except sdp.SdpError:
+            if other is not None:
+                other.close()
+            raise
+        if other is not None:
+            self._change_pbx(other, relay)
+        if offer is None:
+            pbx.expect(self._session.our_end)
         self._follow(pbx, relay)
         self._equipment.post(MediaReanswered(call=self.call, sdp=text, held=self._session.pbx_holds))
 
@@ -203,6 +228,8 @@ class Conversation:
         pbx, relay = self._running()
         before = self._session.theirs
         self._session.answered(command.sdp)
+        if self._moved:  # it was met where nobody is any more
+            self._session.begin(fingerprint(self._certificate))
         if self._session.theirs != before:  # the final answer mostly repeats the early one
             self._follow(pbx, relay)
         self._watch.expect_pbx(pbx)
@@ -219,6 +246,7 @@ class Conversation:
         """Say what a session that takes the place of this one would be offered; SdpError before anything is agreed."""
         pbx, _ = self._running()
         text = self._session.offered_anew(pbx.address, self._allowed)
+        pbx.expect(self._session.our_end)
         self._equipment.post(MediaOfferMade(call=self.call, sdp=text))
 
     def press(self, command: SendDigits) -> None:
@@ -262,9 +290,29 @@ class Conversation:
 
     def _open_pbx(self) -> None:
         if self._pbx is None:
-            equipment = self._equipment
-            self._pbx = PbxLeg(equipment.ports, equipment.buffer, equipment.poller, voice=nobody)
-            self._pbx.event = self._heard_key
+            self._pbx = self._new_pbx(by_dtls=self._session.by_dtls)
+
+    def _new_pbx(self, *, by_dtls: bool) -> PbxLeg:
+        equipment = self._equipment
+        leg: PbxLeg
+        if by_dtls:
+            leg = DtlsLeg(equipment, self._certificate, voice=nobody, failed=self._pbx_failed)
+        else:
+            leg = RtpLeg(equipment.ports, equipment.buffer, equipment.poller, voice=nobody)
+        leg.event = self._heard_key
+        return leg
+
+    def _change_pbx(self, pbx: PbxLeg, relay: Relay) -> None:
+        """The PBX's voice is carried another way from now on; our stream to it goes on."""
+        assert self._pbx is not None
+        self._pbx.close()
+        self._pbx = pbx
+        pbx.sent = relay.up
+        relay.turn_to(pbx)
+
+    def _pbx_failed(self, why: str) -> None:
+        log.warning("pbx_voice_failed", call=self.call, why=why)
+        self._equipment.post(PbxFellSilent(call=self.call))
 
     def _spoke(self, tab: TabId, length: int, now: float) -> None:
         leg = self.legs[tab]
@@ -294,6 +342,7 @@ class Conversation:
         if session.theirs is None:
             others = [other for other in self._allowed if other != name and leg.offers(other)]
             session.offer([name, *others], address)
+            self._pbx.expect(session.our_end)
         else:
             session.answer(name, address)
         self._open_relay(leg.codec)
@@ -348,10 +397,7 @@ class Conversation:
         """Bring PBX leg and relay in line with what is agreed now."""
         session, codec = self._session, self._session.codec
         assert codec is not None
-        assert session.theirs is not None
-        pbx.follow(session.theirs.address, session.control, session.payload_type, codec.clock_rate, self._policy.latch)
-        pbx.event_type = session.heard_event_type
-        pbx.encrypt(session.keys)
+        pbx.follow(session.terms, self._policy.latch)
         relay.tune(codec.name, codec.payload_type, codec.clock_rate, session.event_type)
         self._open_ways()
         self._wire()

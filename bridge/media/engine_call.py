@@ -120,7 +120,7 @@ class EngineCall:
     async def connect(self, command: ConnectBrowser) -> None:
         """Answer a page's offer; SdpError, EngineError or EngineSilentError."""
         page = page_sdp.parse_page_offer(command.sdp)
-        if command.policy.srtp is Secrecy.REQUIRED:
+        if command.policy.srtp not in (Secrecy.NEVER, Secrecy.ALLOWED):
             raise sdp.SdpError("an rtpengine speaks plain RTP to the PBX here, and this trunk requires SRTP")
         session = self._session
         session.invited(command.pbx_offer)

@@ -86,8 +86,11 @@ def transport(description: str) -> page_sdp.LocalTransport:
         )
     return page_sdp.LocalTransport(
         address=_address(audio),
-        credentials=peer.Credentials(username=named[0], password=named[1]),
-        fingerprint=prints["sha-256"],
+        end=peer.OurEnd(
+            credentials=peer.Credentials(username=named[0], password=named[1]),
+            fingerprint=prints["sha-256"],
+            setup="active",
+        ),
         ssrc=None,
     )
 

@@ -1,9 +1,10 @@
-"""One UDP socket for all browser legs, and whose each datagram is (RFC 7983)."""
+"""One UDP socket for all browser legs, or for one PBX leg, and whose each datagram is (RFC 7983)."""
 
 from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -27,7 +28,7 @@ _MAX_ATTRIBUTES: Final = 32
 
 
 class Endpoint(Protocol):
-    """A browser leg, as the hub sees it."""
+    """A peer's association, as the hub sees it."""
 
     def stun_received(self, data: bytes, address: Address) -> None: ...
     def dtls_received(self, data: bytes) -> None: ...
@@ -48,20 +49,26 @@ def stun_username(data: bytes) -> str:
 
 
 class Hub:
-    """The socket of all browser legs.
+    """A socket whose peers come with ICE and DTLS.
 
     STUN requests find their leg by user name, STUN responses by transaction, everything else by source address.
     Legs claim an address only after their own check to it was answered, so a forged source takes nothing.
     """
 
     def __init__(
-        self, address: Address, buffer: bytearray, poller: Poller, advertised: tuple[str, int | None] | None = None
+        self,
+        sock: socket.socket,
+        buffer: bytearray,
+        poller: Poller,
+        advertised: tuple[str, int | None] | None = None,
+        *,
+        drain: int = DRAIN,
     ) -> None:
         self.buffer, self._view = buffer, memoryview(buffer)
         """Where the one datagram in hand lies."""
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._poller = poller
-        self._socket = _bound_socket(address)
+        self._socket, self._drain = sock, drain
         self.sendto = self._socket.sendto
         """For the hot path; raises OSError."""
         self.address: Address = self._socket.getsockname()
@@ -71,6 +78,8 @@ class Hub:
         self.by_username: dict[str, Endpoint] = {}
         self.by_transaction: dict[bytes, Endpoint] = {}
         self.by_address: dict[Address, Endpoint] = {}
+        self.stranger: Callable[[bytes, Address], None] | None = None
+        """Gets DTLS of addresses that are nobody's."""
         self.strange = 0
         """Datagrams of nobody's, or that made no sense."""
         self.unsent = 0
@@ -99,7 +108,7 @@ class Hub:
 
     def _read(self, now: float) -> int:
         receive, inlet, buffer, owners = self._socket.recvfrom_into, self._inlet, self.buffer, self.by_address
-        for count in range(DRAIN):
+        for count in range(self._drain):
             try:
                 length, address = receive(inlet)
             except BlockingIOError:
@@ -113,7 +122,7 @@ class Hub:
                     self._control(bytes(inlet[:length]), address)
             except Exception:  # noqa: BLE001  # one hostile datagram must not cost the others (aioice raises many kinds)
                 self.strange += 1
-        return DRAIN
+        return self._drain
 
     def _control(self, data: bytes, address: Address) -> None:
         endpoint = None
@@ -128,11 +137,14 @@ class Hub:
             endpoint = self.by_address.get(address)
             if endpoint is not None:
                 endpoint.dtls_received(data)
+            elif self.stranger is not None:
+                self.stranger(data, address)
         if endpoint is None:
             self.strange += 1
 
 
-def _bound_socket(address: Address) -> socket.socket:
+def bound_socket(address: Address) -> socket.socket:
+    """With room for bursts of many legs; OSError."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)

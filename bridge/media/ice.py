@@ -85,6 +85,8 @@ class Connection(aioice.Connection):
         self._checked = asyncio.Event()
         self._incoming = 0
         self._answering = False
+        self.silent = False
+        """It was closed because the peer showed no sign of life."""
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: int = 5
@@ -131,7 +133,9 @@ class Connection(aioice.Connection):
     async def connect(self) -> None:
         """Find the way, or ConnectionError. A peer that only comes to us is waited for instead of polling every 20 ms."""
         if self._fixed is not None:
-            self._take(self._fixed)
+            if self._closing:
+                raise ConnectionError("closed before it was connected")
+            self.move(self.remote or self._fixed)
             return
         if not self._searching:
             await self._checked.wait()
@@ -142,10 +146,8 @@ class Connection(aioice.Connection):
                 self._query_consent_task.cancel()
             raise ConnectionError("closed while connecting")
 
-    def _take(self, address: Address) -> None:
-        """The announced address is the way, without any proof but the DTLS that follows."""
-        if self._closing:
-            raise ConnectionError("closed before it was connected")
+    def move(self, address: Address) -> None:
+        """Without ICE, this address is the way; the proof is the DTLS that follows."""
         candidate = aioice.Candidate("1", 1, "udp", 2130706431, *address, "host")
         candidate._network_host = address[0]  # what add_remote_candidate() sets
         self._nominated[1] = CandidatePair(self.protocol, candidate)
@@ -182,6 +184,7 @@ class Connection(aioice.Connection):
             if not quiet or await self._peer_answers() or self._signs_of_life != seen:
                 alive, seen = loop.time(), self._signs_of_life
         self._query_consent_task = None  # close() would cancel and await this very task
+        self.silent = True
         await self.close()
 
     @property

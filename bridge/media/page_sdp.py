@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from . import peer, sdp
-from .peer import Peer
+from .peer import OurEnd, Peer
 
 CNAME = "bridge"
 """What our stream to a page is called, in the answer and in RTCP (RFC 5576, 6.1)."""
@@ -70,9 +70,7 @@ class LocalTransport:
     """Our end of a browser leg, as the page is told."""
 
     address: sdp.Address
-    credentials: peer.Credentials
-    fingerprint: str
-    """SHA-256, colon-separated hex."""
+    end: OurEnd
     ssrc: int | None
     """Of the voice that we send. A page that is not told makes its loudspeaker ready only at the first packet, 16 ms later."""
 
@@ -94,7 +92,7 @@ def write_page_answer(offer: PageOffer, codec: sdp.Codec, ptime: int, local: Loc
             f"a=rtpmap:{codec.payload_type} {codec.encoding}",
             f"a=ptime:{ptime}",
             *([] if local.ssrc is None else [f"a=ssrc:{local.ssrc} cname:{CNAME}"]),
-            *peer.describe(local.credentials, local.fingerprint, "active", local.address),
+            *local.end.lines(local.address),
             "a=end-of-candidates",
         ]
     return "\r\n".join(lines) + "\r\n"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..calls.commands import Secrecy
 from . import sdes, sdp
+from .peer import OurEnd, Peer, from_section
 
 USUAL_PTIME = 20
 """Milliseconds."""
@@ -20,7 +21,9 @@ class PbxDescription:
     """Keys may stand in them."""
     index: int
     crypto: tuple[sdes.Crypto, ...] = ()
-    """What encryption it offers that we can do, best first, or the one that it took; none for plain RTP."""
+    """What keys it offers that we can use, best first, or the ones that it took; none for plain RTP and DTLS."""
+    peer: Peer | None = None
+    """Who it is in DTLS, if its voice is encrypted by that."""
 
     @property
     def audio(self) -> sdp.Section:
@@ -29,7 +32,7 @@ class PbxDescription:
     @property
     def address(self) -> sdp.Address | None:
         """Where it wants our voice; None for the hold of RFC 2543."""
-        return None if self.audio.address == sdp.NOWHERE else (self.audio.address, self.audio.port)
+        return _told(self.audio)
 
     @property
     def muxed(self) -> bool:
@@ -57,8 +60,8 @@ class PbxDescription:
     @property
     def direction(self) -> sdp.Direction:
         """With `c=0.0.0.0`, the hold of RFC 2543, nothing is to be sent there whatever the attribute says."""
-        wanted = self.audio.direction
-        return wanted if self.address else sdp.Direction.of(sends=wanted.sends, receives=False)
+        wanted, by_ice = self.audio.direction, self.peer is not None and self.peer.username
+        return wanted if self.address or by_ice else sdp.Direction.of(sends=wanted.sends, receives=False)
 
     @property
     def ptime(self) -> int:
@@ -77,31 +80,54 @@ class PbxDescription:
         return next((codec for codec in self.codecs if codec.name == name), None)
 
 
-PLAIN, SECURE = "RTP/AVP", "RTP/SAVP"
+PLAIN, SECURE, DTLS, WEBRTC = "RTP/AVP", "RTP/SAVP", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"
 _PLAIN_PROTOS = (PLAIN, "RTP/AVPF")
 _SECURE_PROTOS = (SECURE, "RTP/SAVPF")
+_DTLS_PROTOS = (DTLS, WEBRTC)
+_WANTED = {
+    Secrecy.NEVER: "RTP/AVP",
+    Secrecy.ALLOWED: "RTP/AVP, RTP/SAVP with a=crypto or UDP/TLS/RTP/SAVPF",
+    Secrecy.REQUIRED: "RTP/SAVP with a=crypto or UDP/TLS/RTP/SAVPF, as this trunk requires",
+    Secrecy.DTLS: "UDP/TLS/RTP/SAVPF, as this trunk requires",
+    Secrecy.WEBRTC: "UDP/TLS/RTP/SAVPF, as this trunk requires",
+}
 
 
 def parse_pbx_offer(raw: bytes, secrecy: Secrecy = Secrecy.NEVER) -> PbxDescription:
-    """An offer that we can answer, or SdpError; where both are allowed, encrypted audio goes before plain."""
+    """An offer that we can answer, or SdpError; DTLS goes before keys in the description, and those before plain audio."""
     sections = sdp.parse(raw)
     voices = [i for i, s in enumerate(sections) if s.kind == "audio" and s.port]
     if not voices:
         raise sdp.SdpError("the PBX offers no audio")
-    secure, plain = [], []
+    dtls, secure, plain = [], [], []
     for index in voices:
-        proto, crypto = sections[index].proto, sdes.usable(sections[index].values("crypto"))
-        if secrecy is not Secrecy.NEVER and crypto and proto in (*_SECURE_PROTOS, *_PLAIN_PROTOS):
+        section = sections[index]
+        proto, crypto = section.proto, sdes.usable(section.values("crypto"))
+        if (peer := _peer(section)) is not None and not crypto:
+            dtls.append(PbxDescription(sections=sections, index=index, peer=peer))
+        elif crypto and proto in (*_SECURE_PROTOS, *_PLAIN_PROTOS) and secrecy in (Secrecy.ALLOWED, Secrecy.REQUIRED):
             secure.append(PbxDescription(sections=sections, index=index, crypto=crypto))
-        elif secrecy is not Secrecy.REQUIRED and proto in _PLAIN_PROTOS:
+        elif secrecy in (Secrecy.NEVER, Secrecy.ALLOWED) and proto in _PLAIN_PROTOS:
             plain.append(PbxDescription(sections=sections, index=index))
-    if not secure and not plain:
-        wants = {Secrecy.NEVER: "RTP/AVP", Secrecy.ALLOWED: "RTP/AVP or RTP/SAVP with a=crypto"}
-        ours = wants.get(secrecy, "RTP/SAVP with a=crypto, as this trunk requires")
-        raise sdp.SdpError(f"the PBX offers audio over {sections[voices[0]].proto[:40]} only, we take {ours}")
-    offer = (*secure, *plain)[0]
-    _check_unicast(offer.audio.address)
+    if secrecy is Secrecy.NEVER:
+        dtls = []
+    if not (dtls or secure or plain):
+        proto = sections[voices[0]].proto[:40]
+        raise sdp.SdpError(f"the PBX offers audio over {proto} only, we take {_WANTED[secrecy]}")
+    offer = (*dtls, *secure, *plain)[0]
+    _check_reachable(offer)
     return offer
+
+
+def _peer(section: sdp.Section) -> Peer | None:
+    """Who is to be met in DTLS, if this is carried over it; old ones say RTP/SAVP and a fingerprint."""
+    if section.proto not in (*_DTLS_PROTOS, *_SECURE_PROTOS):
+        return None
+    return from_section(section, _told(section))
+
+
+def _told(section: sdp.Section) -> sdp.Address | None:
+    return None if section.address == sdp.NOWHERE else (section.address, section.port)
 
 
 def parse_pbx_answer(raw: bytes, index: int, offered: OurVoice) -> PbxDescription:
@@ -112,16 +138,39 @@ def parse_pbx_answer(raw: bytes, index: int, offered: OurVoice) -> PbxDescriptio
     audio = sections[index]
     if not audio.port:
         raise sdp.SdpError("the PBX's answer refuses the audio")
-    if audio.proto not in (_SECURE_PROTOS if offered.proto in _SECURE_PROTOS else _PLAIN_PROTOS):
+    groups = (_PLAIN_PROTOS, _SECURE_PROTOS, _DTLS_PROTOS)
+    if audio.proto not in next(group for group in groups if offered.proto in group) and not _is_old_dtls(
+        audio, offered
+    ):
         raise sdp.SdpError(f"the PBX answers with audio over {audio.proto[:40]}, we offered {offered.proto}")
-    _check_unicast(audio.address)
-    if not offered.crypto:
-        return PbxDescription(sections=sections, index=index)
+    answer = PbxDescription(sections=sections, index=index)
+    if offered.end is not None:
+        if (peer := _peer(audio)) is None:
+            raise sdp.SdpError("the PBX's answer has no usable a=fingerprint")
+        answer = replace(answer, peer=peer)
+    elif offered.crypto:
+        answer = replace(answer, crypto=_taken(audio, offered))
+    _check_reachable(answer)
+    return answer
+
+
+def _is_old_dtls(audio: sdp.Section, offered: OurVoice) -> bool:
+    """We answered it in its own words, and it goes on with the newer ones, or the other way round."""
+    return offered.end is not None and audio.proto in (*_DTLS_PROTOS, *_SECURE_PROTOS)
+
+
+def _taken(audio: sdp.Section, offered: OurVoice) -> tuple[sdes.Crypto, ...]:
     known = {(ours.tag, ours.suite) for ours in offered.crypto}
     crypto = tuple(line for line in sdes.usable(audio.values("crypto")) if (line.tag, line.suite) in known)
     if len(crypto) != 1:
         raise sdp.SdpError("the PBX's answer takes none of the encryption that we offered")
-    return PbxDescription(sections=sections, index=index, crypto=crypto)
+    return crypto
+
+
+def _check_reachable(description: PbxDescription) -> None:
+    """Where ICE finds the way, the c= line says nothing."""
+    if description.peer is None or not description.peer.username:
+        _check_unicast(description.audio.address)
 
 
 def _check_unicast(text: str) -> None:
@@ -148,6 +197,8 @@ class OurVoice:
     """RTCP comes with the voice."""
     crypto: tuple[sdes.Crypto, ...] = ()
     """Our keys: all that we offer, or the one that answers."""
+    end: OurEnd | None = None
+    """Our end of DTLS, where that encrypts."""
 
     def codec(self, name: str) -> sdp.Codec | None:
         return next((codec for codec in self.codecs if codec.name == name), None)
@@ -164,23 +215,29 @@ class Origin:
 
 def write_for_pbx(origin: Origin, voice: OurVoice, theirs: PbxDescription | None) -> bytes:
     """Our description; m-lines stand where the PBX's newest description has them, all but the audio are refused."""
-    host, port = origin.address
+    host, _ = origin.address
     lines = ["v=0", f"o=- {origin.id} {origin.version} IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
     if theirs is None:
-        lines += _audio(voice, port)
+        lines += _audio(voice, origin.address)
     else:
         for index, section in enumerate(theirs.sections):
-            lines += _audio(voice, port) if index == theirs.index else sdp.refused(section)
+            if index != theirs.index:
+                lines += sdp.refused(section)
+                continue
+            lines += _audio(voice, origin.address)
+            lines += [f"a=mid:{mid}" for mid in section.values("mid")[:1]]  # RFC 5888, 9.1
     return ("\r\n".join(lines) + "\r\n").encode()
 
 
-def _audio(voice: OurVoice, port: int) -> list[str]:
+def _audio(voice: OurVoice, address: sdp.Address) -> list[str]:
     types = [codec.payload_type for codec in voice.codecs] + [number for number, _ in voice.events]
-    lines = [f"m=audio {port} {voice.proto} {' '.join(map(str, types))}"]
+    lines = [f"m=audio {address[1]} {voice.proto} {' '.join(map(str, types))}"]
     lines += [f"a=rtpmap:{codec.payload_type} {codec.encoding}" for codec in voice.codecs]
     for number, clock_rate in voice.events:
         lines += [f"a=rtpmap:{number} telephone-event/{clock_rate}", f"a=fmtp:{number} 0-15"]
     lines += [f"a=crypto:{crypto}" for crypto in voice.crypto]
+    if voice.end is not None:
+        lines += voice.end.lines(address)
     if voice.mux:
         lines.append("a=rtcp-mux")
     return [*lines, f"a=ptime:{voice.ptime}", f"a={voice.direction.value}"]

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..calls.commands import Secrecy
-from . import sdes, sdp
+from . import handshake, sdes, sdp
+from .handshake import Handshake
 from .pbx_sdp import (
+    DTLS,
     PLAIN,
     SECURE,
     USUAL_PTIME,
+    WEBRTC,
     Origin,
     OurVoice,
     PbxDescription,
@@ -18,8 +21,11 @@ from .pbx_sdp import (
     parse_pbx_offer,
     write_for_pbx,
 )
+from .peer import OurEnd
+from .terms import Terms
 
 OUR_TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9, "opus": 107}
+_OFFERED = {Secrecy.REQUIRED: SECURE, Secrecy.DTLS: DTLS, Secrecy.WEBRTC: WEBRTC}
 OUR_EVENT_TYPES = {8000: 101, 48_000: 110}
 """Payload types of our own offers: the static ones, and those that most PBXs use themselves."""
 
@@ -31,26 +37,34 @@ class PbxSession:
     that one side's resuming never ends the other's hold. Each side's payload types say how that side wants to be sent to.
     """
 
-    def __init__(self, session_id: int, new_key: Callable[[int], bytes]) -> None:
+    def __init__(self, session_id: int, octets: Callable[[int], bytes]) -> None:
         self.secrecy = Secrecy.NEVER
         """The trunk's wish."""
         self.codec: sdp.Codec | None = None
         """What we send, under the PBX's payload type; None until the PBX has spoken and a page was chosen."""
         self.theirs: PbxDescription | None = None
         """The PBX's newest description."""
+        self.handshake: Handshake | None = None
+        """Who meets whom, where DTLS encrypts."""
         self.held = False
         """We hold."""
         self.pbx_holds = False
         """The PBX does not want to hear us (RFC 3264, 8.4)."""
         self.text = b""
         """Our newest description."""
-        self._id, self._version, self._new_key = session_id, 0, new_key
+        self._id, self._version, self._octets = session_id, 0, octets
+        self._fingerprint = ""
+        """Of our certificate."""
         self._direction = sdp.Direction.INACTIVE
         """The PBX's, as far as it is known."""
         self._voice: OurVoice | None = None
         """What `text` says."""
         self._offered: OurVoice | None = None
         """What we offered last: its answer is measured against it, and several may come."""
+
+    def begin(self, fingerprint: str) -> None:
+        """Our end is the one with this certificate; whoever was met by another end has to be met anew."""
+        self._fingerprint, self.handshake = fingerprint, None
 
     # ---- what follows from it
 
@@ -75,11 +89,25 @@ class PbxSession:
         return codec.payload_type if codec else -1
 
     @property
-    def control(self) -> sdp.Address | None:
-        """Where the PBX wants RTCP."""
-        if self.theirs is None or self._voice is None:
-            return None
-        return self.theirs.control(mux=self._voice.mux and self.theirs.muxed)
+    def muxed(self) -> bool:
+        """RTCP goes with the voice."""
+        return self._voice is not None and self.theirs is not None and self._voice.mux and self.theirs.muxed
+
+    @property
+    def terms(self) -> Terms:
+        """What the PBX's leg must know of all this, once both have described themselves."""
+        assert self.theirs is not None
+        assert self.codec is not None
+        return Terms(
+            address=self.theirs.address,
+            control=self.theirs.control(mux=self.muxed),
+            muxed=self.muxed,
+            payload_type=self.payload_type,
+            event_type=self.heard_event_type,
+            clock_rate=self.codec.clock_rate,
+            keys=self.keys,
+            handshake=self.handshake,
+        )
 
     @property
     def keys(self) -> sdes.Keys | None:
@@ -89,6 +117,16 @@ class PbxSession:
         incoming = self.theirs.crypto[0]
         outgoing = self._our_crypto(incoming)
         return sdes.Keys(incoming=incoming, outgoing=outgoing) if outgoing else None
+
+    @property
+    def our_end(self) -> OurEnd | None:
+        """Our end of DTLS as `text` says it."""
+        return self._voice.end if self._voice else None
+
+    @property
+    def by_dtls(self) -> bool:
+        """The voice is, or is to be, encrypted by DTLS."""
+        return self.theirs.peer is not None if self.theirs else self.secrecy in (Secrecy.DTLS, Secrecy.WEBRTC)
 
     def _our_crypto(self, theirs: sdes.Crypto) -> sdes.Crypto | None:
         ours = self._voice.crypto if self._voice else ()
@@ -123,7 +161,11 @@ class PbxSession:
     def invited(self, raw: bytes) -> None:
         """Read the PBX's first offer, if this call began with one; SdpError."""
         if raw and self.theirs is None:
-            self._hear_offer(parse_pbx_offer(raw, self.secrecy))
+            self._hear_offer(self.read(raw))
+
+    def read(self, raw: bytes) -> PbxDescription:
+        """An offer that this trunk may make, or SdpError; nothing is agreed by it."""
+        return parse_pbx_offer(raw, self.secrecy)
 
     def answer(self, name: str, address: sdp.Address) -> bytes:
         """Answer the newest offer with one codec and, if offered, telephone-event; SdpError if it has no such codec."""
@@ -142,6 +184,7 @@ class PbxSession:
             ptime=self.ptime,
             mux=self.theirs.muxed,
             crypto=self._answering(self.theirs.crypto),
+            end=self._meeting(self.theirs),
         )
         return self._say(voice, address)
 
@@ -153,7 +196,16 @@ class PbxSession:
         chosen = next((line for line in offered if line.suite in ours), offered[0])
         assert self.theirs is not None
         self.theirs = replace(self.theirs, crypto=(chosen,))
-        return (sdes.answer(chosen, ours.get(chosen.suite), self._new_key),)
+        return (sdes.answer(chosen, ours.get(chosen.suite), self._octets),)
+
+    def _meeting(self, theirs: PbxDescription) -> OurEnd | None:
+        """Our end for an offer that wants DTLS."""
+        before, self.handshake = self.handshake, None
+        if theirs.peer is None:
+            return None
+        wish = handshake.read(theirs.peer, theirs.audio, "actpass")
+        self.handshake = handshake.answering(wish, before, self._fingerprint, self._octets)
+        return self.handshake.ours
 
     def reoffered(self, raw: bytes, address: sdp.Address, allowed: Sequence[str] = ()) -> bytes:
         """Our answer to the PBX's new offer, or our offer if its own is empty; SdpError leaves everything as it was.
@@ -166,7 +218,7 @@ class PbxSession:
             # What asks for an offer resumes (RFC 6337, 5.2.1); its answer comes in the ACK.
             self._direction, self.pbx_holds = sdp.Direction.SENDRECV, False
             return self._offer_again(address, others=allowed)
-        offer = parse_pbx_offer(raw, self.secrecy)
+        offer = self.read(raw)
         name = next((name for name in (self.codec.name, *_common(offer, allowed)) if offer.codec(name)), None)
         if name is None:
             raise sdp.SdpError(f"the new offer has neither {self.codec.name}, which the call uses, nor another of ours")
@@ -188,13 +240,16 @@ class PbxSession:
         codecs = tuple(sdp.Codec(name=name, payload_type=OUR_TYPES[name]) for name in names)
         rates = sorted({8000, *(codec.clock_rate for codec in codecs)})
         events = tuple((OUR_EVENT_TYPES[rate], rate) for rate in rates)
-        secure = self.secrecy is Secrecy.REQUIRED
+        proto = _OFFERED.get(self.secrecy, PLAIN)
+        dtls = proto in (DTLS, WEBRTC)
         self._offered = OurVoice(
             codecs=codecs,
             events=events,
             direction=sdp.Direction.SENDRECV,
-            proto=SECURE if secure else PLAIN,
-            crypto=sdes.offer(self._new_key) if secure else (),
+            proto=proto,
+            mux=dtls,
+            crypto=sdes.offer(self._octets) if proto == SECURE else (),
+            end=handshake.offered(self._fingerprint, self._octets, ice=proto == WEBRTC) if dtls else None,
         )
         return self._say(self._offered, address)
 
@@ -210,9 +265,9 @@ class PbxSession:
         """What somebody else is offered who is to take the PBX's place."""
         if self.codec is None:
             raise sdp.SdpError("nobody's place can be taken before anything is agreed")
-        return self._offer_again(address, others=allowed)
+        return self._offer_again(address, others=allowed, to_another=True)
 
-    def _offer_again(self, address: sdp.Address, others: Sequence[str] = ()) -> bytes:
+    def _offer_again(self, address: sdp.Address, others: Sequence[str] = (), *, to_another: bool = False) -> bytes:
         """What is in use, under the payload types that we gave it; after it the others whose types mean nothing else yet."""
         assert self._voice is not None
         assert self.codec is not None
@@ -225,8 +280,18 @@ class PbxSession:
             direction=sdp.Direction.of(sends=not self.pbx_holds, receives=not self.held),
             ptime=self.ptime,
             crypto=(keys.outgoing,) if (keys := self.keys) else self._voice.crypto,
+            end=self._our_end(to_another),
         )
         return self._say(self._offered, address)
+
+    def _our_end(self, to_another: bool) -> OurEnd | None:
+        """What stands; whoever has yet to come is met anew."""
+        before = self._voice.end if self._voice else None
+        if self.handshake is not None and not to_another:
+            return self.handshake.ours
+        if before is None:
+            return None
+        return handshake.offered(self._fingerprint, self._octets, ice=before.credentials is not None)
 
     def _more_codecs(self, names: Sequence[str]) -> list[sdp.Codec]:
         assert self._voice is not None
@@ -248,6 +313,11 @@ class PbxSession:
             self._offered.direction is sdp.Direction.SENDRECV
         ):  # any other leaves the PBX no choice to tell us its wish by
             self.pbx_holds = not answer.direction.receives
+        if answer.peer is not None and self._offered.end is not None:
+            wish = handshake.read(answer.peer, answer.audio, "active")
+            if answer == self.theirs:  # it repeats itself: the final answer after an early one
+                wish = replace(wish, renews=False)
+            self.handshake = handshake.answered(wish, self._offered.end, self.handshake)
         self.theirs, self.codec, self._direction = answer, codec, answer.direction
 
     def _say(self, voice: OurVoice, address: sdp.Address) -> bytes:

@@ -69,6 +69,22 @@ def credentials(section: sdp.Section) -> tuple[str, str] | None:
     return (username, password) if valid else None
 
 
+def from_section(section: sdp.Section, address: sdp.Address | None) -> Peer | None:
+    """Who describes itself here, at `address` if it does no ICE; None without a usable fingerprint."""
+    prints, named = fingerprints(section), credentials(section)
+    if not prints:
+        return None
+    if named is None:
+        return Peer(fingerprints=prints, address=address)
+    return Peer(
+        fingerprints=prints,
+        username=named[0],
+        password=named[1],
+        candidates=candidates(section),
+        lite="ice-lite" in dict(section.attributes),
+    )
+
+
 def candidates(section: sdp.Section) -> tuple[sdp.Address, ...]:
     """IPv4 addresses for the voice over UDP, best first (RFC 8839, 5.1)."""
     found: list[tuple[int, sdp.Address]] = []
@@ -83,14 +99,25 @@ def candidates(section: sdp.Section) -> tuple[sdp.Address, ...]:
     return tuple(dict.fromkeys(address for _, address in found))[:MAX_CANDIDATES]
 
 
-def describe(credentials: Credentials | None, fingerprint: str, setup: str, address: sdp.Address) -> list[str]:
-    """The attributes that tell our end; without ICE if there are no credentials."""
-    host, port = address
-    lines = [f"a=fingerprint:sha-256 {fingerprint}", f"a=setup:{setup}"]
-    if credentials is not None:
-        lines += [
-            f"a=ice-ufrag:{credentials.username}",
-            f"a=ice-pwd:{credentials.password}",
-            f"a=candidate:1 1 udp 2130706431 {host} {port} typ host",
-        ]
-    return lines
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OurEnd:
+    """What the other side is told of our end."""
+
+    credentials: Credentials | None
+    """None without ICE."""
+    fingerprint: str
+    """SHA-256, colon-separated hex."""
+    setup: str
+    """Who opens DTLS: "actpass" lets the other side choose, "active" is us (RFC 4145, 8842)."""
+
+    def lines(self, address: sdp.Address) -> list[str]:
+        """As attributes of the voice."""
+        host, port = address
+        lines = [f"a=fingerprint:sha-256 {self.fingerprint}", f"a=setup:{self.setup}"]
+        if self.credentials is not None:
+            lines += [
+                f"a=ice-ufrag:{self.credentials.username}",
+                f"a=ice-pwd:{self.credentials.password}",
+                f"a=candidate:1 1 udp 2130706431 {host} {port} typ host",
+            ]
+        return lines

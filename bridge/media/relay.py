@@ -237,6 +237,10 @@ class Relay:
     def attach(self, browser: Outlet, down: Stream) -> None:
         self.browser, self.down = browser, down
 
+    def turn_to(self, pbx: Outlet) -> None:
+        """Send to the PBX this way from now on."""
+        self._pbx = pbx
+
     def detach(self) -> None:
         self.browser = self.down = None
 

@@ -1,22 +1,22 @@
-"""The PBX leg: RTP or SRTP over a pair of UDP ports, RTCP beside it, and where both may come from."""
+"""A PBX leg of RTP or SRTP over a pair of UDP ports, RTCP beside it, and where both may come from."""
 
 from __future__ import annotations
 
 import errno
-import secrets
 import socket
-import time
 from collections.abc import Callable
 
 from ..calls.commands import Latch
 from ..errors import OursError
+from .pbx_leg import PbxLeg
+from .peer import OurEnd
 from .poller import Poller
 from .relay import HEADER, LONGEST_DATAGRAM, RTP
-from .reports import Reports, Sent
 from .sdes import Crypto, Keys
 from .sdp import Address
 from .source import Source
 from .srtp import Srtp, incoming_session, outgoing_session
+from .terms import Terms
 
 
 class PortsExhaustedError(OursError):
@@ -56,37 +56,20 @@ class PortPairs:
         return pair
 
 
-class PbxLeg:
-    """The PBX's voice and its RTCP. `Source` says whose packets count."""
+class RtpLeg(PbxLeg):
+    """RTP, or SRTP with keys of the SDP. `Source` says whose packets count."""
 
     def __init__(
         self, ports: PortPairs, buffer: bytearray, poller: Poller, *, voice: Callable[[int, float], None]
     ) -> None:
+        super().__init__(buffer, voice)
         self._rtp, self._rtcp = ports.bind()
-        self._buffer, self._view = buffer, memoryview(buffer)
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._poller = poller
-        self.voice = voice
-        """Gets every packet of the negotiated codec, in the buffer."""
         self.source = Source()
-        self.reports = Reports(
-            cname=secrets.token_hex(8),
-            ssrc=secrets.randbits(32),
-            clock_rate=8000,
-            wall=time.time() - time.monotonic(),
-        )
-        self.sent: Sent | None = None
-        """What we send it, for the reports."""
         self._control: Address | None = None
-        self._payload_type = -1
-        self.event_type: int | None = None
-        """The payload type that its telephone-events come under."""
-        self.event: Callable[[int, int], None] = _unheard
-        """Gets the timestamp and length of each, in the buffer."""
         self._keys: Keys | None = None
         self._srtp: Srtp | None = None
-        self.strange = 0
-        """Packets that were not believed, or not sent."""
         poller.add(self._rtp, self._read)
         poller.add(self._rtcp, self._read_control)
 
@@ -95,10 +78,8 @@ class PbxLeg:
         host, port = self._rtp.getsockname()
         return host, port
 
-    @property
-    def received(self) -> int:
-        """Packets that were believed, telephone-events and comfort noise among them."""
-        return self.reports.reception.packets
+    def expect(self, end: OurEnd | None) -> None:
+        """Nothing: who comes without DTLS is known by its address."""
 
     def close(self) -> None:
         self._poller.remove(self._rtp)
@@ -106,17 +87,15 @@ class PbxLeg:
         self._rtp.close()
         self._rtcp.close()
 
-    def follow(
-        self, announced: Address | None, control: Address | None, payload_type: int, clock_rate: int, latch: Latch
-    ) -> None:
-        """What the PBX's newest SDP says, None for no (new) address; whoever sends must prove itself again."""
+    def follow(self, terms: Terms, latch: Latch) -> None:
+        """Whoever sends must prove itself again."""
+        super().follow(terms, latch)
         self.source.latch = latch
-        self.source.follow(announced)
-        self._control = control
-        self._payload_type = payload_type
-        self.reports.tune(clock_rate)
+        self.source.follow(terms.address)
+        self._control = terms.control
+        self._encrypt(terms.keys)
 
-    def encrypt(self, keys: Keys | None) -> None:
+    def _encrypt(self, keys: Keys | None) -> None:
         """Speak SRTP with these keys, None for plain RTP; a direction whose key stays goes on counting (RFC 4568, 7.1.4)."""
         before, self._keys = self._keys, keys
         if keys is None:
@@ -130,7 +109,6 @@ class PbxLeg:
             self._srtp = Srtp(self._buffer, incoming, outgoing)
 
     def send(self, length: int) -> None:
-        """Send the packet in the buffer, which is encrypted there if it is to be."""
         remote, srtp = self.source.remote, self._srtp
         if remote is None:
             return
@@ -176,13 +154,8 @@ class PbxLeg:
         voice = second & 0x7F == self._payload_type
         if address != self.source.fixed and not self.source.believes(address, ssrc, sequence, voice=voice):
             self.strange += 1
-        elif voice:
-            self.reports.reception.take(sequence, timestamp, ssrc, length - HEADER, now)
-            self.voice(length, now)
         else:
-            self.reports.reception.pass_over(sequence, ssrc, length - HEADER)
-            if second & 0x7F == self.event_type:
-                self.event(timestamp, length)
+            self._hear(second, sequence, timestamp, ssrc, length, now)
         return 1
 
     def _decrypted(self, srtp: Srtp, length: int, address: Address) -> int:
@@ -207,10 +180,6 @@ class PbxLeg:
             self.strange += 1
         elif self.sent is not None:
             self.reports.read(bytes(self._view[:length]), self.sent.ssrc, now)
-
-
-def _unheard(timestamp: int, length: int) -> None:
-    """Keys that nobody waits for yet."""
 
 
 def _is_same(one: Crypto, other: Crypto) -> bool:

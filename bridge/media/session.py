@@ -32,7 +32,7 @@ from ..errors import ConfigError, OursError
 from .association import Certificates
 from .conversation import Conversation
 from .equipment import Equipment, Patience
-from .hub import Hub
+from .hub import Hub, bound_socket
 from .memory import unpacked
 from .poller import Poller
 from .recorder import Recorder, Shelf
@@ -225,7 +225,7 @@ class Voice:
     def _open_hub(self, buffer: bytearray, poller: Poller) -> Hub:
         address = self._media.browser_address, self._media.browser_port
         try:
-            return Hub(address, buffer, poller, self._media.browser_told)
+            return Hub(bound_socket(address), buffer, poller, self._media.browser_told)
         except OSError as error:
             raise ConfigError(f"media: can't use UDP {address[0]}:{address[1]}: {error.strerror}") from error
 

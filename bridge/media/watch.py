@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ..calls.events import CallId, PbxFellSilent, QualityChanged
 from .equipment import Equipment
 from .pages import Pages
+from .pbx_leg import PbxLeg
 from .pbx_session import PbxSession
 from .quality import Ear
 from .relay import Relay
-from .rtp import PbxLeg
 from .webrtc import BrowserLeg
 
 

@@ -11,7 +11,7 @@ from aiortc import RTCCertificate
 from . import page_sdp, sdp
 from .association import Association, fingerprint
 from .hub import Address, Hub
-from .peer import Credentials
+from .peer import Credentials, OurEnd
 from .relay import HEADER, RTP
 from .reports import Reports, Sent
 from .srtp import Srtp
@@ -92,8 +92,7 @@ class BrowserLeg:
         self.reports.tune(codec.clock_rate)
         local = page_sdp.LocalTransport(
             address=self.hub.told,
-            credentials=self.association.credentials,
-            fingerprint=self._fingerprint,
+            end=OurEnd(credentials=self.association.credentials, fingerprint=self._fingerprint, setup="active"),
             ssrc=self.ssrc,
         )
         return page_sdp.write_page_answer(offer, codec, ptime, local, self._version)

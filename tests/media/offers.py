@@ -119,3 +119,35 @@ a=silenceSupp:off - - - -
 a=ptime:30
 m=text 0 RTP/AVP 98
 """)
+
+WEBRTC_ASTERISK = _text(f"""
+v=0
+o=- 1391527316 1391527316 IN IP4 10.1.2.3
+s=Asterisk
+c=IN IP4 10.1.2.3
+t=0 0
+a=msid-semantic:WMS *
+a=group:BUNDLE audio-0
+m=audio 14628 UDP/TLS/RTP/SAVPF 8 0 101
+a=connection:new
+a=setup:actpass
+a=fingerprint:SHA-256 {FINGERPRINT}
+a=ice-ufrag:3f1c5c0a2b7d2f11
+a=ice-pwd:5a0a1d1c3a6e0f2b4b9a7c8d
+a=candidate:Ha010203 1 UDP 2130706431 10.1.2.3 14628 typ host
+a=candidate:H6 1 UDP 2130706175 fd00::3 14628 typ host
+a=candidate:Sc0000201 1 UDP 1694498815 192.0.2.1 14628 typ srflx raddr 10.1.2.3 rport 14628
+a=candidate:Ha010203 2 UDP 2130706430 10.1.2.3 14629 typ host
+a=candidate:T 1 TCP 2130706429 10.1.2.3 9 typ host tcptype active
+a=candidate:M 1 UDP 2130706428 5a7d3c1e-0d1f-4b8e-9c77-0b6f2f9d1a11.local 14630 typ host
+a=candidate:N 1 UDP 2130706427 media.example.com 14630 typ host
+a=rtpmap:8 PCMA/8000
+a=rtpmap:0 PCMU/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-16
+a=ptime:20
+a=sendrecv
+a=rtcp-mux
+a=ssrc:1185523361 cname:1
+a=mid:audio-0
+""")

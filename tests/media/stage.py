@@ -243,6 +243,10 @@ class Stage:
         answered = await self.mail.next(BrowserAnswered)
         assert (answered.call, answered.tab, answered.offer) == (call, tab, "o-1")
         await page.accept(answered.sdp)
+        if isinstance(self.room, Voice):
+            async with asyncio.timeout(SOON):  # the page, who is the DTLS server, is ready before the bridge
+                while not self.voice._conversations[call].legs[tab].connected:
+                    await asyncio.sleep(0.001)
         return page
 
     async def dial(self, *allowed: str, tab: TabId = TAB) -> tuple[Page, MediaReady]:

@@ -52,8 +52,9 @@ def test_a_pbx_that_is_not_known_yet_is_sent_nothing_of_use() -> None:
 def test_the_engines_answer_tells_what_a_page_has_to_know() -> None:
     local = engine_sdp.transport(ANSWER)
     assert local.address == engine_sdp.place(ANSWER) == ("192.0.2.9", 30012)
-    assert local.credentials.username == "jHjlXiWa"
-    assert local.fingerprint.startswith("AB:AB")
+    assert local.end.credentials is not None
+    assert local.end.credentials.username == "jHjlXiWa"
+    assert local.end.fingerprint.startswith("AB:AB")
 
 
 @pytest.mark.parametrize("missing", ["a=fingerprint", "a=ice-ufrag", "a=setup"])

@@ -12,7 +12,7 @@ from aioice import stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.media.hub import Address, Hub, stun_username
+from bridge.media.hub import Address, Hub, bound_socket, stun_username
 from bridge.media.poller import Poller
 from bridge.media.relay import BUFFER_BYTES
 
@@ -42,7 +42,7 @@ class Leg:
 @pytest.fixture
 async def hub() -> AsyncIterator[Hub]:
     poller = Poller()
-    hub = Hub(("127.0.0.1", 0), bytearray(BUFFER_BYTES), poller)
+    hub = Hub(bound_socket(("127.0.0.1", 0)), bytearray(BUFFER_BYTES), poller)
     yield hub
     hub.close()
     poller.close()

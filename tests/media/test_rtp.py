@@ -10,8 +10,9 @@ import pytest
 from bridge.calls.commands import Latch
 from bridge.media.poller import Poller
 from bridge.media.relay import BUFFER_BYTES
-from bridge.media.rtp import PbxLeg, PortPairs, PortsExhaustedError
+from bridge.media.rtp import PortPairs, PortsExhaustedError, RtpLeg
 from bridge.media.source import LATCH_PACKETS
+from bridge.media.terms import Terms
 
 from .stage import SOON, Pbx, pbx_socket, rtp
 
@@ -36,29 +37,30 @@ async def heard() -> Heard:
 
 
 @pytest.fixture
-async def leg(heard: Heard) -> AsyncIterator[PbxLeg]:
+async def leg(heard: Heard) -> AsyncIterator[RtpLeg]:
     poller = Poller()
-    leg = PbxLeg(PortPairs("127.0.0.1", (24_000, 24_999)), heard.buffer, poller, voice=heard.voice)
+    leg = RtpLeg(PortPairs("127.0.0.1", (24_000, 24_999)), heard.buffer, poller, voice=heard.voice)
     yield leg
     leg.close()
     poller.close()
 
 
-def follow(leg: PbxLeg, announced: tuple[str, int], latch: Latch = Latch.PORT) -> None:
-    leg.follow(announced, (announced[0], announced[1] + 1), VALID, 8000, latch)
+def follow(leg: RtpLeg, announced: tuple[str, int], latch: Latch = Latch.PORT) -> None:
+    control = announced[0], announced[1] + 1
+    leg.follow(Terms(address=announced, control=control, payload_type=VALID, clock_rate=8000), latch)
 
 
-def say(pbx: Pbx, leg: PbxLeg, payload: bytes, payload_type: int = VALID) -> None:
+def say(pbx: Pbx, leg: RtpLeg, payload: bytes, payload_type: int = VALID) -> None:
     pbx.said += 1
     pbx.transport.sendto(rtp(payload_type, pbx.said, 160 * pbx.said, payload), leg.address)
 
 
-async def test_rtp_has_an_even_port_and_holds_the_next(leg: PbxLeg) -> None:
+async def test_rtp_has_an_even_port_and_holds_the_next(leg: RtpLeg) -> None:
     assert leg.address[1] % 2 == 0
     assert leg._rtcp.getsockname()[1] == leg.address[1] + 1
 
 
-async def test_only_the_announced_address_is_heard(leg: PbxLeg, heard: Heard) -> None:
+async def test_only_the_announced_address_is_heard(leg: RtpLeg, heard: Heard) -> None:
     async with pbx_socket() as pbx, pbx_socket("127.0.0.2") as stranger:
         follow(leg, ("127.0.0.1", pbx.port))
         for _ in range(2 * LATCH_PACKETS):
@@ -70,7 +72,7 @@ async def test_only_the_announced_address_is_heard(leg: PbxLeg, heard: Heard) ->
 
 
 async def test_another_port_of_the_announced_host_is_believed_after_some_valid_packets_and_then_stays(
-    leg: PbxLeg, heard: Heard
+    leg: RtpLeg, heard: Heard
 ) -> None:
     async with pbx_socket() as pbx, pbx_socket() as rival:
         follow(leg, ("127.0.0.1", 9))
@@ -84,7 +86,7 @@ async def test_another_port_of_the_announced_host_is_believed_after_some_valid_p
         assert [await heard.next(), await heard.next()] == [b"%d" % LATCH_PACKETS, b"still me"]
 
 
-async def test_another_port_with_the_wrong_payload_type_is_never_believed(leg: PbxLeg, heard: Heard) -> None:
+async def test_another_port_with_the_wrong_payload_type_is_never_believed(leg: RtpLeg, heard: Heard) -> None:
     async with pbx_socket() as pbx, pbx_socket() as other:
         follow(leg, ("127.0.0.1", pbx.port))
         for _ in range(2 * LATCH_PACKETS):
@@ -93,7 +95,7 @@ async def test_another_port_with_the_wrong_payload_type_is_never_believed(leg: P
         assert await heard.next() == b"pbx"
 
 
-async def test_a_new_announcement_moves_the_voice(leg: PbxLeg, heard: Heard) -> None:
+async def test_a_new_announcement_moves_the_voice(leg: RtpLeg, heard: Heard) -> None:
     async with pbx_socket() as old, pbx_socket() as new:
         follow(leg, ("127.0.0.1", old.port))
         say(old, leg, b"old")
@@ -106,7 +108,7 @@ async def test_a_new_announcement_moves_the_voice(leg: PbxLeg, heard: Heard) -> 
         assert await heard.next() == b"new again"
 
 
-async def test_telephone_events_count_as_life_and_are_not_voice(leg: PbxLeg, heard: Heard) -> None:
+async def test_telephone_events_count_as_life_and_are_not_voice(leg: RtpLeg, heard: Heard) -> None:
     async with pbx_socket() as pbx:
         follow(leg, ("127.0.0.1", pbx.port))
         say(pbx, leg, b"\x05\x0a\x00\xa0", payload_type=101)
@@ -115,7 +117,7 @@ async def test_telephone_events_count_as_life_and_are_not_voice(leg: PbxLeg, hea
         assert leg.received == 2
 
 
-async def test_junk_is_counted_and_harms_nothing(leg: PbxLeg, heard: Heard) -> None:
+async def test_junk_is_counted_and_harms_nothing(leg: RtpLeg, heard: Heard) -> None:
     async with pbx_socket() as pbx:
         follow(leg, ("127.0.0.1", pbx.port))
         for junk in (b"", b"x", b"\0" * 40, b"\x80" * 12, b"\xff" * 1500):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bridge.media.page_sdp import LocalTransport, parse_page_offer, write_page_answer
 from bridge.media.pbx_sdp import parse_pbx_offer
 from bridge.media.pbx_session import PbxSession
-from bridge.media.peer import Credentials
+from bridge.media.peer import Credentials, OurEnd
 from bridge.media.sdp import CLOCK_RATES, MAX_BYTES, Codec, Direction, SdpError, choose
 
 from .offers import ASTERISK, CHROMIUM, FINGERPRINT, FIREFOX, ODD_PBX
@@ -20,8 +20,7 @@ from .offers import ASTERISK, CHROMIUM, FINGERPRINT, FIREFOX, ODD_PBX
 US = "10.9.9.9", 21_000
 OUR_LEG = LocalTransport(
     address=("192.0.2.1", 30_000),
-    credentials=Credentials(username="u" * 16, password="p" * 32),
-    fingerprint=FINGERPRINT,
+    end=OurEnd(credentials=Credentials(username="u" * 16, password="p" * 32), fingerprint=FINGERPRINT, setup="active"),
     ssrc=4711,
 )
 

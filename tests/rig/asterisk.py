@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from aioice.ice import get_host_addresses
+
 from . import manager, tones
 from .certificates import Authority
 from .phone_call import OutboundCall, PhoneCall
@@ -31,6 +33,10 @@ EARLY_HZ = 440
 """What 604 plays before it answers."""
 HOLD_HZ = 523
 """The PBX's music on hold."""
+
+
+Encryption = Literal["no", "sdes", "dtls", "webrtc"]
+"""Of the voice of all agents; `webrtc` is DTLS with ICE, rtcp-mux and AVPF, `dtls` without any of them."""
 
 
 def default_root() -> Path:
@@ -76,7 +82,7 @@ class Asterisk:
         *,
         agents: int = 4,
         codecs: str = "ulaw,alaw,g722,opus",
-        encryption: Literal["no", "sdes"] = "no",
+        encryption: Encryption = "no",
         root: Path | None = None,
     ) -> None:
         self.directory = directory.resolve()
@@ -184,7 +190,9 @@ class Asterisk:
             "RTP_FIRST": 20000,
             "RTP_LAST": 20999,
             "CODECS": self.codecs,
-            "ENCRYPTION": self.encryption,
+            "ENCRYPTION": _encryption(self.encryption),
+            "ICE_SUPPORT": "yes" if self.encryption == "webrtc" else "no",
+            "ICE": _ice() if self.encryption == "webrtc" else "",
             "AGENTS": "\n".join(_agent(number) for number in self.agents),
         }
         for name, hz in (("moh/hold", HOLD_HZ), ("sounds/tone", TONE_HZ)):
@@ -305,6 +313,18 @@ class Asterisk:
         paths = [self.directory / "log/console.log", self.directory / "log/full.log"]
         text = "\n".join(path.read_text(errors="replace") for path in paths if path.exists())
         return "\n".join(text.splitlines()[-lines:])
+
+
+def _encryption(kind: Encryption) -> str:
+    if kind == "webrtc":
+        return "webrtc = yes"
+    return f"media_encryption = {kind}" + ("\ndtls_auto_generate_cert = yes" if kind == "dtls" else "")
+
+
+def _ice() -> str:
+    """Asterisk names no 127.0.0.1 of its own, but says it in place of another address; nothing is bound to that one."""
+    own = get_host_addresses(use_ipv4=True, use_ipv6=False)[0]
+    return f"ice_deny = 0.0.0.0/0\nice_permit = 127.0.0.0/8\n[ice_host_candidates]\n{own} => 127.0.0.1"
 
 
 def _agent(number: str) -> str:

@@ -103,6 +103,7 @@ def negotiation(data: bytes) -> None:
     here, secrecy = ("192.0.2.1", 4000), list(Secrecy)[len(data) % len(Secrecy)]
     session = PbxSession(1, bytes)
     session.secrecy = secrecy
+    session.begin("AB:" * 31 + "CD")
     if len(data) % 2:
         objection(data, ("PCMU", "opus"), secrecy)
         with suppress(sdp.SdpError):
@@ -112,7 +113,7 @@ def negotiation(data: bytes) -> None:
     session.offer(["PCMU", "opus"], here)
     with suppress(sdp.SdpError):
         session.answered(data)
-        _ = session.keys, session.control, session.event_type, session.wanted(("PCMU",))
+        _ = session.terms, session.event_type, session.wanted(("PCMU",))
         session.reoffered(data, here, ("PCMU", "opus"))
 
 

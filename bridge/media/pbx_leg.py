@@ -1,0 +1,85 @@
+"""The PBX's voice, however it is carried."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from ..calls.commands import Latch
+from .peer import OurEnd
+from .relay import HEADER
+from .reports import Reports, Sent
+from .sdp import Address
+from .terms import Terms
+
+
+class PbxLeg(ABC):
+    """One port for the voice of a PBX. `rtp.RtpLeg` speaks RTP and SRTP with keys of the SDP, `dtls_leg.DtlsLeg` DTLS-SRTP.
+
+    `voice(length, now)` gets every packet of the negotiated codec, in the buffer.
+    """
+
+    def __init__(self, buffer: bytearray, voice: Callable[[int, float], None]) -> None:
+        self._buffer, self._view = buffer, memoryview(buffer)
+        self.voice = voice
+        self.event: Callable[[int, int], None] = _unheard
+        """Gets the timestamp and length of each telephone-event, in the buffer."""
+        self.reports = Reports(
+            cname=secrets.token_hex(8),
+            ssrc=secrets.randbits(32),
+            clock_rate=8000,
+            wall=time.time() - time.monotonic(),
+        )
+        self.sent: Sent | None = None
+        """What we send it, for the reports."""
+        self.strange = 0
+        """Packets that were not believed, or not sent."""
+        self._payload_type = -1
+        self._event_type: int | None = None
+
+    @property
+    @abstractmethod
+    def address(self) -> Address:
+        """What the PBX is told."""
+
+    @property
+    def received(self) -> int:
+        """Packets that were believed, telephone-events and comfort noise among them."""
+        return self.reports.reception.packets
+
+    @abstractmethod
+    def expect(self, end: OurEnd | None) -> None:
+        """The PBX is told this of our end: it may come from now on."""
+
+    def follow(self, terms: Terms, latch: Latch) -> None:
+        """What is agreed from now on."""
+        self._payload_type, self._event_type = terms.payload_type, terms.event_type
+        self.reports.tune(terms.clock_rate)
+
+    @abstractmethod
+    def send(self, length: int) -> None:
+        """Send the packet in the buffer, which is encrypted there if it is to be."""
+
+    @abstractmethod
+    def report(self, now: float, *, goodbye: bool = False) -> None:
+        """Send RTCP; overwrites the buffer."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Without a word to the PBX but what DTLS says."""
+
+    def _hear(self, second: int, sequence: int, timestamp: int, ssrc: int, length: int, now: float) -> None:
+        """Take a believed packet, plain in the buffer; `second` is its second octet."""
+        if second & 0x7F == self._payload_type:
+            self.reports.reception.take(sequence, timestamp, ssrc, length - HEADER, now)
+            self.voice(length, now)
+        else:
+            self.reports.reception.pass_over(sequence, ssrc, length - HEADER)
+            if second & 0x7F == self._event_type:
+                self.event(timestamp, length)
+
+
+def _unheard(timestamp: int, length: int) -> None:
+    """Keys that nobody waits for yet."""
