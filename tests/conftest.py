@@ -17,6 +17,7 @@ from bridge.demo.portal import Portal
 from .rig.asterisk import Asterisk, is_unpacked
 from .rig.chromium import Chromium, find_chromium
 from .rig.leaks import leaks
+from .rig.postgres import Postgres, find_programs
 from .rig.process import BridgeProcess
 from .rig.rtpengine import Rtpengine, rtpengine
 
@@ -27,6 +28,7 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
     "chromium": (find_chromium, "Chromium is not installed: Debian package chromium"),
     "baresip": (lambda: shutil.which("baresip"), "baresip is not installed: Debian package baresip-core"),
     "rtpengine": (lambda: shutil.which("rtpengine"), "rtpengine is not installed: Debian package rtpengine-daemon"),
+    "postgres": (find_programs, "PostgreSQL is not installed: Debian package postgresql"),
     "sipp": (lambda: shutil.which("sipp"), "sipp is not installed: Debian package sip-tester"),
 }
 
@@ -94,6 +96,14 @@ def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
     needs("asterisk")
     with Asterisk(tmp_path_factory.mktemp("asterisk")) as asterisk:
         yield asterisk
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server that all tests share; each makes a database of its own."""
+    needs("postgres")
+    with Postgres() as server:
+        yield server
 
 
 @pytest.fixture

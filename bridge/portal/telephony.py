@@ -125,8 +125,8 @@ class Telephony:
             return
         portal = command.operator.portal
         words_of_call = words.registration(command, self._line_of(portal, command.line))
-        if await self._outbox.register(record, words_of_call, now):
-            self._courier.wake(portal)
+        await self._outbox.register(record, words_of_call, now)
+        self._courier.wake(portal)  # also if it was written by an attempt that the store did not acknowledge
 
     async def _finish(self, command: FinishCall) -> None:
         status, duration, reason = command.status, command.duration, command.reason
@@ -136,10 +136,9 @@ class Telephony:
             status, duration = words.ANSWERED, round(command.ended - answered.answered)
         payload = words.finishing(command.operator.user, status, duration, reason)
         due = self._clock() + command.card_stays
-        portal = await self._outbox.finish(command.call, payload, status=status, ended=command.ended, now=due)
+        await self._outbox.finish(command.call, payload, status=status, ended=command.ended, now=due)
         self._answered.pop(command.call, None)
-        if portal is not None:
-            self._courier.wake(portal)
+        self._courier.wake(command.operator.portal)
 
     async def _attach(self, command: PortalCommand, kind: Kind, payload: dict[str, Any]) -> None:
         portal = await self._outbox.promise(command.call, kind, payload, self._clock())

@@ -40,7 +40,7 @@ from .promises import CallRecord, Kind, Promise, Slot, State
 from .promising import BASIS, RECORD_LOST, REGISTRATION_LOST
 from .tables import calls, outbox
 from .transaction import reading, unbroken
-from .writer import PASSING, Writer, down
+from .writer import Writer, down, may_pass
 
 _LOST = {Kind.REGISTER: REGISTRATION_LOST, Kind.FINISH: RECORD_LOST}
 _earlier = outbox.alias()
@@ -66,8 +66,10 @@ class Outbox:
         try:
             async with engine.begin() as connection:
                 yield connection
-        except PASSING as error:
-            raise down(error) from error
+        except Exception as error:
+            if may_pass(error):
+                raise down(error) from error
+            raise
 
     # ---- promising
 

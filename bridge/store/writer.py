@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -24,8 +24,9 @@ WINDOW_SECONDS = 0.003
 MOST_AT_ONCE = 500
 """Items in one transaction, far below the number of variables that a statement may have."""
 
-PASSING = (OperationalError, InterfaceError, PoolTimeout, OSError)
-"""What may pass by itself: a full disk, a database that is away or overloaded."""
+_PASSING = (OperationalError, InterfaceError, PoolTimeout, OSError)
+_PASSING_CLASSES = {"08", "40", "53", "55", "57", "58"}
+"""Of PostgreSQL's SQLSTATEs: connection, rollback, resources, object in use, operator's intervention, system."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -104,10 +105,11 @@ class Writer:
     async def _commit(self, changes: list[_Change]) -> None:
         try:
             results = await self._carry_out(changes)
-        except PASSING as error:
-            for change in changes:
-                _fail(change, down(error))
         except Exception as error:  # noqa: BLE001 – it goes to whoever asked for the change
+            if may_pass(error):
+                for change in changes:
+                    _fail(change, down(error))
+                return
             if len(changes) == 1:
                 _fail(changes[0], error)
                 return
@@ -129,6 +131,14 @@ class Writer:
                 results = await carry_out(connection, [change.item for change in group])
                 found += zip(group, results, strict=True)
         return found
+
+
+def may_pass(error: Exception) -> bool:
+    """By itself: a full disk, a database that is away, restarts or is overloaded, two transactions in each other's way."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, _PASSING)
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, _PASSING) or error.connection_invalidated or state[:2] in _PASSING_CLASSES
 
 
 def down(error: Exception) -> StoreDownError:

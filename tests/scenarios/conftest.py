@@ -29,8 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
-    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `recordings`, `media`, `router`, `operators`, and
-    the port of a `second_pbx`."""
+    """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `recordings`, `media`, `router`, `operators`, the port of a
+    `second_pbx`, and the url of a `store`."""
     async with AsyncExitStack() as stack:
 
         async def set_stage(
@@ -45,6 +45,7 @@ async def stages(
             recordings: dict[str, Any] | None = None,
             media: dict[str, Any] | None = None,
             operators: Collection[int] = tuple(AGENTS),
+            store: str = "",
             **calls: Any,
         ) -> Stage:
             port, way = free_port(SOCK_STREAM), None
@@ -64,6 +65,7 @@ async def stages(
             settings["portal"][0].update(portal or {})
             settings["worker"] = worker or {}
             settings["recordings"] = recordings or {}
+            settings["store"] = {"url": store} if store else {}
             settings["operator"] = [each for each in settings["operator"] if each["user_id"] in operators]
             bridge = await bridges(settings, secrets_for(asterisk))
             if installed:

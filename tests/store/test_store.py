@@ -1,12 +1,8 @@
-"""The store: migrations, sealed tokens, and transactions that promise exactly what they say.
-
-With TEST_POSTGRES (a SQLAlchemy url of an empty database, `postgresql+asyncpg://…`) the same tests run there as well.
-"""
+"""The store on SQLite and on PostgreSQL: migrations, sealed tokens, and transactions that promise exactly what they say."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -21,6 +17,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridge.calls.commands import Direction
@@ -31,12 +28,14 @@ from bridge.store.database import MIGRATIONS, Store
 from bridge.store.portals import EnrolledPortal
 from bridge.store.promises import CallRecord, Kind, Promise, Slot, State
 from bridge.store.tables import metadata
+from bridge.store.writer import may_pass
 from bridge.tickets import Seal, new_key
+
+from ..rig.postgres import Postgres
 
 NOW = 1_800_000_000.0
 SEAL = Seal([new_key()])
 ALL = dict.fromkeys(Slot, 10)
-URLS = ["sqlite", *(["postgresql"] if os.environ.get("TEST_POSTGRES") else [])]
 
 PORTAL = EnrolledPortal(
     id="acme.bitrix24.com",
@@ -65,18 +64,6 @@ def _record(call: str, **changes: Any) -> CallRecord:
         "seen": NOW,
     }
     return CallRecord(**values | changes)
-
-
-@pytest.fixture(params=URLS)
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/sub/bridge.db"
-    engine = create_async_engine(os.environ["TEST_POSTGRES"])
-    async with engine.begin() as connection:
-        await connection.execute(text("DROP SCHEMA public CASCADE"))
-        await connection.execute(text("CREATE SCHEMA public"))
-    await engine.dispose()
-    return os.environ["TEST_POSTGRES"]
 
 
 @pytest.fixture
@@ -421,3 +408,53 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"store\.url.*not a database"):
         async with Store(f"sqlite+aiosqlite:///{path}", SEAL).running():
             pass
+
+
+@pytest.mark.scenario
+async def test_connections_that_the_server_has_ended_are_replaced(postgres: Postgres) -> None:
+    url = await postgres.database()
+    store = Store(url, SEAL)
+    async with store.running():
+        await store.outbox.register(_record("a"), {}, NOW)
+        await postgres.run(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        await store.outbox.register(_record("b"), {}, NOW)
+        assert {promise.call for promise in await _due(store)} == {"a", "b"}
+
+
+@pytest.mark.scenario
+@pytest.mark.parametrize(("state", "passes"), [("53100", True), ("57P03", True), ("40P01", True), ("22012", False)])
+async def test_a_server_in_trouble_is_worth_another_try_and_a_defect_is_not(
+    postgres: Postgres, state: str, passes: bool
+) -> None:
+    """Disk full, starting up, deadlock; division by zero."""
+    engine = create_async_engine(await postgres.database())
+    with pytest.raises(DBAPIError) as failed:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{state}'; END $$")
+    await engine.dispose()
+    assert may_pass(failed.value) is passes
+
+
+@pytest.mark.scenario
+async def test_a_connection_that_is_cut_in_the_middle_may_be_had_again(postgres: Postgres) -> None:
+    engine = create_async_engine(await postgres.database())
+    with pytest.raises(DBAPIError) as failed:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+    await engine.dispose()
+    assert may_pass(failed.value)
+
+
+@pytest.mark.scenario
+async def test_two_changes_of_one_call_on_two_connections_wait_for_each_other(postgres: Postgres) -> None:
+    """A `finish` beside a `set_aside`: whichever comes first, both promises end up aside."""
+    url = await postgres.database()
+    one, other = Store(url, SEAL), Store(url, SEAL)
+    async with one.running(), other.running():
+        for number in range(20):
+            name = f"c{number}"
+            await one.outbox.register(_record(name), {}, NOW)
+            register = next(promise for promise in await _due(one) if promise.call == name)
+            await asyncio.gather(one.outbox.set_aside(register, "no"), _finish(other, name))
+        aside = await one.outbox.aside()
+        assert len(aside) == 40
