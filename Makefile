@@ -46,7 +46,7 @@ test: setup parts asterisk
 	@.venv/bin/pytest -q -rs
 
 # Marked tests only; docs/interop.md is what they showed. INTEROP="trunk or hold" runs those (-k of pytest), and keeps
-# what the others showed before.
+# what the others showed before; INTEROP=nothing writes the page again after a merge.
 interop: setup parts asterisk
 	@.venv/bin/pytest -q -m interop --interop $(if $(INTEROP),-k "$(INTEROP)")
 

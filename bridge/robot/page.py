@@ -59,12 +59,16 @@ class Robot:
         orders: Orders,
         say: Callable[[str], None],
         session: str = "",
+        ear: Callable[[], Ear] = Ear,
     ) -> None:
+        """`ear` makes what listens to a call."""
         self._url = bridge_url
         self._ticket = ticket
         self._orders = orders
         self._say = say
         self._session = session
+        self._ear = ear
+        self._visit: _Visit | None = None
         self._blocks = _blocks(orders.audio)
         self._tab, self._browser = str(uuid.uuid4()), str(uuid.uuid4())
         # The same name on every connection: whatever became of the first message, the bridge calls once.
@@ -83,6 +87,15 @@ class Robot:
                     self._say(f"{error}; trying again in {pause:.1f} s")
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    @property
+    def calls(self) -> list[Call]:
+        """As the bridge told them last; none without a connection."""
+        return self._visit.calls if self._visit else []
+
+    async def press(self, button: str, **data: Any) -> bool:
+        """Send one message as a page does when somebody clicks; names are those of the wire. False if it was not heard."""
+        return self._visit is not None and await self._visit.tell(button, data)
 
     async def _attend(self, http: aiohttp.ClientSession) -> None:
         """One connection, from the greeting to its end."""
@@ -105,7 +118,8 @@ class Robot:
         await self._connect(client)
         try:
             async with asyncio.TaskGroup() as tasks:
-                visit = _Visit(self._tab, self._orders, self._mouth, client, lost, inbox, tasks, self._say)
+                visit = _Visit(self._tab, self._orders, self._mouth, self._ear, client, lost, inbox, tasks, self._say)
+                self._visit = visit
                 try:
                     while (event := await inbox.get())[0] != "disconnect":
                         if event[0] == "welcome":
@@ -114,6 +128,7 @@ class Robot:
                         if self._wish and event[0] == "state" and await visit.tell("dial", self._wish):
                             self._wish = None
                 finally:
+                    self._visit = None
                     await visit.close()
         finally:
             await self._leave(client)
@@ -164,6 +179,7 @@ class _Visit:
         tab: str,
         orders: Orders,
         mouth: Callable[[], Mouth],
+        ear: Callable[[], Ear],
         client: Any,
         lost: asyncio.Event,
         inbox: asyncio.Queue[tuple[str, Any]],
@@ -173,6 +189,7 @@ class _Visit:
         self._tab = tab
         self._orders = orders
         self._mouth = mouth
+        self._ear = ear
         self._client = client
         self._lost = lost
         self._inbox = inbox
@@ -185,6 +202,10 @@ class _Visit:
         self._offers: dict[str, int] = {}
         self._due: set[tuple[str, str]] = set()
         """Orders that have their time already."""
+
+    @property
+    def calls(self) -> list[Call]:
+        return self._state.calls
 
     async def take(self, event: str, data: Any) -> None:
         match event:
@@ -260,7 +281,9 @@ class _Visit:
             if count == MAX_OFFERS + 1:
                 self._say(f"the voice was lost {MAX_OFFERS} times: giving up")
             return
-        leg = self._legs[call] = Leg(call, self._mouth(), self._ears.setdefault(call, Ear()), self._tasks, self._inbox)
+        leg = self._legs[call] = Leg(
+            call, self._mouth(), self._ears.setdefault(call, self._ear()), self._tasks, self._inbox
+        )
         sdp = await leg.offer()
         if sdp is None:
             self._say("no network interface but loopback, which aiortc does not use: no voice")

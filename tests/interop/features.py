@@ -23,7 +23,7 @@ UNTESTED = (
 
 FEATURES: dict[str, tuple[str, ...]] = {
     "Transports": (
-        "UDP", "TCP", "TLS", "mutual TLS", "WebSocket", "secure WebSocket", "IPv6", "failover to the second SRV target",
+        "UDP", "TCP", "TLS", "mutual TLS", "WebSocket", "secure WebSocket", "IPv6 (signalling)", "IPv6 (voice)", "failover to the second SRV target",
         "RFC 5626 flows",
     ),
     "Connecting": (
@@ -35,6 +35,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "incoming call", "outgoing call", "two-way tone", "100rel: our ringing is reliable",
         "100rel: we send PRACK", "early media heard by us", "early media towards callers", "late offer", "forked 2xx", "CANCEL by us",
         "CANCEL by the peer", "CANCEL crossing 200", "refusals with their codes", "unusable offers refused (488, 415)", "UPDATE",
+        "session timer, agreed in both roles",
         "session timer, refreshed by us", "session timer, refreshed by the peer", "call waiting",
         "Reason: answered elsewhere", "Diversion shown", "toll rules keep a number from the peer",
     ),

@@ -12,7 +12,7 @@ from typing import Literal
 from .features import FEATURES, PEERS, UNTESTED
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGE, RESULTS = DOCS / "interop.md", DOCS / "interop.json"
+PAGE, RESULTS = DOCS / "interop.md", DOCS / "interop.jsonl"
 
 HEAD = """\
 # SIP: what works with whom
@@ -48,7 +48,8 @@ def cells(marks: Iterable[Mark]) -> set[tuple[str, str]]:
 
 
 def read() -> list[Result]:
-    rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    """One a line: git merges what two branches showed (.gitattributes), and the later line of two for a test counts."""
+    rows = map(json.loads, RESULTS.read_text().splitlines()) if RESULTS.exists() else ()
     return [Result(**{**row, "features": tuple(row["features"])}) for row in rows]
 
 
@@ -59,8 +60,7 @@ def merged(before: Iterable[Result], after: Iterable[Result], marks: Iterable[Ma
 
 
 def write(results: list[Result]) -> None:
-    lines = ",\n".join(json.dumps(asdict(result), ensure_ascii=False) for result in results)
-    RESULTS.write_text(f"[\n{lines}\n]\n")
+    RESULTS.write_text("".join(f"{json.dumps(asdict(result), ensure_ascii=False)}\n" for result in results))
     PAGE.write_text(page(results))
 
 

@@ -14,20 +14,24 @@ import pytest
 from . import matrix
 from .features import FEATURES, PEERS
 
-KNOWN = {feature for features in FEATURES.values() for feature in features}
+ORDER = [feature for features in FEATURES.values() for feature in features]
 
 
 def interop(peer: str, *features: str) -> pytest.MarkDecorator:
     """The test shows these features with that real peer; names stand in features.py."""
-    unknown = [name for name in features if name not in KNOWN] + [peer] * (peer not in PEERS)
+    unknown = [name for name in features if name not in ORDER] + [peer] * (peer not in PEERS)
     if unknown or not features:
         raise ValueError(f"tests/interop/features.py does not know {unknown}")
     return pytest.mark.interop(peer=peer, features=features)
 
 
 def marks_of(item: pytest.Item) -> Iterator[matrix.Mark]:
+    """One for each peer, however many decorators name it."""
+    shown: dict[str, list[str]] = {}
     for mark in item.iter_markers("interop"):
-        yield matrix.Mark(test=item.nodeid, peer=mark.kwargs["peer"], features=mark.kwargs["features"])
+        shown.setdefault(mark.kwargs["peer"], []).extend(mark.kwargs["features"])
+    for peer, features in shown.items():
+        yield matrix.Mark(test=item.nodeid, peer=peer, features=tuple(sorted(set(features), key=ORDER.index)))
 
 
 class Recorder:

@@ -19,7 +19,7 @@ from typing import Literal, Self
 from aioice.ice import get_host_addresses
 
 from . import manager, tones
-from .certificates import Authority
+from .certificates import Authority, Pair
 from .phone_call import OutboundCall, PhoneCall
 from .sip_log import SipMessage, read_log, unrepeated
 from .waiting import PATIENCE, wait_for
@@ -73,7 +73,7 @@ class Asterisk:
     """One Asterisk with the agents 1001, 1002 … (password `pw-1001` …) at free ports of 127.0.0.1.
 
     Agents can dial 600 echo, 601 tone, 604 early media and then echo, 605 busy, 606 rings for 20 s, 607 forbidden, 608
-    unavailable, 609 rings for 2 s and then tone, 610 and +… a person who hears music when held, 612 music, 613 takes four keys.
+    unavailable, 609 rings for 2 s and then tone, 611 rings and echoes at once, 610 and +… a person who hears music when held, 612 music, 613 takes four keys.
     """
 
     def __init__(
@@ -92,8 +92,11 @@ class Asterisk:
         self.encryption = encryption
         self.sip_port = _free_for_both()
         self.tls_port = free_port(socket.SOCK_STREAM)
+        self.mtls_port = free_port(socket.SOCK_STREAM)
+        """TLS for those who show a certificate, such as that of `client`."""
         self.http_port = free_port(socket.SOCK_STREAM)
         """WebSocket too, at `/ws`."""
+        self.https_port = free_port(socket.SOCK_STREAM)
         self._manager_port = free_port(socket.SOCK_STREAM)
         self._run = Path()
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,6 +111,11 @@ class Asterisk:
     def authority(self) -> Path:
         """The certificate of whoever signed that of its TLS side, which names localhost."""
         return self._authority.root
+
+    @property
+    def client(self) -> Pair:
+        """A certificate that its `mtls_port` trusts."""
+        return self._client
 
     @property
     def passwords(self) -> Mapping[str, str]:
@@ -176,6 +184,7 @@ class Asterisk:
             certificates.mkdir()
             self._authority = Authority(certificates)
             self._pair = self._authority.signs("localhost")
+            self._client = self._authority.signs("bridge.example")
         pair = self._pair
         values = {
             "DIRECTORY": self.directory,
@@ -183,7 +192,10 @@ class Asterisk:
             "RUN": self._run,
             "SIP": self.sip_port,
             "TLS": self.tls_port,
+            "MTLS": self.mtls_port,
             "HTTP": self.http_port,
+            "HTTPS": self.https_port,
+            "AUTHORITY": self.authority,
             "CERTIFICATE": pair.certificate,
             "KEY": pair.key,
             "AMI": self._manager_port,
@@ -297,6 +309,10 @@ class Asterisk:
             return [call for call in self.outbound(agent) if call not in before]
 
         return (await wait_for(fresh, timeout, f"an INVITE of {agent}"))[0]
+
+    def answered(self, method: str) -> list[int]:
+        """The statuses that our side gave to requests of that method, without INVITE and its like."""
+        return [m.status for m in self.messages() if m.status and not m.sent and m.method == method]
 
     def answers(self, agent: str) -> dict[str, list[int]]:
         """Final statuses that our side gave to INVITEs for the agent, by Call-ID; a re-INVITE adds to its call's list."""

@@ -61,9 +61,32 @@ class SipMessage:
 def read_log(text: str) -> Iterator[SipMessage]:
     """The messages in the log of `pjsip set logger on`, in order; a last one that is not complete yet is left out."""
     for head in _HEAD.finditer(text):
-        end = _end(text, head.end(), int(head[2]))
+        size = int(head[2])
+        begin = _begin(text, head.end(), size)
+        end = _end(text, begin, size)
         if end:
-            yield SipMessage(sent=head[1] == "Transmitting", text=text[head.end() : end])
+            yield SipMessage(sent=head[1] == "Transmitting", text=text[begin:end])
+
+
+def _begin(text: str, at: int, size: int) -> int:
+    """Where the message of `size` bytes begins: of several that came in one segment of a stream, each entry shows all."""
+    begin, limit = at, text.find(" <--- ", at)
+    while own := _own_size(text, begin):
+        if own == size:
+            return begin
+        begin = _end(text, begin, own)
+        if not begin or (limit >= 0 and begin > limit):
+            break
+    return at
+
+
+def _own_size(text: str, at: int) -> int:
+    """In bytes, as its Content-Length has it; 0 if there is no message."""
+    head, found, _ = text[at : at + 65536].partition("\n\n")
+    length = re.search(r"^(?:Content-Length|l) *: *(\d+)", head, re.IGNORECASE | re.MULTILINE)
+    if not found or length is None or "SIP/2.0" not in head.partition("\n")[0]:
+        return 0
+    return len(head.encode()) + head.count("\n") + 4 + int(length[1])
 
 
 def _end(text: str, at: int, size: int) -> int:

@@ -2,104 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from ..conftest import needs
-from .asterisk import EARLY_HZ, HOLD_HZ, TONE_HZ, Asterisk, OutboundCall, free_port
+from .asterisk import EARLY_HZ, HOLD_HZ, TONE_HZ, Asterisk, OutboundCall
+from .baresip import Baresip
 from .tones import share
 from .waiting import wait_for
 
 pytestmark = pytest.mark.scenario
 AGENT = "1004"
 
-CONFIG = """
-sip_listen 127.0.0.1:0
-net_interface 127.0.0.1
-rtp_ports 22000-22099
-ctrl_tcp_listen 127.0.0.1:{control}
-audio_source ausine,700
-audio_player aubridge,sink
-audio_alert aubridge,sink
-ausrc_srate 48000
-ausrc_channels 2
-auplay_srate 48000
-auplay_channels 1
-snd_path {directory}
-module_path {modules}
-module g711.so
-module ausine.so
-module aubridge.so
-module sndfile.so
-module_app account.so
-module_app menu.so
-module_app ctrl_tcp.so
-"""
 
-
-class Phone:
-    """A baresip that says 700 Hz, keeps what it hears in its folder, and answers by itself."""
+class Phone(Baresip):
+    """An agent's telephone."""
 
     def __init__(self, asterisk: Asterisk, directory: Path) -> None:
         self.asterisk = asterisk
-        self.directory = directory
         self.before = asterisk.outbound(AGENT)
-        self._control = free_port(socket.SOCK_STREAM)
-
-    def start(self) -> subprocess.Popen[bytes]:
-        modules = next(path.parent for path in Path("/usr/lib").glob("**/baresip/modules/g711.so"))
-        values = {"control": self._control, "directory": self.directory, "modules": modules}
-        (self.directory / "config").write_text(CONFIG.format(**values))
-        (self.directory / "contacts").touch()
-        account = (
-            f"<sip:{AGENT}@{self.asterisk.address};transport=udp>;auth_user={AGENT}"
-            f";auth_pass={self.asterisk.passwords[AGENT]};answermode=auto;regint=60;audio_codecs=PCMU/8000/1\n"
-        )
-        (self.directory / "accounts").write_text(account)
-        with (self.directory / "log").open("wb") as log:
-            return subprocess.Popen(
-                ["baresip", "-f", self.directory],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "HOME": str(self.directory)},
-            )
-
-    def do(self, command: str, params: str = "") -> None:
-        text = json.dumps({"command": command, "params": params})
-        with socket.create_connection(("127.0.0.1", self._control), timeout=5) as connection:
-            connection.sendall(f"{len(text)}:{text},".encode())
-            connection.recv(4096)
+        account = f"<sip:{AGENT}@{asterisk.address};transport=udp>;auth_user={AGENT};regint=60"
+        super().__init__(directory, f"{account};auth_pass={asterisk.passwords[AGENT]}")
 
     async def dial(self, number: str) -> OutboundCall:
         self.do("dial", f"sip:{number}@{self.asterisk.address}")
         return await self.asterisk.dialled(AGENT, self.before)
-
-    async def hears(self, hz: float) -> None:
-        def loud() -> bool:
-            return any(share(path, hz) > 0.5 for path in self.directory.glob("*-dec.wav"))
-
-        await wait_for(loud, what=f"{hz} Hz at the phone")
 
 
 @pytest.fixture
 async def phone(asterisk: Asterisk, tmp_path: Path) -> AsyncIterator[Phone]:
     """Registered."""
     needs("baresip")
-    made = Phone(asterisk, tmp_path)
-    process = made.start()
-    try:
+    async with Phone(asterisk, tmp_path) as made:
         await asterisk.wait_registered(AGENT)
         yield made
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 async def test_caller_and_agent_hear_each_other(asterisk: Asterisk, phone: Phone) -> None:

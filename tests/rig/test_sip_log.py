@@ -34,3 +34,22 @@ def test_retransmissions_in_the_log_count_once_and_half_a_message_not_at_all() -
     bye, answer = unrepeated(read_log(LOG))
     assert (bye.sent, bye.is_request, bye.method, bye.call_id) == (True, True, "BYE", "one")
     assert (answer.sent, answer.status, answer.method, answer.call_id) == (False, 200, "BYE", "one")
+
+
+SEGMENT = """SIP/2.0 100 Trying
+CSeq: 1 INVITE
+Content-Length: 0
+
+SIP/2.0 200 OK
+CSeq: 1 INVITE
+Content-Length: 5
+
+v=0
+
+"""
+
+
+def test_of_two_messages_in_one_segment_each_is_read() -> None:
+    sizes = (57, 58)
+    log = "".join(f"x <--- Received SIP response ({size} bytes) from TCP:127.0.0.1:1 --->\n{SEGMENT}" for size in sizes)
+    assert [(message.status, message.body) for message in read_log(log)] == [(100, ""), (200, "v=0\n")]

@@ -31,14 +31,14 @@ def write_tone(path: Path, hz: float, seconds: float = 1, rate: int = 48000) -> 
 
 
 def read_wav(path: Path) -> tuple[array[int], int]:
-    """Samples and rate of a mono 16-bit WAV file, also of one still being written, whose header has no length yet."""
+    """Samples (of the left channel) and rate of a 16-bit WAV file, also of one still being written, whose header has no length yet."""
     data = path.read_bytes() if path.exists() else b""
     if len(data) < 44:
         return array("h"), 8000
-    rate: int = struct.unpack_from("<I", data, 24)[0]
+    channels, rate = struct.unpack_from("<HI", data, 22)
     samples = array("h")
     samples.frombytes(data[44 : len(data) - len(data) % 2])
-    return samples, rate
+    return samples[::channels], rate
 
 
 def goertzel(samples: Sequence[int], rate: int, hz: float) -> float:

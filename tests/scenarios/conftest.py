@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 
+from bridge.robot import Orders
+
 from ..rig import contract
 from ..rig.asterisk import Asterisk, free_port
+from ..rig.headset import headset
 from ..rig.router import Router
-from .stage import AGENTS, Stage, add_pbx, portal_for, secrets_for, settings_for
+from .desk import Desk
+from .stage import AGENTS, ANNA, Stage, add_pbx, portal_for, secrets_for, settings_for
 
 Stages = Callable[..., Awaitable[Stage]]
+Desks = Callable[..., Awaitable[Desk]]
+Values = dict[str, Any]
 WIFI, MOBILE = "127.0.0.2", "127.0.0.3"
 """Addresses of one operator's machine."""
 
@@ -54,7 +60,7 @@ async def stages(
             simulated = portal_for(way.tcp if way else port)
             await stack.enter_async_context(simulated.running())
             stack.callback(lambda: contract.check(simulated.requests))
-            settings = settings_for(port, simulated, asterisk, **calls)
+            settings = settings_for(port, simulated, asterisk.address, **calls)
             if second_pbx:
                 add_pbx(settings, second_pbx)
             if way:
@@ -67,7 +73,7 @@ async def stages(
             settings["recordings"] = recordings or {}
             settings["store"] = {"url": store} if store else {}
             settings["operator"] = [each for each in settings["operator"] if each["user_id"] in operators]
-            bridge = await bridges(settings, secrets_for(asterisk))
+            bridge = await bridges(settings, secrets_for(asterisk.passwords))
             if installed:
                 await simulated.auto_install()
             for agent in (AGENTS[user] for user in operators):
@@ -78,6 +84,36 @@ async def stages(
             return stage
 
         yield set_stage
+
+
+@pytest.fixture
+async def desks(bridges: Callable[..., Any]) -> AsyncIterator[Desks]:
+    """Sets a desk; arguments are the address of its only PBX, settings of that [[trunk]], and of `sip`, `portal` and `calls`."""
+    async with AsyncExitStack() as stack:
+
+        async def set_desk(
+            pbx: str,
+            *,
+            trunk: Values,
+            sip: Values | None = None,
+            portal: Values | None = None,
+            calls: Values | None = None,
+        ) -> Desk:
+            port = free_port(SOCK_STREAM)
+            simulated = portal_for(port)
+            await stack.enter_async_context(simulated.running())
+            stack.callback(lambda: contract.check(simulated.requests))
+            settings = settings_for(port, simulated, pbx, **(calls or {}))
+            settings["trunk"][0].update(trunk)
+            settings["portal"][0].update(portal or {})
+            settings["sip"].update(sip or {})
+            bridge = await bridges(settings, secrets_for())
+            await simulated.auto_install()
+            orders = Orders(answer_after=0)
+            anna = await stack.enter_async_context(headset(bridge.directory / "var", simulated.url, ANNA, orders))
+            return Desk(simulated, bridge, anna)
+
+        yield set_desk
 
 
 @pytest.fixture

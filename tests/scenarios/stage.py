@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,7 @@ def portal_for(bridge_port: int) -> Portal:
     return Portal(port=0, app=app, users=users)
 
 
-def settings_for(bridge_port: int, portal: Portal, asterisk: Asterisk, **calls: Any) -> dict[str, Any]:
+def settings_for(bridge_port: int, portal: Portal, pbx: str, **calls: Any) -> dict[str, Any]:
     return {
         "oauth_hosts": [portal.oauth_url],
         "http": {"port": bridge_port, "public_url": f"http://bridge.localhost:{bridge_port}"},
@@ -203,7 +204,7 @@ def settings_for(bridge_port: int, portal: Portal, asterisk: Asterisk, **calls: 
         "media": {"browser_port": free_port(), "pbx_ports": [21000, 21999]},
         "calls": {"ring_seconds": 30, **calls},
         "portal": [{"url": portal.url, "client_id": CLIENT_ID, "client_secret_env": "PORTAL_SECRET", "region": "DE"}],
-        "trunk": [{"name": "pbx", "server": asterisk.address, "expires": 60}],
+        "trunk": [{"name": "pbx", "server": pbx, "expires": 60}],
         "operator": [
             {
                 "portal": portal.url,
@@ -225,6 +226,6 @@ def add_pbx(settings: dict[str, Any], port: int) -> None:
     settings["operator"].append({**anna, "trunk": "second"})
 
 
-def secrets_for(asterisk: Asterisk) -> dict[str, str]:
-    passwords = {f"PASSWORD_{agent}": password for agent, password in asterisk.passwords.items()}
+def secrets_for(agents: Iterable[str] = AGENTS.values()) -> dict[str, str]:
+    passwords = {f"PASSWORD_{agent}": f"pw-{agent}" for agent in agents}
     return {"BRIDGE_SECRET_KEYS": new_key(), "PORTAL_SECRET": CLIENT_SECRET, **passwords}

@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import pytest
 
-from bridge.calls.commands import AnswerPbx, DialPbx, HangUpPbx
+from bridge.calls.commands import AnswerPbx, DialPbx, HangUpPbx, RingPbx
 from bridge.calls.events import CallId, Event, PbxAnswered, PbxConfirmed, PbxHungUp, PbxInvited, PbxRang, PbxRefused
 from bridge.sip import caller
 
 from ..conftest import needs
 from ..interop import ASTERISK, SIPP, interop
-from ..rig.asterisk import Asterisk, free_port
+from ..rig.asterisk import Asterisk, OutboundCall, PhoneCall, free_port
 from ..rig.waiting import PATIENCE, wait_for
 from ..sip.dns_server import dns_server
 from ..sip.stream_pbx import TrunkRoom
@@ -37,16 +37,20 @@ def _password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUNK_TEST_PASSWORD", "pw-1001")
 
 
-def room_to(asterisk: Asterisk, transport: str, **trunk_settings: object) -> TrunkRoom:
-    host = "[::1]" if transport == "udp6" else "localhost" if transport == "tls" else "127.0.0.1"
-    ports = {"tls": asterisk.tls_port, "ws": asterisk.http_port}
+def room_to(asterisk: Asterisk, transport: str, account: str = "1001", **settings: object) -> TrunkRoom:
+    host = "[::1]" if transport == "udp6" else "localhost" if transport in {"tls", "mtls", "wss"} else "127.0.0.1"
+    ports = {
+        "tls": asterisk.tls_port, "mtls": asterisk.mtls_port, "ws": asterisk.http_port, "wss": asterisk.https_port,
+    }  # fmt: skip
     trunk = {
         "server": f"{host}:{ports.get(transport, asterisk.sip_port)}",
-        "transport": transport.removesuffix("6"),
+        "transport": "tls" if transport == "mtls" else transport.removesuffix("6"),
         "tls_ca": asterisk.authority,
-        **trunk_settings,
+        **settings,
     }
-    return TrunkRoom({"host": ["127.0.0.1", "::1"]}, trunk)
+    if transport == "mtls":
+        trunk |= {"tls_certificate": asterisk.client.certificate, "tls_key": asterisk.client.key}
+    return TrunkRoom({"host": ["127.0.0.1", "::1"]}, trunk, accounts=(account,))
 
 
 async def seen(room: TrunkRoom, kind: type[E]) -> E:
@@ -57,37 +61,65 @@ async def seen(room: TrunkRoom, kind: type[E]) -> E:
     return event
 
 
-BOTH_WAYS = "registration", "digest MD5", "incoming call", "outgoing call"
+BOTH_WAYS = "registration", "incoming call", "outgoing call"
+STRICT = "100rel: our ringing is reliable", "100rel: we send PRACK", "session timer, agreed in both roles"
 
 
 @pytest.mark.parametrize(
-    "transport",
+    ("transport", "account"),
     [
-        pytest.param("udp", marks=interop(ASTERISK, "UDP", *BOTH_WAYS)),
-        pytest.param("udp6", marks=interop(ASTERISK, "IPv6", *BOTH_WAYS)),
-        pytest.param("tcp", marks=interop(ASTERISK, "TCP", *BOTH_WAYS)),
-        pytest.param("tls", marks=interop(ASTERISK, "TLS", *BOTH_WAYS)),
-        pytest.param("ws", marks=interop(ASTERISK, "WebSocket", *BOTH_WAYS)),
+        pytest.param("udp", "1001", marks=interop(ASTERISK, "UDP", "digest MD5", "OPTIONS, answered", "MWI shown")),
+        pytest.param("udp6", "1001", marks=interop(ASTERISK, "IPv6 (signalling)")),
+        pytest.param("tcp", "1101", marks=interop(ASTERISK, "TCP", "digest SHA-256", *STRICT)),
+        pytest.param("tls", "1102", marks=interop(ASTERISK, "TLS", "digest SHA-512-256", *STRICT)),
+        pytest.param("mtls", "1001", marks=interop(ASTERISK, "mutual TLS")),
+        pytest.param("ws", "1001", marks=interop(ASTERISK, "WebSocket")),
+        pytest.param("wss", "1001", marks=interop(ASTERISK, "secure WebSocket")),
     ],
 )
-async def test_an_account_registers_is_called_and_calls(asterisk: Asterisk, transport: str) -> None:
-    room = room_to(asterisk, transport)
+@interop(ASTERISK, *BOTH_WAYS)
+async def test_an_account_registers_is_called_and_calls(
+    asterisk: Asterisk, monkeypatch: pytest.MonkeyPatch, transport: str, account: str
+) -> None:
+    """The accounts 1101 and 1102 insist on reliable provisional responses and a session timer."""
+    monkeypatch.setenv("TRUNK_TEST_PASSWORD", f"pw-{account}")
+    room = room_to(asterisk, transport, account)
     offer = SDP % free_port()
+    before = asterisk.outbound(account)
     async with room.trunks.running():
         await wait_for(lambda: [s.state for s in room.trunks.registrations] == ["registered"], what="registered")
-        asterisk.call("1001")
+        called = asterisk.call(account)
         invited = await seen(room, PbxInvited)
         assert isinstance(invited, PbxInvited)
         assert invited.caller == "+4930123456"
+        await room.trunks.perform(RingPbx(call=invited.call))
         await room.trunks.perform(AnswerPbx(call=invited.call, sdp=offer))
         assert await seen(room, PbxConfirmed) == PbxConfirmed(call=invited.call)
+        if transport == "udp":
+            asterisk.cli(f"pjsip qualify {account}")
+            await wait_for(lambda: asterisk.answered("OPTIONS") == [200], what="our answer to OPTIONS")
+            asterisk.cli(f"pjsip send notify voicemail endpoint {account}")
+            await wait_for(lambda: room.voicemail == {(account, 3)}, what="the messages that wait")
         await room.trunks.perform(HangUpPbx(call=invited.call))
 
         out = CallId("out")
-        await room.trunks.perform(DialPbx(call=out, trunk="t0", account="1001", number="600", sdp=offer))
+        await room.trunks.perform(DialPbx(call=out, trunk="t0", account=account, number="611", sdp=offer))
         assert isinstance(await seen(room, PbxAnswered), PbxAnswered)
+        dialled = await asterisk.dialled(account, before)
         asterisk.cli("channel request hangup all")
         assert (await seen(room, PbxHungUp)).call == out
+    if account != "1001":
+        assert_strict(called, dialled)
+
+
+def assert_strict(called: PhoneCall, dialled: OutboundCall) -> None:
+    """Both calls were acknowledged while they rang, and are refreshed by somebody."""
+    for call, we_ring in ((called, True), (dialled, False)):
+        pracks = [m.sent for m in call.messages() if m.is_request and m.method == "PRACK"]
+        assert pracks == [we_ring], "whoever hears the ringing acknowledges it"
+        answers = [m for m in call.messages() if m.status == 200 and m.method == "INVITE"]
+        (expires, _, refresher) = answers[-1].header("Session-Expires").partition(";")
+        assert (expires, refresher.startswith("refresher=ua")) == ("90" if we_ring else "1800", True)
 
 
 @pytest.fixture
@@ -105,8 +137,8 @@ async def trunk_room() -> AsyncIterator[TrunkRoom]:
     ("host", "transport"),
     [
         pytest.param("127.0.0.1", "t1", marks=interop(SIPP, "TCP", "trunk by address", "incoming call")),
-        pytest.param("[::1]", "u1", marks=interop(SIPP, "UDP", "IPv6", "trunk by address", "incoming call")),
-        pytest.param("[::1]", "t1", marks=interop(SIPP, "TCP", "IPv6", "trunk by address", "incoming call")),
+        pytest.param("[::1]", "u1", marks=interop(SIPP, "UDP", "IPv6 (signalling)", "trunk by address", "incoming call")),
+        pytest.param("[::1]", "t1", marks=interop(SIPP, "TCP", "IPv6 (signalling)", "trunk by address", "incoming call")),
     ],
 )
 async def test_sipp_calls_over_tcp_and_ipv6(trunk_room: TrunkRoom, host: str, transport: str) -> None:

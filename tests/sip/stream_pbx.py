@@ -184,6 +184,8 @@ class TrunkRoom:
 
     def __init__(self, sip: dict[str, Any], *trunks: dict[str, Any], accounts: tuple[str, ...] = ("1001",)) -> None:
         self.posted: asyncio.Queue[Event] = asyncio.Queue()
+        self.voicemail: set[tuple[str, int]] = set()
+        """Account and how many messages wait, as told so far."""
         numbers = count(1)
         settings = [config.Trunk.model_validate({"name": f"t{index}", **trunk}) for index, trunk in enumerate(trunks)]
         self.trunks = Trunks(
@@ -199,6 +201,7 @@ class TrunkRoom:
             post=self.posted.put_nowait,
             new_call_id=lambda: CallId(f"call-{next(numbers)}"),
             objection=lambda trunk, offer: objection(offer, ("PCMU", "PCMA"), Secrecy.ALLOWED),
+            voicemail=lambda _, account, new: self.voicemail.add((account, new)),
         )  # fmt: skip
 
     async def event(self) -> Event:

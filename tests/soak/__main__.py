@@ -35,9 +35,9 @@ async def _stage() -> AsyncIterator[Stage]:
             await stack.enter_async_context(portal.running())
             stack.callback(lambda: contract.check(portal.requests))
             portal.faults.rate_limit = False
-            settings = settings_for(port, portal, asterisk)
+            settings = settings_for(port, portal, asterisk.address)
             settings["portal"][0]["plan"] = "enterprise"
-            bridge = BridgeProcess(Path(folder) / "bridge", settings=settings, secrets=secrets_for(asterisk))
+            bridge = BridgeProcess(Path(folder) / "bridge", settings=settings, secrets=secrets_for(asterisk.passwords))
             await stack.enter_async_context(bridge)
             await portal.auto_install()
             for agent in AGENTS.values():
