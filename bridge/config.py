@@ -183,6 +183,8 @@ class Calls(_Section):
     """How long a call that rings the responsible first waits for the CRM."""
     responsible_seconds: Annotated[float, Field(gt=0, le=300)] = 10
     """How long the responsible rings alone, out of `ring_seconds`."""
+    card_seconds: Annotated[float, Field(ge=0, le=60)] = 8
+    """How long the card of an outgoing call that reached nobody says why."""
     most: Annotated[int, Field(ge=1, le=4000)] = 500
     """Calls at once; the PBX gets 503 and Retry-After for one more."""
     most_cpu: Annotated[float, Field(gt=0, le=4)] = 0.9

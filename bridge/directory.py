@@ -68,6 +68,7 @@ def directory(
         responsible_seconds=settings.calls.responsible_seconds,
         ring_seconds=settings.calls.ring_seconds,
         rejoin_seconds=settings.calls.rejoin_seconds,
+        card_seconds=settings.calls.card_seconds,
     )
 
 

@@ -9,8 +9,6 @@ from .call import Call, State, Step, World
 from .commands import Command, Direction
 from .outcome import ANSWERED, INBOUND, OUTBOUND, Ending, Outcome
 
-CARD_SECONDS = 8.0
-"""How long an operator looks at why nobody was reached; Bitrix24 closes the card with the call."""
 DECLINE_PHRASES = {486: "Busy Here", 603: "Decline"}
 
 
@@ -38,7 +36,7 @@ def end(
             duration=round(world.now - call.answered) if call.answered else 0,
             reason=reason or outcome.reason,
             ended=world.now,
-            card_stays=CARD_SECONDS if _is_unreached(call, ending) else 0.0,
+            card_stays=world.directory.card_seconds if _is_unreached(call, ending) else 0.0,
         )
     )
     ended = replace(

@@ -60,6 +60,8 @@ class Directory:
     """How long the responsible rings alone."""
     ring_seconds: float = 30
     rejoin_seconds: float = 30
+    card_seconds: float = 8
+    """How long an operator looks at why nobody was reached; Bitrix24 closes the card with the call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

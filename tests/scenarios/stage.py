@@ -202,7 +202,7 @@ def settings_for(bridge_port: int, portal: Portal, pbx: str, **calls: Any) -> di
         "http": {"port": bridge_port, "public_url": f"http://bridge.localhost:{bridge_port}"},
         "sip": {"port": free_port()},
         "media": {"browser_port": free_port(), "pbx_ports": [21000, 21999]},
-        "calls": {"ring_seconds": 30, **calls},
+        "calls": {"ring_seconds": 30, "card_seconds": 0.5, **calls},
         "portal": [{"url": portal.url, "client_id": CLIENT_ID, "client_secret_env": "PORTAL_SECRET", "region": "DE"}],
         "trunk": [{"name": "pbx", "server": pbx, "expires": 60}],
         "operator": [
