@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo check test interop soak bench parts asterisk clean
+.PHONY: help setup demo lint check test interop soak bench parts asterisk clean
 
 PYTHON ?= python3
 PIP = .venv/bin/pip -qq --disable-pip-version-check
@@ -33,11 +33,14 @@ setup: .venv/.installed $(WIDGET)
 demo: setup
 	@.venv/bin/bridge demo
 
-check: setup
+# What CI runs before the tests, all of which are in `make test`.
+lint: setup
 	@.venv/bin/ruff check --quiet .
-	@.venv/bin/ruff format --quiet --check . || { echo "make check: run .venv/bin/ruff format ."; exit 1; }
+	@.venv/bin/ruff format --quiet --check . || { echo "make lint: run .venv/bin/ruff format ."; exit 1; }
 	@.venv/bin/mypy
 	@$(NPM) run check
+
+check: lint
 	@$(NPM) test
 	@.venv/bin/pytest -q -m "not scenario"
 
