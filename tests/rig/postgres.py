@@ -18,8 +18,6 @@ from pathlib import Path
 from socket import SOCK_STREAM
 from typing import Any
 
-import asyncpg
-
 from .asterisk import free_port
 
 USER = "bridge"
@@ -82,15 +80,13 @@ class Postgres:
     async def database(self) -> str:
         """A fresh, empty database: its SQLAlchemy url."""
         name = f"test_{next(self._names)}"
-        connection = await asyncpg.connect(self._dsn("postgres"))
-        try:
-            await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
-        finally:
-            await connection.close()
+        await self.run("/postgres", f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
         return f"postgresql+asyncpg://{USER}@127.0.0.1:{self.port}/{name}"
 
     async def run(self, url: str, statement: str) -> list[Any]:
         """What a person would type into psql."""
+        import asyncpg  # only who uses the server needs it
+
         connection = await asyncpg.connect(self._dsn(url.rpartition("/")[2]))
         try:
             return list(await connection.fetch(statement))
