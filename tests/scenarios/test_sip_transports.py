@@ -137,8 +137,12 @@ async def trunk_room() -> AsyncIterator[TrunkRoom]:
     ("host", "transport"),
     [
         pytest.param("127.0.0.1", "t1", marks=interop(SIPP, "TCP", "trunk by address", "incoming call")),
-        pytest.param("[::1]", "u1", marks=interop(SIPP, "UDP", "IPv6 (signalling)", "trunk by address", "incoming call")),
-        pytest.param("[::1]", "t1", marks=interop(SIPP, "TCP", "IPv6 (signalling)", "trunk by address", "incoming call")),
+        pytest.param(
+            "[::1]", "u1", marks=interop(SIPP, "UDP", "IPv6 (signalling)", "trunk by address", "incoming call")
+        ),
+        pytest.param(
+            "[::1]", "t1", marks=interop(SIPP, "TCP", "IPv6 (signalling)", "trunk by address", "incoming call")
+        ),
     ],
 )
 async def test_sipp_calls_over_tcp_and_ipv6(trunk_room: TrunkRoom, host: str, transport: str) -> None:
