@@ -494,6 +494,17 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
+    def _beyond_an_rtpengine(self) -> str:
+        """What is wished that an rtpengine does not do here; "" if nothing is."""
+        for trunk in self.trunk:
+            if trunk.srtp not in ("never", "allowed"):
+                return f'trunk {trunk.name}: srtp = "{trunk.srtp}"'
+        heard = {*(trunk.early_media for trunk in self.trunk), *(line.early_media for line in self.line)}
+        if heard - {None, "none"}:
+            return "early_media"
+        modes = {*(portal.recording.calls for portal in self.portal), *(line.record for line in self.line)}
+        return "recording calls" if modes - {None, "never"} else ""
+
     @model_validator(mode="after")
     def _references(self) -> Settings:
         portals, trunks = {p.id for p in self.portal}, {t.name for t in self.trunk}
@@ -515,14 +526,8 @@ class Settings(BaseSettings):
                 raise ValueError(f'line {line.number}: no [[portal]] has the url "{line.portal}"')
             if line.trunk and line.trunk not in trunks:
                 raise ValueError(f'line {line.number}: no [[trunk]] has the name "{line.trunk}"')
-        encrypted = [t.name for t in self.trunk if t.srtp == "required"]
-        if self.media.engine == "rtpengine" and encrypted:
-            raise ValueError(f'trunk {encrypted[0]}: srtp = "required" needs media.engine = "own"')
-        recorded = any(portal.recording.calls != "never" for portal in self.portal)
-        if self.media.engine == "rtpengine" and (
-            recorded or any(line.record not in (None, "never") for line in self.line)
-        ):
-            raise ValueError('recording calls needs media.engine = "own": an rtpengine records by its own means')
+        if self.media.engine == "rtpengine" and (wish := self._beyond_an_rtpengine()):
+            raise ValueError(f'{wish} needs media.engine = "own"')
         users = [(a.trunk, a.sip_user) for a in self.operator]
         if len(set(users)) < len(users):
             raise ValueError("operator: two operators have the same sip_user on one trunk")

@@ -154,6 +154,7 @@ PURE = [
     "media/source.py",
     "media/comfort.py",
     "media/bencode.py",
+    "media/engine_quality.py",
     "media/engine_sdp.py",
     "media/memory.py",
     "media/ng.py",

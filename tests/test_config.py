@@ -116,6 +116,14 @@ def test_a_missing_or_unreadable_file_is_said_so(tmp_path: Path) -> None:
         load(tmp_path / "bridge.toml")
 
 
+def test_an_rtpengine_is_refused_where_a_trunk_wants_what_it_does_not_do(tmp_path: Path) -> None:
+    text = GOOD.replace("[http]", '[media]\nengine = "rtpengine"\n[http]', 1)
+    assert settings(tmp_path, text).media.engine_address == ("127.0.0.1", 2223)
+    for wish in ('srtp = "required"', 'srtp = "dtls"', 'early_media = "ringback"'):
+        with pytest.raises(ConfigError, match="needs media"):
+            settings(tmp_path, text.replace('"127.0.0.1:5060"', f'"127.0.0.1:5060"\n{wish}', 1))
+
+
 def test_media_workers_share_the_ports_without_a_gap_and_without_an_overlap() -> None:
     media = Media(browser_advertised="203.0.113.7:3478", pbx_ports=(21001, 21012), workers=2)
     shares = [media.share(0), media.share(1)]

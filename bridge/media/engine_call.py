@@ -1,7 +1,6 @@
-"""One call whose voice an rtpengine carries: what it is asked, and what its counters tell.
+"""One call whose voice an rtpengine carries: which pages may speak, which one does, and what is agreed with the PBX.
 
-To the engine a page is the one who offers, under a tag of its own, and the PBX (`PBX`) the one who answers. What is really said
-to the PBX is ours: the engine only lends the address, which stays the same whatever page comes.
+What is said to the PBX is ours: the engine only lends the address, which stays the same whatever page comes.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import structlog
 
@@ -28,33 +27,24 @@ from ..calls.events import (
     MediaReoffered,
     PbxFellSilent,
     PbxLegMoved,
+    Quality,
+    QualityChanged,
     TabId,
 )
-from . import engine_sdp, page_sdp, sdp
-from .bencode import Value
+from . import engine_quality, engine_sdp, page_sdp, sdp
 from .digits import DigitsError
-from .engine_sdp import EngineVoice
+from .engine_line import PBX, EngineLine, packets
+from .engine_sdp import EngineVoice, PbxSide
 from .equipment import Patience
 from .ng import EngineError
 from .ng_client import NgClient
 from .pbx_session import OUR_EVENT_TYPES, OUR_TYPES, PbxSession
+from .quality import is_alike
 
 log = structlog.get_logger()
 
-PBX: Final = "pbx"
 MAX_LEGS: Final = 8
 """Pages that may be connected at once; a page that comes later takes the place of one that left."""
-KEY_MS, PAUSE_MS = 100, 60
-
-_COMMON: Final[dict[str, Value]] = {
-    "SDES": ["off"],
-    "replace": ["origin", "session connection"],
-}
-_TOWARDS_PBX: Final[dict[str, Value]] = {
-    **_COMMON, "transport-protocol": "RTP/AVP", "ICE": "remove", "DTLS": "off", "rtcp-mux": ["demux"]
-}  # fmt: skip
-_FLAGS: Final = ["trust address", "port latching"]
-_TOWARDS_PAGE: Final[dict[str, Value]] = {**_COMMON, "ICE": "force", "rtcp-mux": ["accept"]}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +85,8 @@ class EngineCall:
     ) -> None:
         self.call = call
         self.turn = asyncio.Lock()
-        self._engine, self._post, self._patience, self._clock = engine, post, patience, clock
+        self._line = EngineLine(call, engine)
+        self._post, self._patience, self._clock = post, patience, clock
         self._session = PbxSession(secrets.randbits(62), secrets.token_bytes)
         self._allowed: tuple[str, ...] = ()
         self._legs: dict[TabId, EngineLeg] = {}
@@ -104,16 +95,13 @@ class EngineCall:
         self._owed_since = 0.0
         self._asked: tuple[TabId, str] | None = None
         """Which page was asked for a new offer, and for which codec."""
-        self._address: sdp.Address | None = None
-        """The engine's, towards the PBX."""
         self._tied: TabId | None = None
-        """Whose leg the engine has tied to the PBX."""
-        self._silenced = False
-        self._keys = False
-        """The engine may put keys into the voice: it decodes and encodes all of it then, so not before there is one."""
+        """Whose leg is put through to the PBX."""
         self._page_count = _Count(packets=0, since=0)
         self._pbx_count = _Count(packets=0, since=0)
         self._pbx_reported = False
+        self._sounded: tuple[int, Quality | None] = 0, None
+        """Up to when it was judged how the call sounds, Unix seconds, and what was told last."""
 
     # ---- commands
 
@@ -167,7 +155,7 @@ class EngineCall:
     async def hold(self, command: HoldMedia) -> None:
         """Stop or resume both ways at once, and say what to offer the PBX; SdpError before anything is agreed."""
         text = self._session.hold(command.held, self._running())
-        await self._gate()
+        await self._line.silence(self._session.held)
         self._post(MediaReoffered(call=self.call, sdp=text))
 
     async def offer(self) -> None:
@@ -185,32 +173,25 @@ class EngineCall:
             return
         if self._session.held or not self._session.pbx_listens:
             raise DigitsError("the PBX does not listen now")
-        if not self._keys:
-            self._keys = True
+        if self._line.let_keys_in():
             await self._tie(self._joined, leg)
-        for digit in command.digits:
-            await self._ask("play DTMF", from_tag=leg.tag, digit=digit, duration=KEY_MS, pause=PAUSE_MS)
+        await self._line.play(leg.tag, command.digits)
 
     async def close(self) -> None:
         """The engine forgets the call; nothing is posted any more."""
         self._legs.clear()
         self._joined = self._wanted = None
-        if self._address is not None:
-            self._address = None
-            try:
-                await self._ask("delete", delete_delay=0)
-            except EngineError as error:  # it has forgotten it before
-                log.info("rtpengine_call_gone", call=self.call, why=str(error))
+        await self._line.delete()
 
     @property
     def idle(self) -> bool:
         """Nothing was ever asked that would have to be remembered."""
-        return not self._legs and self._wanted is None and self._address is None
+        return not self._legs and self._wanted is None and self._line.address is None
 
     def _running(self) -> sdp.Address:
-        if self._address is None or not self._session.text:
+        if self._line.address is None or not self._session.text:
             raise sdp.SdpError("the voice of this call was never up")
-        return self._address
+        return self._line.address
 
     # ---- legs
 
@@ -224,7 +205,7 @@ class EngineCall:
         if not free:
             oldest = next(other for other in self._legs if other not in (self._joined, self._wanted))
             free = [self._legs.pop(oldest).tag]
-        before = await self._packets(free[0]) if self._address else 0
+        before = await self._packets(free[0]) if self._line.address else 0
         leg = self._legs[tab] = EngineLeg(tag=free[0], page=page, codec=codec, before=before)
         return leg
 
@@ -233,28 +214,24 @@ class EngineCall:
 
     async def _tie(self, tab: TabId, leg: EngineLeg) -> page_sdp.LocalTransport:
         """Put this page and the PBX through to one another; what the page has to be told."""
-        theirs = self._theirs(leg)
-        ours = EngineVoice(codec=leg.codec, event=theirs.event, ptime=theirs.ptime)
-        more: dict[str, Value] = {"to-tag": PBX} if self._address else {}
-        described = engine_sdp.of_page(leg.page, ours)
-        offered = await self._ask("offer", from_tag=leg.tag, sdp=described, flags=self._flags, **_TOWARDS_PBX, **more)
-        before, self._address = self._address, engine_sdp.place(str(offered.get("sdp", "")))
-        answered = await self._answer(leg, theirs)
-        self._tied = tab
-        if before != self._address and self._session.codec is not None:
-            text = self._session.hold(self._session.held, self._address)
+        before, pbx = self._line.address, self._pbx(leg)
+        ours = EngineVoice(codec=leg.codec, event=pbx.voice.event, ptime=pbx.voice.ptime)
+        told = await self._line.tie(leg.tag, engine_sdp.of_page(leg.page, ours), pbx)
+        await self._line.silence(self._session.held)
+        self._tied, address = tab, self._line.address
+        if address is not None and before != address and self._session.codec is not None:
+            text = self._session.hold(self._session.held, address)
             self._post(PbxLegMoved(call=self.call, sdp=text))
-        return engine_sdp.transport(answered)
+        return told
 
-    async def _answer(self, leg: EngineLeg, voice: EngineVoice) -> str:
-        session = self._session
-        direction = session.theirs.direction if session.theirs else sdp.Direction.SENDRECV
-        described = engine_sdp.of_pbx(session.theirs.address if session.theirs else None, voice, direction)
-        answered = await self._ask(
-            "answer", from_tag=leg.tag, to_tag=PBX, sdp=described, flags=self._flags, **_TOWARDS_PAGE
+    def _pbx(self, leg: EngineLeg) -> PbxSide:
+        """The PBX as this page's leg has to see it."""
+        theirs = self._session.theirs
+        return PbxSide(
+            address=theirs.address if theirs else None,
+            voice=self._theirs(leg),
+            direction=theirs.direction if theirs else sdp.Direction.SENDRECV,
         )
-        await self._gate()
-        return str(answered.get("sdp", ""))
 
     def _theirs(self, leg: EngineLeg) -> EngineVoice:
         """The leg's codec as the PBX numbers it, or will."""
@@ -270,7 +247,7 @@ class EngineCall:
         self._legs = {tab: leg}
         if self._tied != tab:
             await self._tie(tab, leg)
-        session, address = self._session, self._address
+        session, address = self._session, self._line.address
         assert address is not None, "whoever is tied has an address"
         if not session.text:
             if session.theirs is None:
@@ -289,7 +266,8 @@ class EngineCall:
         """Bring the engine in line with what is agreed now."""
         leg = self._legs.get(self._tied) if self._tied else None
         if leg is not None:
-            await self._answer(leg, self._theirs(leg))
+            await self._line.answer(leg.tag, self._pbx(leg))
+            await self._line.silence(self._session.held)
         self._pbx_count.since = self._clock()
         self._ask_for_codec()
 
@@ -302,12 +280,6 @@ class EngineCall:
             self._asked = tab, codec.name
             self._post(CodecChanged(call=self.call, tab=tab))
 
-    async def _gate(self) -> None:
-        """While we hold, either hears silence; a new answer opens the gate again."""
-        if self._session.held or self._silenced:
-            await self._ask("silence media" if self._session.held else "unsilence media")
-            self._silenced = self._session.held
-
     # ---- watching
 
     async def look(self) -> None:
@@ -315,11 +287,11 @@ class EngineCall:
         if self._joined is None and self._wanted not in self._legs:
             return
         try:
-            counts = await self._counts()
+            answer = await self._line.query()
         except EngineError as error:
             self._forgotten(str(error))
             return
-        now = self._clock()
+        counts, now = packets(answer), self._clock()
         if self._joined is None:
             await self._look_at_wanted(counts, now)
             return
@@ -329,6 +301,22 @@ class EngineCall:
         elif self._wanted and self._wanted != self._joined and self._wanted in self._legs:
             await self._look_at_wanted(counts, now)
         self._look_at_pbx(counts.get(PBX, 0), now)
+        self._listen(answer)
+
+    def _listen(self, answer: dict[str, Any]) -> None:
+        """Judge how it sounds by the newest reports of both ends, while both speak and hear."""
+        leg, codec = self._legs.get(self._joined) if self._joined else None, self._session.codec
+        if leg is None or codec is None or self._session.held or self._session.pbx_holds:
+            return
+        reports, (until, before) = engine_quality.reports(answer), self._sounded
+        page, pbx = reports.get(leg.tag), reports.get(PBX)
+        if page is None or pbx is None or min(page.at, pbx.at) <= until:
+            return
+        quality = engine_quality.judge(page, pbx, codec.name)
+        told = before is not None and is_alike(quality, before)
+        self._sounded = max(page.at, pbx.at), before if told else quality
+        if not told:
+            self._post(QualityChanged(call=self.call, quality=quality))
 
     async def _look_at_wanted(self, counts: dict[str, int], now: float) -> None:
         tab = self._wanted
@@ -352,7 +340,8 @@ class EngineCall:
     def _forgotten(self, why: str) -> None:
         """The engine was started anew: the next page gets another address, and the PBX is told it."""
         log.warning("rtpengine_forgot_call", call=self.call, why=why)
-        self._address, self._tied, self._silenced = None, None, False
+        self._line.forgotten()
+        self._tied = None
         tabs, self._legs = list(self._legs), {}
         for tab in tabs:
             self._lose(tab, "rtpengine has forgotten the call")
@@ -367,23 +356,5 @@ class EngineCall:
         if missed:
             self._post(BrowserLost(call=self.call, tab=tab, why=why))
 
-    # ---- the engine
-
-    @property
-    def _flags(self) -> list[Value]:
-        return [*_FLAGS, "inject DTMF"] if self._keys else [*_FLAGS]
-
     async def _packets(self, tag: str) -> int:
-        return (await self._counts()).get(tag, 0)
-
-    async def _counts(self) -> dict[str, int]:
-        """Tag -> packets of voice that came under it."""
-        answer = cast(dict[str, Any], await self._ask("query"))
-        counts = {}
-        for tag, each in answer.get("tags", {}).items():
-            streams = [stream for media in each.get("medias", []) for stream in media.get("streams", [])]
-            counts[tag] = sum(stream["stats"]["packets"] for stream in streams if "RTP" in stream.get("flags", []))
-        return counts
-
-    async def _ask(self, command: str, **words: Value) -> dict[str, Value]:
-        return await self._engine.ask(command, call_id=self.call, **words)
+        return packets(await self._line.query()).get(tag, 0)

@@ -33,6 +33,16 @@ class EngineVoice:
         return " ".join(str(number) for number in numbers if number is not None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbxSide:
+    """The PBX as it described itself."""
+
+    address: sdp.Address | None
+    """None for one that is not known yet, and for a hold by RFC 2543."""
+    voice: EngineVoice
+    direction: sdp.Direction
+
+
 def of_page(page: page_sdp.PageOffer, voice: EngineVoice) -> str:
     """The page's offer, cut down to one codec. Its candidates are left out: it is met as peer-reflexive."""
     lines = [
@@ -50,10 +60,9 @@ def of_page(page: page_sdp.PageOffer, voice: EngineVoice) -> str:
     return _text(lines)
 
 
-def of_pbx(address: sdp.Address | None, voice: EngineVoice, direction: sdp.Direction) -> str:
-    """The PBX as it described itself; None for an address that is not known, or a hold by RFC 2543."""
-    host, port = address or UNKNOWN
-    lines = [*_head(host), f"m=audio {port} RTP/AVP {voice.formats}", *voice.lines, f"a={direction.value}"]
+def of_pbx(pbx: PbxSide) -> str:
+    host, port = pbx.address or UNKNOWN
+    lines = [*_head(host), f"m=audio {port} RTP/AVP {pbx.voice.formats}", *pbx.voice.lines, f"a={pbx.direction.value}"]
     return _text(lines)
 
 

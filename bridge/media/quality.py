@@ -132,13 +132,14 @@ class Ear:
         if sides[0] is None or sides[1] is None:
             return None
         verdict, before = judge(sides[0], sides[1], codec), self.last
-        if before is not None and _is_alike(verdict, before):
+        if before is not None and is_alike(verdict, before):
             return None
         self.last = verdict
         return verdict
 
 
-def _is_alike(one: Quality, other: Quality) -> bool:
+def is_alike(one: Quality, other: Quality) -> bool:
+    """The difference is not worth telling."""
     change = max(abs(one.heard - other.heard), abs(one.said - other.said))
     return one.trouble is other.trouble and change < NOTICEABLE
 

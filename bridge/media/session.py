@@ -213,7 +213,12 @@ class Voice:
             if now - due > LATE_FRAMES * FRAME:
                 due = now
             for call, conversation in list(self._quiet.items()):
-                if not conversation.frame(now):
+                try:
+                    goes_on = conversation.frame(now)
+                except Exception:  # a fault in one call must not silence the others
+                    log.exception("media_frame_failed", call=call)
+                    goes_on = False
+                if not goes_on:
                     del self._quiet[call]
             if not self._quiet:
                 self._quiet_came.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.media import engine_sdp, page_sdp, sdp
-from bridge.media.engine_sdp import EngineVoice
+from bridge.media.engine_sdp import EngineVoice, PbxSide
 
 from .offers import CHROMIUM
 
@@ -26,6 +26,10 @@ a=ice-pwd:XCHELRQX8HSdrbMumOBpyngZbf\r
 """.format(digest=":".join(["AB"] * 32))
 
 
+def pbx(address: sdp.Address | None, direction: sdp.Direction) -> PbxSide:
+    return PbxSide(address=address, voice=VOICE, direction=direction)
+
+
 def test_a_page_is_told_with_one_codec_its_keys_and_no_candidates() -> None:
     page = page_sdp.parse_page_offer(CHROMIUM)
     (section,) = sdp.parse(engine_sdp.of_page(page, VOICE))
@@ -38,14 +42,14 @@ def test_a_page_is_told_with_one_codec_its_keys_and_no_candidates() -> None:
 
 
 def test_a_pbx_is_told_where_it_is_and_what_it_wants() -> None:
-    (section,) = sdp.parse(engine_sdp.of_pbx(("192.0.2.1", 4000), VOICE, sdp.Direction.SENDONLY))
+    (section,) = sdp.parse(engine_sdp.of_pbx(pbx(("192.0.2.1", 4000), sdp.Direction.SENDONLY)))
     assert (section.address, section.port, section.proto) == ("192.0.2.1", 4000, "RTP/AVP")
     assert section.direction is sdp.Direction.SENDONLY
     assert section.rtpmaps[101] == "telephone-event/8000"
 
 
 def test_a_pbx_that_is_not_known_yet_is_sent_nothing_of_use() -> None:
-    (section,) = sdp.parse(engine_sdp.of_pbx(None, VOICE, sdp.Direction.SENDRECV))
+    (section,) = sdp.parse(engine_sdp.of_pbx(pbx(None, sdp.Direction.SENDRECV)))
     assert (section.address, section.port) == ("127.0.0.1", 9)
 
 
