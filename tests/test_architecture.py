@@ -172,6 +172,7 @@ PURE = [
     "operators/protocol.py",
     "portal/guardian.py",
     "portal/batch.py",
+    "portal/licence.py",
     "portal/standing.py",
     "portal/trouble.py",
 ]

@@ -22,6 +22,7 @@ from .caretaker import Caretaker
 from .form import domain_of
 from .identity import user_of
 from .keyring import Keyring
+from .licence import licence, rights
 from .lines import Lines
 from .oauth import OAuth, OAuthRefusedError, TokenInfo, TokenPair
 from .placement import Placement
@@ -105,7 +106,21 @@ class Installation:
             region=(known.region if known else "") or portal.region or "",
         )
         state = await self._caretaker.state(portal.id)
+        if known is not None and known.installed:
+            state = (*state, *await self._told(portal, ticket))
         return View(state=state, installed=known is not None and known.installed, choice=choice)
+
+    async def _told(self, portal: Portal, ticket: InstallTicket) -> tuple[Check, Check]:
+        """What Bitrix24 says of the application itself, asked with the token of whoever looks."""
+        said: list[Any] = []
+        for method in ("app.info", "scope"):
+            try:
+                endpoint = self._endpoint(portal, ticket.member_id)
+                said.append(await self._rest.call_as(portal.id, endpoint, method, {}, ticket.auth_id, Lane.OTHER))
+            except BridgeError as error:
+                log.info("application_unknown", portal=portal.id, method=method, why=str(error))
+                said.append(None)
+        return licence(said[0]), rights(said[1])
 
     async def run(
         self,

@@ -92,6 +92,19 @@ class FakePortal:
     handlers: list[dict[str, Any]] = field(default_factory=list)
     clients: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Number to the rows of searchCrmEntities."""
+    application: dict[str, Any] = field(
+        default_factory=lambda: {
+            "STATUS": "L",
+            "VERSION": 3,
+            "DAYS": None,
+            "PAYMENT_EXPIRED": "N",
+            "LICENSE_FAMILY": "basic",
+        }
+    )
+    """What app.info says."""
+    scopes: list[str] = field(
+        default_factory=lambda: ["placement", "telephony", "user_brief", "crm", "im", "pull", "timeman"]
+    )
     people: list[dict[str, Any]] = field(default_factory=list)
     """Rows of user.get."""
     notices: list[dict[str, Any]] = field(default_factory=list)
@@ -261,6 +274,10 @@ class FakePortal:
             case "telephony.externalline.update":
                 self.lines[params["NUMBER"]] = params["NAME"]
                 return {"ID": "1"}
+            case "app.info":
+                return self.application
+            case "scope":
+                return self.scopes
             case "server.time":
                 return "2026-08-01T12:00:00+00:00"
             case "event.get":

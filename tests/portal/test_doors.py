@@ -467,12 +467,33 @@ async def test_an_administrator_sees_how_things_stand_and_others_do_not(visitor:
     view = await response.json()
     assert {check["name"]: check["ok"] for check in view["state"]} == {
         "application": True, "administrators": True, "Bitrix24": True, "address": True, "worker": True, "line": True,
+        "licence": True, "rights": True,
     }  # fmt: skip
     assert (view["installed"], view["choice"]) == (True, {"line": "", "line_name": "Telephone", "region": "RU"})
     page = await (await visitor.post("/b24/install", FORM | {"AUTH_ID": "plain"})).text()
     response = await visitor.client.post("/b24/install", json={"ticket": _ticket(page), "do": "look"})
     assert (response.status, "administrator" in (await response.json())["error"]) == (403, True)
     assert house.fake.refreshes == [], "a look uses nothing up"
+
+
+async def test_the_administrator_sees_how_the_application_is_licensed_and_what_it_was_not_granted(
+    visitor: Visitor,
+) -> None:
+    house = visitor.house
+    house.fake.users |= {"page-access": ("1", True)}
+    house.fake.application |= {"STATUS": "T", "DAYS": 3}
+    house.fake.scopes = ["placement", "telephony"]
+    house.fake.unknown = set()
+    page = await (await visitor.post("/b24/install", FORM)).text()
+    look = {"ticket": _ticket(page), "do": "look"}
+    view = await (await visitor.client.post("/b24/install", json=look)).json()
+    said = {check["name"]: (check["ok"], check["text"]) for check in view["state"]}
+    assert said["licence"][0] is said["rights"][0] is False
+    assert "3 days are left" in said["licence"][1]
+    assert "im (administrators can't be told" in said["rights"][1]
+    house.fake.unknown = {"app.info"}
+    view = await (await visitor.client.post("/b24/install", json=look)).json()
+    assert "try again later" in next(check["text"] for check in view["state"] if check["name"] == "licence")
 
 
 @pytest.mark.parametrize(

@@ -340,6 +340,8 @@ export const installTexts = {
     administrators: "Administrators",
     Bitrix24: "Bitrix24",
     address: "Address",
+    licence: "Licence",
+    rights: "Rights",
   } as Readonly<Record<string, string>>,
   ok: "in order",
   bad: "needs attention",
