@@ -382,6 +382,8 @@ class Trunk(_Numbers):
 
     srtp: Literal["never", "allowed", "required", "dtls", "webrtc"] = "allowed"
     """Encrypted voice: never, if the PBX offers it, no call without; our own offers bear keys in the SDP where it is `required` (wants a `tls` transport), and DTLS with the two last, which refuse everything else."""
+    transcode: Literal["when-needed", "opus-to-browser"] = "when-needed"
+    """opus-to-browser: operators hear and speak opus whatever the PBX speaks, for bad networks; it costs CPU."""
     latch: Literal["never", "port", "address"] = "port"
     """Whom the PBX's voice may come from beside the address of its SDP: nobody, another port of that host, any host (NAT)."""
 

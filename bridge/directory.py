@@ -48,7 +48,9 @@ def directory(
                 codecs=trunk.codecs,
                 early="" if plain else early_media(trunk) or "",
                 media=do.MediaPolicy(
-                    latch=do.Latch(trunk.latch), srtp=do.Secrecy.NEVER if plain else do.Secrecy(trunk.srtp)
+                    latch=do.Latch(trunk.latch),
+                    srtp=do.Secrecy.NEVER if plain else do.Secrecy(trunk.srtp),
+                    transcode=do.Transcode(trunk.transcode),
                 ),
             )
             for trunk in settings.trunk

@@ -164,6 +164,7 @@ PURE = [
     "media/timeline.py",
     "media/g711.py",
     "media/codec.py",
+    "media/conversion.py",
     "sealed.py",
     "operators/presence.py",
     "operators/picture.py",

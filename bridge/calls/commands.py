@@ -43,12 +43,22 @@ class Secrecy(Enum):
     """No call without DTLS-SRTP; our own offers are those of a WebRTC endpoint."""
 
 
+class Transcode(Enum):
+    """When the voice is decoded and encoded again, which costs much and helps nobody's ears."""
+
+    WHEN_NEEDED = "when-needed"
+    """Page and PBX have no codec in common."""
+    OPUS_TO_BROWSER = "opus-to-browser"
+    """Pages speak opus, whatever the PBX speaks: for bad networks between bridge and operators."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPolicy:
     """How the voice towards a PBX is carried, by its trunk."""
 
     latch: Latch = Latch.PORT
     srtp: Secrecy = Secrecy.ALLOWED
+    transcode: Transcode = Transcode.WHEN_NEEDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

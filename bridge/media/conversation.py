@@ -19,6 +19,7 @@ from ..calls.commands import (
     SendDigits,
     SpeakEarly,
     StartRecording,
+    Transcode,
 )
 from ..calls.events import (
     BrowserAnswered,
@@ -35,8 +36,9 @@ from ..calls.events import (
     PbxPressed,
     TabId,
 )
-from . import page_sdp, sdp, sound
+from . import crossing, page_sdp, sdp, sound
 from .association import fingerprint
+from .crossing import Crossing
 from .digits import DigitsError, HeardKeys
 from .dtls_leg import DtlsLeg
 from .equipment import Equipment
@@ -92,6 +94,8 @@ class Conversation:
             clock=equipment.clock,
             changed=self._wire,
         )
+        self._crossing: Crossing | None = None
+        """While page and PBX speak different codecs."""
         self._recorded = memory.recorded if memory else None
         """What is to be gone on with."""
 
@@ -167,7 +171,7 @@ class Conversation:
         session.secrecy = command.policy.srtp
         session.invited(command.pbx_offer)
         self._allowed, self._policy = command.codecs, command.policy
-        codec = sdp.choose(session.wanted(command.codecs), page.audio)
+        codec = crossing.choose(session.wanted(command.codecs), page.audio, command.policy.transcode)
         if self._pages.wanted == command.tab:
             self._open_pbx()
         leg = self.legs.get(command.tab)
@@ -340,12 +344,14 @@ class Conversation:
         assert self._pbx is not None
         session, name, address = self._session, leg.codec.name, self._pbx.address
         if session.theirs is None:
-            others = [other for other in self._allowed if other != name and leg.offers(other)]
-            session.offer([name, *others], address)
+            common = [other for other in self._allowed if leg.offers(other)]
+            first = [name] if name in common else []
+            session.offer([*first, *(other for other in common or self._allowed if other not in first)], address)
             self._pbx.expect(session.our_end)
         else:
-            session.answer(name, address)
-        self._open_relay(leg.codec)
+            wanted = session.wanted(self._allowed)
+            session.answer(name if name in wanted else wanted[0], address)
+        self._open_relay(session.codec or session.offered[0])
 
     def _open_relay(self, codec: sdp.Codec) -> Relay:
         assert self._pbx is not None
@@ -369,7 +375,7 @@ class Conversation:
         relay, page, codec = self._relay, self._pages.speaker, self._session.codec
         if self._pbx is None or relay is None:
             return
-        ear = self._recording.ear(relay)
+        ear = self._recording.ear(self._crossing or relay)
         self._pbx.voice = ear.from_pbx
         if codec is not None:
             heard = sdp.Codec(name=codec.name, payload_type=self._session.payload_type)
@@ -408,13 +414,35 @@ class Conversation:
         assert self._relay is not None
         session, tab, leg = self._session, self._pages.joined, self._pages.speaker
         codec = session.codec
-        tuned = leg is None or codec is None or leg.codec.name == codec.name
+        alike = leg is None or codec is None or leg.codec.name == codec.name
+        if leg is not None and codec is not None:
+            self._cross(leg, codec.name)
+        tuned = alike or self._crossing is not None
         self._relay.open(sending=session.pbx_listens, held=session.held, tuned=tuned)
         if tuned or tab is None or codec is None:
             self._asked = None
         elif self._asked != (tab, codec.name):
             self._asked = tab, codec.name
             self._equipment.post(CodecChanged(call=self.call, tab=tab))
+
+    @property
+    def _wishes_opus(self) -> bool:
+        return self._policy.transcode is Transcode.OPUS_TO_BROWSER
+
+    def _cross(self, leg: BrowserLeg, pbx: str) -> None:
+        """Convert between page and PBX where they can't or shall not speak the same."""
+        page, before, relay = leg.codec.name, self._crossing, self._relay
+        assert relay is not None
+        if page == pbx or not ((self._wishes_opus and page == "opus") or not leg.offers(pbx)):
+            self._crossing = None
+        elif before is None or (before.page, before.pbx) != (page, pbx):
+            equipment = self._equipment
+            self._crossing = Crossing(relay, equipment.buffer, equipment.transcoder, page=page, pbx=pbx)
+        if self._crossing is not before:
+            if before is not None:
+                before.over = True
+            relay.pause()
+            self._wire()
 
     def _heard_key(self, timestamp: int, length: int) -> None:
         if key := self._heard.take(timestamp, bytes(self._equipment.buffer[HEADER:length])):

@@ -13,6 +13,7 @@ from .hub import Hub
 from .poller import Poller
 from .recorder import Recorder
 from .rtp import PortPairs
+from .transcoder import Transcoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,5 +48,6 @@ class Equipment:
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     """Starts a task that ends with the room."""
     clock: Callable[[], float]
+    transcoder: Transcoder
     recorder: Recorder | None = None
     """None where nothing can be recorded."""

@@ -90,6 +90,7 @@ def write_page_answer(offer: PageOffer, codec: sdp.Codec, ptime: int, local: Loc
             f"a={section.direction.mirrored.value}",
             "a=rtcp-mux",
             f"a=rtpmap:{codec.payload_type} {codec.encoding}",
+            *([f"a=fmtp:{codec.payload_type} {codec.fmtp}"] if codec.fmtp else []),
             f"a=ptime:{ptime}",
             *([] if local.ssrc is None else [f"a=ssrc:{local.ssrc} cname:{CNAME}"]),
             *local.end.lines(local.address),

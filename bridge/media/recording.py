@@ -32,22 +32,24 @@ class Tap:
     What the relay does not carry is not recorded either: what an operator says while the call is held is nobody's business.
     """
 
-    __slots__ = ("_began", "_put", "_relay", "_view")
+    __slots__ = ("_began", "_put", "_relay", "_view", "onward")
 
-    def __init__(self, relay: Relay, buffer: bytearray, put: Callable[[bytes], None], began: float) -> None:
+    def __init__(
+        self, relay: Relay, onward: Ear, buffer: bytearray, put: Callable[[bytes], None], began: float
+    ) -> None:
+        self.onward = onward
+        """Who gets it next."""
         self._relay, self._view, self._put, self._began = relay, memoryview(buffer), put, began
 
     def from_browser(self, length: int, now: float) -> None:
-        relay = self._relay
-        if relay.talking:
+        if self._relay.talking:
             self._put(tape.packet(_OPERATOR, now - self._began, bytes(self._view[:length])))
-        relay.from_browser(length, now)
+        self.onward.from_browser(length, now)
 
     def from_pbx(self, length: int, now: float) -> None:
-        relay = self._relay
-        if relay.hearing:
+        if self._relay.hearing:
             self._put(tape.packet(_CALLER, now - self._began, bytes(self._view[:length])))
-        relay.from_pbx(length, now)
+        self.onward.from_pbx(length, now)
 
 
 class Recording:
@@ -83,8 +85,12 @@ class Recording:
         order = self._order if self._reel is not None else None
         return Recorded(order=order, paused=self._paused) if order else None
 
-    def ear(self, relay: Relay) -> Ear:
-        return relay if self._tap is None else self._tap
+    def ear(self, onward: Ear) -> Ear:
+        """Whom the voice is to be given to, if it is to reach this one."""
+        if self._tap is None:
+            return onward
+        self._tap.onward = onward
+        return self._tap
 
     # ---- commands
 
@@ -126,7 +132,7 @@ class Recording:
 
     def _listen(self, relay: Relay) -> None:
         assert self._reel is not None
-        self._tap = Tap(relay, self._buffer, self._reel.put, self._began)
+        self._tap = Tap(relay, relay, self._buffer, self._reel.put, self._began)
 
     def _since(self) -> float:
         return self._clock() - self._began

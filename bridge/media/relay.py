@@ -260,6 +260,12 @@ class Relay:
             self.keypad = None
         self._decide()
 
+    def pause(self) -> None:
+        """Take what comes next from either side as a new start: its numbers have nothing to do with those before."""
+        self.up.pause()
+        if self.down is not None:
+            self.down.pause()
+
     def _decide(self) -> None:
         plays = self.playing is not None and self.sending
         self.hearing = self.tuned and not self.held and not plays

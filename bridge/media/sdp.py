@@ -66,6 +66,8 @@ class Codec:
     name: str
     """One of `CLOCK_RATES`."""
     payload_type: int
+    fmtp: str = ""
+    """What we ask of whoever sends it (`a=fmtp`), "" for nothing."""
 
     @property
     def clock_rate(self) -> int:

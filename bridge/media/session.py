@@ -38,6 +38,7 @@ from .poller import Poller
 from .recorder import Recorder, Shelf
 from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
 from .rtp import PortPairs
+from .transcoder import Transcoder
 
 log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ class Voice:
         self._patience = patience or Patience()
         self._certificates = Certificates()
         self._recorder = Recorder(shelf) if shelf else None
+        self._transcoder = Transcoder()
         self._conversations: dict[CallId, Conversation] = {}
         self._quiet: dict[CallId, Conversation] = {}
         """Conversations whose PBX must be sent frames of ours."""
@@ -92,7 +94,7 @@ class Voice:
         try:
             hub = self._open_hub(buffer, poller)
             try:
-                async with self._recording(), asyncio.TaskGroup() as tasks:
+                async with self._recording(), self._transcoder.running(), asyncio.TaskGroup() as tasks:
                     self._equipment = self._equip(buffer, poller, hub, tasks)
                     watchers = [tasks.create_task(self._watch()), tasks.create_task(self._keep_quiet_calls_alive())]
                     try:
@@ -246,6 +248,7 @@ class Voice:
             spawn=tasks.create_task,
             clock=time.monotonic,
             recorder=self._recorder,
+            transcoder=self._transcoder,
         )
 
 

@@ -21,7 +21,20 @@ from rich.table import Table
 from ..rig.process import ROOT
 from .figure import Figure
 
-BENCHES = ("ring", "answer", "rejoin", "worker", "tabs", "sip", "codec", "hostile", "cpu", "relay")
+BENCHES = (
+    "ring",
+    "answer",
+    "rejoin",
+    "worker",
+    "tabs",
+    "sip",
+    "codec",
+    "hostile",
+    "cpu",
+    "record",
+    "transcode",
+    "relay",
+)
 console = Console(highlight=False)
 
 

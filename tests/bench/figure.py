@@ -66,6 +66,7 @@ GOALS: Mapping[str, Goal] = {
     "sip.calls_per_s": Goal("≥", 500),
     "sip.hostile_ms.max": Goal("≤", 5),
     "call.cpu_ms": Goal("≤", 8),
+    "transcode.calls_per_core": Goal("≥", 150),
     "relay.calls_per_core": Goal("≥", 500),
     "relay.lost": Goal("≤", 0),
     "relay.added_ms.p50": Goal("≤", 1),

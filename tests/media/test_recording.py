@@ -24,6 +24,7 @@ from bridge.calls.commands import (
 from bridge.calls.events import MediaReoffered, RecordingFailed, TabId
 from bridge.media import announcement, recorder, tape
 from bridge.media.announcement import LEAD
+from bridge.media.equipment import Patience
 from bridge.media.recorder import Shelf
 from bridge.media.tape import Channel, Heard, Kind, Label, Mark, Record, Tuned
 from bridge.tickets import Seal, new_key
@@ -33,13 +34,15 @@ from .stage import CALL, Page, Stage, pbx_answer, rtp, stage
 
 KEY = new_key()
 SEAL = Seal([KEY])
+SLOW = Patience(quiet=60.0, browser=60.0)
+"""However slow the machine is, nobody is given silence for voice that is only late."""
 START = StartRecording(call=CALL, portal="portal.localhost:80")
 
 
 @asynccontextmanager
 async def recorded(shelf: Shelf) -> AsyncIterator[tuple[Stage, Page]]:
     """A call that both sides speak in, not yet recorded."""
-    async with stage(shelf=shelf) as here:
+    async with stage(SLOW, shelf=shelf) as here:
         page = await here.connect(TabId("tab-1"), "PCMU")
         await here.join(page)
         await here.pbx.next()

@@ -167,7 +167,7 @@ async def test_the_codec_is_the_pbxs_first_that_the_page_has() -> None:
 async def test_an_offer_that_can_not_work_leaves_nothing_behind() -> None:
     async with stage() as here:
         with pytest.raises(SdpError, match="no common codec"):
-            await here.voice.perform(connect(here, CHROMIUM.replace("9 0 8 13", "13"), TAB, "PCMU"))
+            await here.voice.perform(connect(here, CHROMIUM.replace("111 63 9 0 8 13", "63 13"), TAB, "PCMU"))
         with pytest.raises(SdpError):
             await here.voice.perform(connect(here, "what?"))
         assert_nothing_is_left(here)
@@ -278,12 +278,14 @@ async def test_another_tab_takes_over_when_it_speaks_and_not_before() -> None:
         assert list(here.voice._conversations[CALL].legs) == [OTHER]
 
 
-async def test_a_rejoining_page_must_have_the_codec_of_the_call() -> None:
+async def test_a_rejoining_page_gets_the_codec_of_the_call_and_another_only_if_it_lacks_that() -> None:
     async with stage() as here:
         page = await here.connect(TAB, "PCMU", "opus")
         await here.join(page)
-        with pytest.raises(SdpError, match="no common codec"):
-            await here.voice.perform(connect(here, CHROMIUM.replace("9 0 8 13", "9 8 13"), OTHER, "PCMU", "opus"))
+        for formats, codec in (("9 0 8 13", "0 PCMU/8000"), ("9 8 13", "111 opus/48000/2")):
+            offer = CHROMIUM.replace("9 0 8 13", formats).replace("hT9w", f"hT{len(formats)}w")
+            await here.voice.perform(connect(here, offer, OTHER, "PCMU", "opus"))
+            assert f"a=rtpmap:{codec}" in lines_of((await here.mail.next(BrowserAnswered)).sdp)
 
 
 # ---- the PBX's new offers
