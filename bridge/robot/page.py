@@ -59,15 +59,15 @@ class Robot:
         orders: Orders,
         say: Callable[[str], None],
         session: str = "",
-        ear: Callable[[], Ear] = Ear,
+        ear: Callable[[], Ear] | None = None,
     ) -> None:
-        """`ear` makes what listens to a call."""
+        """`ear` makes what listens to a call, if somebody wants to know more than `say` is told."""
         self._url = bridge_url
         self._ticket = ticket
         self._orders = orders
         self._say = say
         self._session = session
-        self._ear = ear
+        self._ear = ear or Ear
         self._visit: _Visit | None = None
         self._blocks = _blocks(orders.audio)
         self._tab, self._browser = str(uuid.uuid4()), str(uuid.uuid4())

@@ -14,6 +14,8 @@ from .features import FEATURES, PEERS, UNTESTED
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE, RESULTS = DOCS / "interop.md", DOCS / "interop.jsonl"
 
+ORDER = [feature for features in FEATURES.values() for feature in features]
+
 HEAD = """\
 # SIP: what works with whom
 
@@ -42,6 +44,11 @@ class Result(Mark):
     day: str
 
 
+def in_order(features: Iterable[str]) -> tuple[str, ...]:
+    """Each once, as on the page."""
+    return tuple(sorted(set(features), key=ORDER.index))
+
+
 def cells(marks: Iterable[Mark]) -> set[tuple[str, str]]:
     """Feature and peer, for each that a test shows."""
     return {(feature, mark.peer) for mark in marks for feature in mark.features}
@@ -50,7 +57,7 @@ def cells(marks: Iterable[Mark]) -> set[tuple[str, str]]:
 def read() -> list[Result]:
     """One a line: git merges what two branches showed (.gitattributes), and the later line of two for a test counts."""
     rows = map(json.loads, RESULTS.read_text().splitlines()) if RESULTS.exists() else ()
-    return [Result(**{**row, "features": tuple(row["features"])}) for row in rows]
+    return [Result(**{**row, "features": in_order(row["features"])}) for row in rows]
 
 
 def merged(before: Iterable[Result], after: Iterable[Result], marks: Iterable[Mark]) -> list[Result]:

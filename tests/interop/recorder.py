@@ -12,14 +12,12 @@ from pathlib import Path
 import pytest
 
 from . import matrix
-from .features import FEATURES, PEERS
-
-ORDER = [feature for features in FEATURES.values() for feature in features]
+from .features import PEERS
 
 
 def interop(peer: str, *features: str) -> pytest.MarkDecorator:
     """The test shows these features with that real peer; names stand in features.py."""
-    unknown = [name for name in features if name not in ORDER] + [peer] * (peer not in PEERS)
+    unknown = [name for name in features if name not in matrix.ORDER] + [peer] * (peer not in PEERS)
     if unknown or not features:
         raise ValueError(f"tests/interop/features.py does not know {unknown}")
     return pytest.mark.interop(peer=peer, features=features)
@@ -31,7 +29,7 @@ def marks_of(item: pytest.Item) -> Iterator[matrix.Mark]:
     for mark in item.iter_markers("interop"):
         shown.setdefault(mark.kwargs["peer"], []).extend(mark.kwargs["features"])
     for peer, features in shown.items():
-        yield matrix.Mark(test=item.nodeid, peer=peer, features=tuple(sorted(set(features), key=ORDER.index)))
+        yield matrix.Mark(test=item.nodeid, peer=peer, features=matrix.in_order(features))
 
 
 class Recorder:

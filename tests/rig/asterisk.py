@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -24,7 +26,17 @@ from .phone_call import OutboundCall, PhoneCall
 from .sip_log import SipMessage, read_log, unrepeated
 from .waiting import PATIENCE, wait_for
 
-__all__ = ["EARLY_HZ", "HOLD_HZ", "TONE_HZ", "Asterisk", "OutboundCall", "PhoneCall", "free_port", "is_unpacked"]
+__all__ = [
+    "EARLY_HZ",
+    "HOLD_HZ",
+    "TONE_HZ",
+    "Asterisk",
+    "OutboundCall",
+    "PhoneCall",
+    "free_port",
+    "free_sip_port",
+    "is_unpacked",
+]
 
 TEMPLATES = Path(__file__).with_suffix("")
 TONE_HZ = 1004
@@ -57,15 +69,17 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
         return port
 
 
-def _free_for_both() -> int:
-    """A port that is free for UDP and TCP."""
+def free_sip_port() -> int:
+    """A port of 127.0.0.1 that is free for UDP and TCP, below those that the kernel hands out to whoever connects."""
     while True:
-        port = free_port()
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = random.randint(10_000, 19_999)
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket() as tcp,
+        ):
+            udp.bind(("127.0.0.1", port))
+            tcp.bind(("127.0.0.1", port))
             return port
 
 
@@ -90,7 +104,7 @@ class Asterisk:
         self.agents = [str(1001 + index) for index in range(agents)]
         self.codecs = codecs
         self.encryption = encryption
-        self.sip_port = _free_for_both()
+        self.sip_port = free_sip_port()
         self.tls_port = free_port(socket.SOCK_STREAM)
         self.mtls_port = free_port(socket.SOCK_STREAM)
         """TLS for those who show a certificate, such as that of `client`."""

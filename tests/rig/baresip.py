@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .asterisk import free_port
+from .asterisk import free_sip_port
 from .tones import share
 from .waiting import wait_for
 
@@ -62,7 +62,7 @@ class Baresip:
     ) -> None:  # fmt: skip
         """`tls`: its `certificate` (with the key in it) and the `authority` it trusts; it listens for TLS one port higher."""
         self.directory = directory
-        self._control = free_port(socket.SOCK_STREAM)
+        self._control = free_sip_port()
         self._process: subprocess.Popen[bytes] | None = None
         modules = next(path.parent for path in Path("/usr/lib").glob("**/baresip/modules/g711.so"))
         directory.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from bridge.demo.portal import App, Call, Portal
 from bridge.errors import BridgeError
 from bridge.tickets import new_key
 
-from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port
+from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port, free_sip_port
 from ..rig.chromium import MICROPHONE_HZ, Chromium
 from ..rig.page import Frame, Page, PageError
 from ..rig.phone_call import OutboundCall
@@ -200,7 +200,7 @@ def settings_for(bridge_port: int, portal: Portal, pbx: str, **calls: Any) -> di
     return {
         "oauth_hosts": [portal.oauth_url],
         "http": {"port": bridge_port, "public_url": f"http://bridge.localhost:{bridge_port}"},
-        "sip": {"port": free_port()},
+        "sip": {"port": free_sip_port()},
         "media": {"browser_port": free_port(), "pbx_ports": [21000, 21999]},
         "calls": {"ring_seconds": 30, "card_seconds": 0.5, **calls},
         "portal": [{"url": portal.url, "client_id": CLIENT_ID, "client_secret_env": "PORTAL_SECRET", "region": "DE"}],

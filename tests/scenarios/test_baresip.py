@@ -9,7 +9,7 @@ import pytest
 
 from ..conftest import HasLog, needs
 from ..interop import BARESIP, interop
-from ..rig.asterisk import free_port
+from ..rig.asterisk import free_sip_port
 from ..rig.baresip import Baresip
 from ..rig.headset import TONE_HZ
 from ..rig.waiting import wait_for
@@ -44,7 +44,7 @@ async def test_calls_both_ways_with_hold_from_both_sides(
     desks: Desks, tmp_path: Path, evidence: list[HasLog], codec: str, menc: str, keys: str
 ) -> None:
     needs("baresip")
-    port = free_port()
+    port = free_sip_port()
     desk = await desks(
         f"127.0.0.1:{port}",
         trunk={"register": False, "codecs": [codec], "srtp": "required" if menc else "never"},

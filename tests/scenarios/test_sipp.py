@@ -25,7 +25,7 @@ from bridge.calls.events import (
 
 from ..conftest import needs
 from ..interop import SIPP, interop
-from ..rig.asterisk import free_port
+from ..rig.asterisk import free_sip_port
 from ..rig.sipp import FAX, ask, asked, called, gets, keeps_invite, reply, sdp, sipp, to_the_invite
 from ..rig.waiting import wait_for
 from ..sip.stream_pbx import TrunkRoom
@@ -46,7 +46,7 @@ async def at_a_pbx(
     directory: Path, *steps: str, to_us: bool = False
 ) -> AsyncIterator[tuple[TrunkRoom, Callable[[str], bool]]]:
     """The bridge's SIP side and a PBX, known by its address, that plays this script; and whether a text was on the wire."""
-    port = free_port()
+    port = free_sip_port()
     room = TrunkRoom({}, {"server": f"127.0.0.1:{port}", "register": False})
     async with room.trunks.running():
         await wait_for(lambda: all(peer.addresses for peer in room.trunks._neighbours.peers), what="its address")
@@ -73,7 +73,7 @@ DTMF = "application/dtmf-relay"
     SIPP, "incoming call", "T.38 refused", "re-INVITE by the peer", "INFO, received", "UPDATE", "OPTIONS, answered"
 )
 async def test_a_fax_is_refused_and_the_call_goes_on_with_keys_and_questions(desks: Desks, tmp_path: Path) -> None:
-    port = free_port()
+    port = free_sip_port()
     desk = await desks(f"127.0.0.1:{port}", trunk={"register": False})
     fax = "z9hG4bK-fax-[pid]"
     steps = called(
