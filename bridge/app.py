@@ -46,6 +46,7 @@ from .portal.click import Clicks
 from .portal.doors import Doors
 from .portal.errands import Errands
 from .portal.guardian import Load
+from .portal.hearing_door import HearingDoor
 from .portal.http import Http
 from .portal.identity import Identity
 from .portal.installation import Installation
@@ -191,6 +192,7 @@ class Bridge:
             objection=self._objection,
             voicemail=self._voicemail,
         )
+        self._hearing_door = HearingDoor(seal=self._seal, hearings=self._store.hearings, people=self._people)
         self._settings_door = SettingsDoor(
             seal=self._seal,
             administrator=identity.administrator,
@@ -283,6 +285,7 @@ class Bridge:
         self._doors.attach(app)
         self._reports.attach(app)
         self._settings_door.attach(app)
+        self._hearing_door.attach(app)
         self._channel.attach(app)
         if self._recogniser is not None:
             self._recogniser.attach(app)

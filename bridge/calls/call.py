@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .commands import CallView, Command, Direction
-from .events import CallId, Client, Operator, Quality, TabId
+from .events import CallId, Client, Operator, Quality, TabId, Verdict
 from .numbering import PhoneNumber
 from .outcome import Ending, TransferFailure
 from .recording import Recording, RecordingRules
@@ -118,6 +118,7 @@ class Call:
     pbx_holds: bool = False
     notice: str = ""
     quality: Quality | None = None
+    verdicts: tuple[Verdict, ...] = ()
     recording: Recording = Recording.NONE
     recording_rules: RecordingRules = field(default_factory=RecordingRules)
     """From the answer on."""

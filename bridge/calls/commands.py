@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from .events import CallId, Client, Operator, Quality, TabId
+from .events import CallId, Client, Operator, Quality, TabId, Verdict
 from .tolls import TollBreach
 
 
@@ -452,8 +452,10 @@ class FinishCall(PortalCommand):
     duration: int
     """Seconds of talk."""
     reason: str
-    """FAILED_REASON, "" for an answered call."""
+    """FAILED_REASON; of an answered call how badly it sounded, "" if it did not."""
     ended: float
+    verdicts: tuple[Verdict, ...] = ()
+    """How it sounded."""
     card_stays: float = 0.0
     """Seconds until it is sent: meanwhile the card tells the operator why nobody was reached, and offers to dial again."""
 

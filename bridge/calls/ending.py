@@ -7,6 +7,7 @@ from dataclasses import replace
 from . import commands as do
 from .call import Call, State, Step, World
 from .commands import Command, Direction
+from .hearing import complaint
 from .outcome import ANSWERED, INBOUND, OUTBOUND, Ending, Outcome
 
 DECLINE_PHRASES = {486: "Busy Here", 603: "Decline"}
@@ -34,8 +35,9 @@ def end(
             operator=call.owner,
             status=outcome.status,
             duration=round(world.now - call.answered) if call.answered else 0,
-            reason=reason or outcome.reason,
+            reason=reason or outcome.reason or complaint(call.verdicts, world.now),
             ended=world.now,
+            verdicts=call.verdicts,
             card_stays=world.directory.card_seconds if _is_unreached(call, ending) else 0.0,
         )
     )

@@ -303,6 +303,15 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a call sounds from a moment on."""
+
+    at: float
+    """Unix seconds."""
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QualityChanged(Event):
     """The voice of the last seconds sounds noticeably different from before; the first verdict counts, too."""
 

@@ -10,6 +10,7 @@ from . import events as on
 from .call import Call, State, Step, World
 from .commands import Direction
 from .events import Event
+from .hearing import noted
 from .outcome import Ending
 
 
@@ -83,7 +84,8 @@ def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
 
 
 def sounded(call: Call, event: on.QualityChanged, world: World) -> Step:
-    return replace(call, quality=event.quality), []
+    verdicts = noted(call.verdicts, on.Verdict(at=world.now, quality=event.quality))
+    return replace(call, quality=event.quality, verdicts=verdicts), []
 
 
 def pressed(call: Call, event: on.OperatorPressed, world: World) -> Step:

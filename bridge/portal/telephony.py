@@ -136,7 +136,9 @@ class Telephony:
             status, duration = words.ANSWERED, round(command.ended - answered.answered)
         payload = words.finishing(command.operator.user, status, duration, reason)
         due = self._clock() + command.card_stays
-        await self._outbox.finish(command.call, payload, status=status, ended=command.ended, now=due)
+        await self._outbox.finish(
+            command.call, payload, status=status, ended=command.ended, now=due, verdicts=command.verdicts
+        )
         self._answered.pop(command.call, None)
         self._courier.wake(command.operator.portal)
 

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from ..errors import ConfigError
 from ..tickets import Seal
 from .accounts import Accounts
+from .hearings import Hearings
 from .outbox import Outbox
 from .portals import Portals
 from .sqlite import connect
@@ -45,6 +46,7 @@ class Store:
         self._writer = Writer(self._engine)
         self.outbox = Outbox(self._engine, self._writer)
         self.worker_history = WorkerHistory(self._engine)
+        self.hearings = Hearings(self._engine)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

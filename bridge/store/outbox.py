@@ -34,8 +34,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..calls.commands import Direction
-from ..calls.events import CallId
+from ..calls.events import CallId, Verdict
 from . import promising
+from .hearings import written
 from .promises import CallRecord, Kind, Promise, Slot, State
 from .promising import BASIS, RECORD_LOST, REGISTRATION_LOST
 from .tables import calls, outbox
@@ -92,10 +93,19 @@ class Outbox:
         await self._writer.write(promising.answer, {"of": call, "user": user, "at": answered}, at_once=True)
 
     async def finish(
-        self, call: CallId, payload: Mapping[str, Any], *, status: str, ended: float, now: float
+        self,
+        call: CallId,
+        payload: Mapping[str, Any],
+        *,
+        status: str,
+        ended: float,
+        now: float,
+        verdicts: Sequence[Verdict] = (),
     ) -> str | None:
         """The end of a living call and its last promise. The portal that has to hear it, None when nothing was alive."""
-        return await self._writer.write(promising.finish, promising.CallEnd(call, payload, status, ended, now))
+        return await self._writer.write(
+            promising.finish, promising.CallEnd(call, payload, status, ended, now, written(verdicts))
+        )
 
     async def promise(self, call: str, kind: Kind, payload: Mapping[str, Any], now: float) -> str | None:
         """A recording or a transcript of a call, named by our id or by its CALL_ID. Its portal, None for an unknown call."""

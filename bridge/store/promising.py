@@ -34,6 +34,7 @@ class CallEnd:
     status: str
     ended: float
     now: float
+    verdicts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,12 @@ async def finish(connection: AsyncConnection, items: Sequence[CallEnd]) -> list[
     if not first:
         return results
     lost = await _set_aside_kinds(connection, list(first), (Kind.REGISTER,))
-    ends = [{"of": call, "ended_": item.ended, "status_": item.status} for call, item in first.items()]
-    values: dict[str, Any] = {"ended": bindparam("ended_"), "status": bindparam("status_")}
+    ends = [
+        {"of": call, "ended_": item.ended, "status_": item.status, "verdicts_": item.verdicts}
+        for call, item in first.items()
+    ]
+    names = ("ended", "status", "verdicts")
+    values: dict[str, Any] = {name: bindparam(f"{name}_") for name in names}
     await connection.execute(update(calls).where(calls.c.id == bindparam("of")).values(**values), ends)
     promises = [
         _promised(

@@ -83,6 +83,7 @@ calls = Table(
     Column("status", Text, nullable=False),
     Column("card", Text, nullable=False),
     Column("settles", Double),
+    Column("verdicts", Text, nullable=False, server_default=""),
     Index("calls_ended", "ended"),
     Index("calls_card", "portal", "card"),
 )

@@ -52,6 +52,12 @@ export function Settings({ accounts, back }: { accounts: Accounts; back: () => v
         <p class="hint">{texts.loading}</p>
       )}
       <div class="buttons">
+        <form method="post" action="/b24/voice" target="_blank" rel="noopener">
+          <input type="hidden" name="ticket" value={accounts.pass} />
+          <button type="submit" class="plain" data-do="voice">
+            {texts.voice}
+          </button>
+        </form>
         <Button kind="plain" label={texts.back} does="back" press={back} />
       </div>
     </section>

@@ -359,6 +359,7 @@ export const settingsTexts = {
   intro: "An operator is whoever has the extension in Bitrix24. Changes take effect at once; calls go on.",
   loading: "Loading…",
   back: "Back to the telephone",
+  voice: "How calls sounded",
   operator: "Operator",
   account: "Account at the PBX",
   state: "State",
