@@ -16,6 +16,7 @@ from bridge.demo.portal import Portal
 
 from .rig.asterisk import Asterisk, is_unpacked
 from .rig.chromium import Chromium, find_chromium
+from .rig.forge import Forge
 from .rig.leaks import leaks
 from .rig.postgres import Postgres, find_programs
 from .rig.process import BridgeProcess
@@ -140,14 +141,20 @@ async def chromium(browsers: Callable[..., Any]) -> Chromium:
     return browser
 
 
+@pytest.fixture(scope="session")
+def forge() -> Iterator[Forge]:
+    with Forge() as one:
+        yield one
+
+
 @pytest.fixture
-async def bridges(tmp_path: Path, evidence: list[HasLog]) -> AsyncIterator[Callable[..., Any]]:
+async def bridges(tmp_path: Path, evidence: list[HasLog], forge: Forge) -> AsyncIterator[Callable[..., Any]]:
     """Starts bridges (arguments as of BridgeProcess) that are ended after the test."""
     async with AsyncExitStack() as stack:
 
         async def start(settings: dict[str, Any], secrets: dict[str, str]) -> BridgeProcess:
             directory = tmp_path / f"bridge-{len(evidence)}"
-            bridge = BridgeProcess(directory, settings=settings, secrets=secrets)
+            bridge = BridgeProcess(directory, settings=settings, secrets=secrets, forge=forge)
             evidence.append(bridge)
             return await stack.enter_async_context(bridge)
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from .forge import Forge, Running
 from .waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,9 +27,12 @@ class BridgeProcess:
     """`bridge run` with a configuration and secrets, and nothing else of this test's environment.
 
     `settings` are those of bridge/config.py; `http.port` must be given, a relative path is taken from `directory`.
+    With a `forge` it starts quicker.
     """
 
-    def __init__(self, directory: Path, *, settings: Values, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Path, *, settings: Values, secrets: Mapping[str, str], forge: Forge | None = None
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.settings = settings
@@ -36,7 +40,8 @@ class BridgeProcess:
         self.config.write_text(render_toml(settings), encoding="utf-8")
         self.log = directory / "bridge.log"
         self.secrets = dict(secrets)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._forge = forge
+        self._process: Running | None = None
 
     @property
     def url(self) -> str:
@@ -50,19 +55,27 @@ class BridgeProcess:
 
     async def start(self, timeout: float = PATIENCE) -> None:
         """Returns once it answers `/healthz` with 200."""
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        environment = {**kept, "PYTHONPATH": str(ROOT), **self.secrets}
+        arguments = ["run", "--config", str(self.config)]
+        if self._forge is not None:
+            self._process = self._forge.start(arguments, cwd=self.directory, env=environment, log=self.log)
+        else:
+            self._process = self._run(arguments, environment)
+        async with aiohttp.ClientSession() as client:
+            await wait_for(lambda: self._is_ready(client), timeout, "the bridge to be ready")
+
+    def _run(self, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "run", "--config", str(self.config)],
+            return subprocess.Popen(
+                [sys.executable, "-m", "bridge", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                env={**environment, "PYTHONPATH": str(ROOT), **self.secrets},
+                env=environment,
                 start_new_session=True,
             )
-        async with aiohttp.ClientSession() as client:
-            await wait_for(lambda: self._is_ready(client), timeout, "the bridge to be ready")
 
     async def _is_ready(self, client: aiohttp.ClientSession) -> bool:
         if not self.pid:

@@ -1,14 +1,19 @@
-"""The configuration that scenarios give to the bridge is the one that it reads."""
+"""The configuration that scenarios give to the bridge is the one that it reads, and a forged bridge is like any other."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from socket import SOCK_STREAM
 
 import pytest
 
 from bridge.config import load
+from bridge.tickets import new_key
 
-from .process import render_toml
+from .asterisk import free_port
+from .forge import Forge
+from .process import BridgeProcess, render_toml
+from .waiting import PATIENCE
 
 
 def test_rendered_settings_are_read_back(tmp_path: Path) -> None:
@@ -38,3 +43,32 @@ def test_rendered_settings_are_read_back(tmp_path: Path) -> None:
 def test_a_value_that_toml_has_no_word_for_is_refused() -> None:
     with pytest.raises(TypeError, match="no TOML"):
         render_toml({"http": {"port": None}})
+
+
+def test_a_forged_bridge_has_its_own_arguments_environment_log_and_exit_status(tmp_path: Path, forge: Forge) -> None:
+    log, config = tmp_path / "log", tmp_path / "bridge.toml"
+    config.write_text('[http]\nport = "none"\n')
+    assert forge.start(["--help"], cwd=tmp_path, env={"COLUMNS": "200"}, log=log).wait(PATIENCE) == 0
+    assert "A telephone on every page of Bitrix24." in log.read_text()
+    env = {"BRIDGE_CONFIG": "bridge.toml"}
+    assert forge.start(["run"], cwd=tmp_path, env=env, log=log).wait(PATIENCE) == 1
+    assert "bridge: bridge.toml" in log.read_text()
+
+
+@pytest.mark.parametrize("how", ["forged", "by its command line"])
+async def test_a_bridge_stops_in_order_or_is_killed_and_either_is_told(tmp_path: Path, forge: Forge, how: str) -> None:
+    settings = {
+        "http": {"port": free_port(SOCK_STREAM)},
+        "sip": {"port": free_port()},
+        "media": {"browser_port": free_port()},
+    }
+    secrets = {"BRIDGE_SECRET_KEYS": new_key()}
+    bridge = BridgeProcess(tmp_path, settings=settings, secrets=secrets, forge=forge if how == "forged" else None)
+    async with bridge:
+        first = bridge.pid
+        assert await bridge.stop() == 0
+        assert bridge.pid == 0
+        await bridge.start()
+        assert bridge.pid not in {0, first}
+        bridge.kill()
+        assert bridge.pid == 0
