@@ -18,16 +18,31 @@ const assets = {
 };
 const pages = ["worker.html", "phone.html", "install.html"];
 // The portal unregisters a worker that loads slowly; these are promises, not wishes.
-const limits = { "worker.js": 22 * 1024, "worker.html": 2 * 1024 };
+const limits = { "worker.js": 22_000, "worker.html": 2 * 1024 };
 
-// The pages speak JSON over WebSocket and reconnect by themselves: polling, WebTransport, binary messages and the library's own
-// reconnection would be more than a tenth of the worker's weight.
+// The pages speak JSON over WebSocket and reconnect by themselves: polling, WebTransport, binary messages, the library's own
+// reconnection and its own reading of addresses would be more than a tenth of the worker's weight.
 const slim = {
   "engine.io-client/build/esm/transports/polling-xhr.js": "export const XHR = 0, Request = 0;",
   "engine.io-client/build/esm/transports/index.js": `
     import { WS } from "./websocket.js";
     export const transports = { websocket: WS };`,
-  "engine.io-parser/build/esm/contrib/base64-arraybuffer.js": "export const decode = 0;",
+  "engine.io-client/build/esm/contrib/parseuri.js": `
+    export const parse = (source) => {
+      const { protocol, hostname, port, pathname, search } = new URL(source);
+      const host = hostname.replace(/[[\\]]/g, "");
+      return { source, protocol: protocol.slice(0, -1), host, port, path: pathname, query: search.slice(1) };
+    };`,
+  "engine.io-parser/build/esm/encodePacket.browser.js": `
+    import { PACKET_TYPES } from "./commons.js";
+    export const encodePacket = ({ type, data }, _, done) => done(PACKET_TYPES[type] + (data ?? ""));
+    export const encodePacketToBinary = 0;`,
+  "engine.io-parser/build/esm/decodePacket.browser.js": `
+    import { ERROR_PACKET, PACKET_TYPES_REVERSE } from "./commons.js";
+    export const decodePacket = (text) => {
+      const type = PACKET_TYPES_REVERSE[text[0]];
+      return type ? { type, data: text.slice(1) || undefined } : ERROR_PACKET;
+    };`,
   "socket.io-client/build/esm/contrib/backo2.js": `
     export function Backoff() {}
     Backoff.prototype.reset = Backoff.prototype.setMin = Backoff.prototype.setMax = Backoff.prototype.setJitter = () => {};`,
