@@ -207,6 +207,7 @@ class Bridge:
         self._capacity = Capacity(
             most_calls=settings.calls.most,
             most_cpu=settings.calls.most_cpu,
+            late_seconds=settings.calls.late_seconds,
             calls=lambda: len(self._switchboard.calls),
         )
         self._archive = Archive(

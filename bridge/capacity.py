@@ -17,8 +17,6 @@ MEMORY: Final = 0.3
 """How much a new look counts against what was known: two seconds or so until a burst is believed."""
 CALM: Final = 0.85
 """Calls are admitted again below this share of a limit, so that the answer does not flutter."""
-LATE: Final = 0.1
-"""Seconds by which the event loop may be late, on average: five frames of voice."""
 
 
 class Capacity:
@@ -27,8 +25,8 @@ class Capacity:
     A call that runs is never touched; only new ones are refused.
     """
 
-    def __init__(self, *, most_calls: int, most_cpu: float, calls: Callable[[], int]) -> None:
-        self._most_calls, self._most_cpu, self._calls = most_calls, most_cpu, calls
+    def __init__(self, *, most_calls: int, most_cpu: float, late_seconds: float, calls: Callable[[], int]) -> None:
+        self._most_calls, self._most_cpu, self._most_late, self._calls = most_calls, most_cpu, late_seconds, calls
         self._cpu = self._late = 0.0
         self._full = False
 
@@ -36,7 +34,7 @@ class Capacity:
         """One look: share of a core since the one before, and by how many seconds it came too late."""
         self._cpu += (cpu - self._cpu) * MEMORY
         self._late += (late - self._late) * MEMORY
-        worst = max(self._cpu / self._most_cpu, self._late / LATE)
+        worst = max(self._cpu / self._most_cpu, self._late / self._most_late)
         if worst >= 1 and not self._full:
             log.warning("bridge_full", cpu=round(self._cpu, 2), late_ms=round(self._late * 1000), calls=self._calls())
         if worst >= 1 or worst < CALM:

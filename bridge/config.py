@@ -189,6 +189,8 @@ class Calls(_Section):
     """Calls at once; the PBX gets 503 and Retry-After for one more."""
     most_cpu: Annotated[float, Field(gt=0, le=4)] = 0.9
     """Share of a core that the bridge may use before it takes no more calls."""
+    late_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
+    """By which its loop may be late, on average, before it takes no more calls: five frames of voice."""
 
 
 class _Numbers(_Section):

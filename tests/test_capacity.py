@@ -8,7 +8,7 @@ from bridge.capacity import LOOK_SECONDS, Capacity
 class Bridge:
     def __init__(self, *, most_calls: int = 10, most_cpu: float = 0.9) -> None:
         self.calls = 0
-        self.capacity = Capacity(most_calls=most_calls, most_cpu=most_cpu, calls=lambda: self.calls)
+        self.capacity = Capacity(most_calls=most_calls, most_cpu=most_cpu, late_seconds=0.1, calls=lambda: self.calls)
 
     def runs(self, seconds: float, *, cpu: float, late: float = 0.0) -> str:
         for _ in range(round(seconds / LOOK_SECONDS)):

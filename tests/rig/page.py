@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections import deque
 from collections.abc import Mapping
@@ -160,6 +161,8 @@ class Page:
             return await wait_for(look, timeout, what or expression)
         except AssertionError as error:
             seen = "\n".join(list(self.console)[-20:])
+            with contextlib.suppress(BrowserError):
+                trouble += f"\nthe frame says: {await self.evaluate('document.body.innerText', frame=frame)!r:.500}"
             raise AssertionError(f"{error}\n{trouble}\nconsole:\n{seen}") from None
 
     async def heard(self, hz: float, *, frame: str | Frame | None = None) -> float:
