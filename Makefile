@@ -14,7 +14,7 @@ WIDGET = widget_static/dist/worker.html
 WIDGET_SOURCES = $(wildcard widget_static/src/* widget_static/*.html) widget_static/build.mjs widget_static/tsconfig.json
 NODE_20 = node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null
 # What the tests call, and the Debian package that brings it.
-PARTS = chromium:chromium baresip:baresip-core sipp:sip-tester rtpengine:rtpengine-daemon pg_ctlcluster:postgresql
+PARTS = chromium:chromium baresip:baresip-core sipp:sip-tester janus:janus rtpengine:rtpengine-daemon pg_ctlcluster:postgresql
 
 # A Node taken from PyPI lies in the virtual environment.
 export PATH := $(CURDIR)/.venv/bin:$(or $(PATH),/usr/local/bin:/usr/bin:/bin)
@@ -53,7 +53,7 @@ test: setup parts asterisk
 interop: setup parts asterisk
 	@.venv/bin/pytest -q -m interop --interop $(if $(INTEROP),-k "$(INTEROP)")
 
-bench: PARTS += janus:janus cc:gcc
+bench: PARTS += cc:gcc
 bench: setup parts
 	@$(PIP) install --editable ".[dev,bench]" || echo "make: no other SIP codecs to compare with"
 	@.venv/bin/python -m tests.bench $(BENCH)

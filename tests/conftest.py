@@ -30,6 +30,7 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
     "baresip": (lambda: shutil.which("baresip"), "baresip is not installed: Debian package baresip-core"),
     "rtpengine": (lambda: shutil.which("rtpengine"), "rtpengine is not installed: Debian package rtpengine-daemon"),
     "postgres": (find_programs, "PostgreSQL is not installed: Debian package postgresql"),
+    "janus": (lambda: shutil.which("janus"), "Janus is not installed: Debian package janus"),
     "sipp": (lambda: shutil.which("sipp"), "sipp is not installed: Debian package sip-tester"),
 }
 

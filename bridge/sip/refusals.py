@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from .dialog import PRODUCT, Identity
 from .flow import Flow, return_flow
@@ -37,6 +38,8 @@ class Refusals:
         data = response.encode()
         is_proven = source.protocol.is_reliable or self._owner.standing(source) is Standing.KNOWN
         if not is_proven and len(data) > self.size:
+            data = _with_one_challenge(response).encode()
+        if not is_proven and len(data) > self.size:
             self._counts["not reflected"] += 1
             return
         self._send(Send(data, return_flow(request.via, source)))
@@ -49,6 +52,14 @@ class Refusals:
             self.refuse(stamp(fault.request, source), source, fault.status or 400, str(fault))
         except SipError:
             self._counts["unreadable"] += 1
+
+
+def _with_one_challenge(response: Response) -> Response:
+    """The last, which everybody understands: a small INVITE of a PBX that has to prove who it is would be left unanswered."""
+    challenges = response.headers.all("WWW-Authenticate")
+    return (
+        replace(response, headers=response.headers.set("WWW-Authenticate", challenges[-1:])) if challenges else response
+    )
 
 
 def _is_answerable(request: Request) -> bool:

@@ -79,17 +79,6 @@ class _Result(ctypes.Structure):
     ]
 
 
-def own_address() -> str:
-    """An address of this machine that ICE takes: Janus wants no loopback. Packets to it stay in the kernel."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing, only chooses a route
-        except OSError:
-            return "127.0.0.1"
-        host: str = probe.getsockname()[0]
-        return host
-
-
 def compiled() -> ctypes.CDLL:
     """`load.c`, linked against the libsrtp inside pylibsrtp."""
     library = ROOT / "build" / "load.so"

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from bridge.media.poller import BUSY, CROWDED, LONG_TICK, TICK
 
+from ..rig.janus import own_address
 from ..rig.process import ROOT
 from .figure import Figure, percentile
 from .janus import janus
-from .load import Outcome, Peer, own_address, pages_at, run
+from .load import Outcome, Peer, pages_at, run
 from .rtpengine import rtpengine
 from .scripted import scripted
 from .site import Say

@@ -34,6 +34,10 @@ class Listener(Ear):
     def hear(self, block: bytes) -> None:
         self.recent.append(block)
 
+    def hears(self, hz: float) -> bool:
+        samples = array("h", b"".join(self.recent))
+        return len(samples) == HALF_A_SECOND * BLOCK and goertzel(samples, RATE, hz) > 0.5
+
 
 class Headset:
     """Says 700 Hz into every call."""
@@ -87,8 +91,7 @@ class Headset:
 
     def hears(self, hz: float) -> bool:
         """In the last half second of the newest call."""
-        samples = array("h", b"".join(self._ears[-1].recent)) if self._ears else array("h")
-        return len(samples) == HALF_A_SECOND * BLOCK and goertzel(samples, RATE, hz) > 0.5
+        return bool(self._ears) and self._ears[-1].hears(hz)
 
 
 @asynccontextmanager

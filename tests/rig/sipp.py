@@ -102,7 +102,7 @@ async def sipp(
     script = directory / "script.xml"
     script.write_text("\n".join(['<?xml version="1.0"?>', '<scenario name="call">', *steps, "</scenario>", ""]))
     messages = directory / "messages"
-    where = [f"127.0.0.1:{to}"] if to else []
+    where = [f"127.0.0.1:{to}", "-auth_uri", f"{service}@127.0.0.1:{to}"] if to else []
     process = await asyncio.create_subprocess_exec(
         "sipp", *where, "-sf", str(script), "-i", "127.0.0.1", "-p", str(port), "-s", service, "-m", "1", "-nostdin",
         "-timeout", "60", "-timeout_error", "-trace_err", "-error_file", str(directory / "errors"),

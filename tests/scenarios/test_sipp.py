@@ -6,12 +6,14 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.calls.commands import AnswerPbx, CancelPbx, DialPbx, HangUpPbx, ReofferPbx, RingPbx
 from bridge.calls.events import (
     CallId,
+    Event,
     PbxAnswered,
     PbxCancelled,
     PbxConfirmed,
@@ -26,7 +28,7 @@ from bridge.calls.events import (
 from ..conftest import needs
 from ..interop import SIPP, interop
 from ..rig.asterisk import free_sip_port
-from ..rig.sipp import FAX, ask, asked, called, gets, keeps_invite, reply, sdp, sipp, to_the_invite
+from ..rig.sipp import FAX, RINGING, ask, asked, called, gets, keeps_invite, reply, sdp, sipp, to_the_invite
 from ..rig.waiting import wait_for
 from ..sip.stream_pbx import TrunkRoom
 from .conftest import Desks
@@ -43,11 +45,11 @@ def _is_there() -> None:
 
 @asynccontextmanager
 async def at_a_pbx(
-    directory: Path, *steps: str, to_us: bool = False
+    directory: Path, *steps: str, to_us: bool = False, trunk: dict[str, Any] | None = None
 ) -> AsyncIterator[tuple[TrunkRoom, Callable[[str], bool]]]:
     """The bridge's SIP side and a PBX, known by its address, that plays this script; and whether a text was on the wire."""
     port = free_sip_port()
-    room = TrunkRoom({}, {"server": f"127.0.0.1:{port}", "register": False})
+    room = TrunkRoom({}, {"server": f"127.0.0.1:{port}", "register": False, **(trunk or {})})
     async with room.trunks.running():
         await wait_for(lambda: all(peer.addresses for peer in room.trunks._neighbours.peers), what="its address")
         assert room.trunks.address
@@ -86,6 +88,35 @@ async def test_a_fax_is_refused_and_the_call_goes_on_with_keys_and_questions(des
     async with sipp(tmp_path, steps, port=port, to=desk.sip_port):
         await desk.presses(1)
     await desk.records(("incoming", "200"))
+
+
+@interop(SIPP, "trunk by credentials", "digest MD5", "incoming call")
+async def test_a_pbx_known_by_its_password_is_asked_for_it_and_a_wrong_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PBX_PASSWORD", "pw-pbx")
+    known = {"known_by": "credentials", "caller_user": "pbx", "caller_password_env": "PBX_PASSWORD"}
+    for password, status in (("wrong", 401), ("pw-pbx", 200)):
+        signed = [f"[authentication username=pbx password={password}]"]
+        first, second = "z9hG4bK-one-[pid]", "z9hG4bK-two-[pid]"
+        again = ask("INVITE", body=sdp(), branch=second, headers=signed).replace("CSeq: 1", "CSeq: 2")
+        steps = [
+            ask("INVITE", body=sdp(), branch=first), gets(100, optional=True), gets(401).replace("/>", ' auth="true"/>'),
+            ask("ACK", branch=first), again, *RINGING, gets(status, within=True),
+            ask("ACK", cseq=2, **({} if status == 200 else {"branch": second})),
+        ]  # fmt: skip
+        steps += [ask("BYE", cseq=3), gets(200)] if status == 200 else []
+        async with at_a_pbx(tmp_path / password, *steps, to_us=True, trunk=known) as (room, _):
+            if status == 200:
+                invited = await room.event()
+                assert isinstance(invited, PbxInvited)
+                await room.trunks.perform(AnswerPbx(call=invited.call, sdp=OFFER))
+                assert isinstance(await room.event(), PbxConfirmed)
+        assert not [event for event in drained(room) if isinstance(event, PbxInvited)]
+
+
+def drained(room: TrunkRoom) -> list[Event]:
+    return [room.posted.get_nowait() for _ in range(room.posted.qsize())]
 
 
 @interop(SIPP, "CANCEL by the peer", "Reason: answered elsewhere")

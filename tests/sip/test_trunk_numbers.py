@@ -187,6 +187,22 @@ async def test_nobody_unproven_gets_more_bytes_than_came(pbx: WirePbx, stranger:
         assert room.trunks.counts["not reflected"] == 2
 
 
+async def test_a_small_invite_of_a_pbx_that_has_to_prove_itself_gets_the_one_challenge_that_fits(
+    pbx: WirePbx, stranger: WirePbx
+) -> None:
+    async with numbers(pbx, PROVEN) as room:
+        stranger.room = pbx.room
+        sizes, challenges = [], []
+        for filling in (20, 400):
+            asked = stranger.message("OPTIONS", "", headers={"Subject": "x" * (100 + filling)})
+            stranger.send(asked)
+            answer = await stranger.response(401)
+            sizes.append(len(answer.encode()) <= len(asked.encode()))
+            challenges.append(len(answer.headers.all("WWW-Authenticate")))
+        assert (sizes, challenges) == ([True, True], [1, 2])
+        assert not room.trunks.counts["not reflected"]
+
+
 # ---- by credentials
 
 
