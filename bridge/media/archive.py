@@ -20,7 +20,8 @@ import structlog
 from ..calls.commands import AttachRecord
 from ..calls.events import CallId
 from ..errors import RefusedError
-from .finisher import Finisher, FinisherError
+from .finisher import JOB_SECONDS, Finisher, FinisherError
+from .mixdown import UNFINISHED
 from .recorder import DONE, FULL, PART
 
 log = structlog.get_logger()
@@ -172,7 +173,8 @@ class Archive:
         total = sum(size for _, size, _ in files)
         for path, size, changed in files:
             may_go = path.suffix in FINISHED and str(path.absolute()) not in promised
-            if may_go and (changed < old or total > self._retention.most_bytes):
+            left_behind = path.suffix == UNFINISHED and changed < self._clock() - JOB_SECONDS
+            if left_behind or (may_go and (changed < old or total > self._retention.most_bytes)):
                 path.unlink(missing_ok=True)
                 total -= size
                 log.info("recording_deleted", call=path.stem, portal=path.parent.name, bytes=size)

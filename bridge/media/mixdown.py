@@ -36,6 +36,8 @@ NARROW, WIDE = 8000, 16_000
 BIT_RATES: Final = {NARROW: 32_000, WIDE: 48_000}
 """Of an MP3."""
 LOWEST_PRIORITY: Final = 19
+UNFINISHED: Final = ".new"
+"""A file that is being written."""
 
 
 class EmptyTapeError(TapeError):
@@ -202,7 +204,8 @@ def mix(tapes: list[Path], to: Path, seal: Seal, *, sealing: bool) -> float:
     # The first codec decides how wide the recording is.
     head = list(_to_first_codec(rest))
     rate = next((rate_of(record.codec) for record in head if isinstance(record, Tuned)), NARROW)
-    partly = to.with_name(to.name + ".new")
+    # A process that a killed bridge has left behind may still be at the same tape.
+    partly = to.with_name(f"{to.name}.{os.getpid()}{UNFINISHED}")
     partly.unlink(missing_ok=True)
     samples = 0
     with os.fdopen(os.open(partly, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b") as file:

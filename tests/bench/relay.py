@@ -34,6 +34,7 @@ SHORT_SECONDS = min(15.0, LONG_SECONDS)
 OURS = (10, 100, 200, 400)
 SHARED = 200
 """Calls that are carried by one process, and again by two workers."""
+RECORDED = "recorded"
 LOADS = {"naive": (5, 10, 15), "janus": (10, 50, 100), "rtpengine": (10, 100, 300)}
 RESULTS = ROOT / "build" / "relay.json"
 
@@ -54,6 +55,7 @@ async def measure(directory: Path, say: Say) -> list[Figure]:
     with pages_at(host):
         for calls in OURS[:-1]:
             found["ours"].append(await _one(directory, host, "ours", calls, SHORT_SECONDS, say))
+        recorded = await _one(directory, host, RECORDED, SHARED, SHORT_SECONDS, say)
         two = await _one(directory, host, "two workers", SHARED, SHORT_SECONDS, say)
         for name in _installed(host, say):
             loads = LOADS[name]
@@ -61,7 +63,21 @@ async def measure(directory: Path, say: Say) -> list[Figure]:
         found["ours"].append(await _one(directory, host, "ours", OURS[-1], LONG_SECONDS, say))
     _keep(found)
     one = next(outcome for outcome in found["ours"] if outcome.calls == SHARED)
-    return [*_figures(found), *_shared(one, two)]
+    return [*_figures(found), *_compared(one, recorded), *_shared(one, two)]
+
+
+def _compared(one: Outcome, recorded: Outcome) -> list[Figure]:
+    """What recording every call costs while they go on."""
+    name, note = (
+        "relay.recorded.calls_per_core",
+        f"{recorded.calls} calls for {recorded.seconds:.0f} s, all recorded, {recorded.lost} lost",
+    )
+    ratio = round(recorded.calls_per_core / one.calls_per_core, 2)
+    alone = f"the same without, {one.lost} lost"
+    return [
+        _figure(name, recorded.calls_per_core, "calls", note),
+        Figure(name=name, value=one.calls_per_core, unit="calls", against="not recorded", ratio=ratio, note=alone),
+    ]
 
 
 def _shared(one: Outcome, two: Outcome) -> list[Figure]:
@@ -108,7 +124,8 @@ async def _peer(directory: Path, host: str, name: str) -> AsyncIterator[Peer]:
     else:
         module = "tests.bench.naive" if name == "naive" else "tests.bench.room"
         workers = "2" if name == "two workers" else "1"
-        async with scripted(name, module, host, workers, quiet=workers != "1") as process:
+        more = [str(directory)] if name == RECORDED else []
+        async with scripted(name, module, host, workers, *more, quiet=workers != "1") as process:
             yield process
 
 

@@ -1,15 +1,20 @@
-"""`python -m tests.bench.room HOST [WORKERS]`: the bridge's voice room in a process of its own, driven by lines of JSON."""
+"""`python -m tests.bench.room HOST [WORKERS [FOLDER]]`: the bridge's voice room in a process of its own, driven by lines of JSON.
+
+With a folder for it every call is recorded.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from bridge import config
-from bridge.calls.commands import ConnectBrowser, JoinMedia
+from bridge.calls.commands import ConnectBrowser, JoinMedia, StartRecording
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
+from bridge.media.recorder import Shelf
 from bridge.media.session import Voice
 from bridge.media.workers import Workers
 
@@ -17,9 +22,12 @@ from bridge.media.workers import Workers
 class Room:
     """One line in, one line out: `call` answers a page's offer, `reached` tells the port towards the PBX."""
 
-    def __init__(self, host: str, workers: int) -> None:
+    def __init__(self, host: str, workers: int, recordings: str) -> None:
         media = config.Media(browser_address=host, browser_port=0, pbx_ports=(22_000, 25_999), workers=workers)
-        self.voice: Voice | Workers = Voice(media=media, post=self._post)
+        self.voice: Voice | Workers = Voice(
+            media=media, post=self._post, shelf=Shelf(directory=Path(recordings)) if recordings else None
+        )
+        self._records = recordings != ""
         if workers > 1:
             self.voice = Workers(media=media, post=self._post, most_cpu=4)
         self._waiting: dict[tuple[type[Event], CallId], asyncio.Future[Any]] = {}
@@ -36,6 +44,8 @@ class Room:
         if order["do"] == "call":
             return await self._call(order["offer"], order["pbx"])
         ready = await self._expect(MediaReady, CallId(order["call"]))
+        if self._records:
+            await self.voice.perform(StartRecording(call=ready.call, portal="bench"))
         return {"port": _port(ready.sdp.decode())}
 
     async def _call(self, offer: str, pbx: tuple[str, int]) -> dict[str, Any]:
@@ -61,7 +71,7 @@ def _port(sdp: str) -> int:
 
 
 async def main() -> None:
-    room = Room(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    room = Room(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1, sys.argv[3] if len(sys.argv) > 3 else "")
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

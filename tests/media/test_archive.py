@@ -15,7 +15,7 @@ from bridge.calls.commands import AttachRecord
 from bridge.errors import RefusedError
 from bridge.media import tape
 from bridge.media.archive import PART_SECONDS, PRUNE_SECONDS, RETRY_SECONDS, Archive, Retention
-from bridge.media.finisher import Finisher, FinisherError
+from bridge.media.finisher import JOB_SECONDS, Finisher, FinisherError
 from bridge.media.recorder import FULL
 from bridge.media.tape import Channel
 from bridge.tickets import Seal
@@ -206,6 +206,16 @@ async def test_recordings_are_deleted_when_they_are_old_and_bitrix24_has_them(tm
         here.promised.clear()
         await here.archive.prune()
         assert not waits.exists()
+
+
+async def test_what_a_dead_process_was_writing_goes_when_nobody_can_be_at_it_any_more(tmp_path: Path) -> None:
+    async with house(tmp_path, keep_seconds=1e6) as here:
+        half = here.file("call-1.mp3.77.new", 10, here.now - 10)
+        await here.archive.prune()
+        assert half.exists()
+        here.now += JOB_SECONDS
+        await here.archive.prune()
+        assert not half.exists()
 
 
 async def test_the_oldest_go_first_when_they_take_too_much_room(tmp_path: Path) -> None:
