@@ -10,15 +10,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from logging import LogRecord
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from .calls import commands, events
 from .calls.call import Call
 from .calls.commands import Command
 from .calls.events import Event
+
+log = structlog.get_logger()
 
 MAX_BYTES = 32 << 20
 FILES = 5
@@ -112,8 +114,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _QuietRotation(path, maxBytes=MAX_BYTES, backupCount=FILES, encoding="utf-8")
-        self._file.terminator = ""
+        self._file = _RotatedFile(path)
 
     def event(self, event: Event, call: Call, now: float) -> None:
         name = type(event).__name__
@@ -140,18 +141,52 @@ class Journal:
             },
             ensure_ascii=False,
         )
-        self._file.emit(LogRecord("journal", 0, "", 0, line + "\n", None, None))
+        self._file.write(f"{line}\n".encode(errors="replace"))
 
 
-class _QuietRotation(RotatingFileHandler):
-    """Rotates by size; reports trouble once instead of printing a traceback per line."""
+class _RotatedFile:
+    """Whole lines in a file that is put aside when it is full, under `.1` and so on; trouble is reported once, not per line.
 
-    failed = False
+    One write for each line and no other call of the system: the standard library's rotation makes five.
+    """
 
-    def handleError(self, record: LogRecord) -> None:  # noqa: N802 – the name is the standard library's
-        if not self.failed:
-            self.failed = True
-            super().handleError(record)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._failed = False
+        self._open()
+
+    def write(self, line: bytes) -> None:
+        try:
+            if self._file.closed:
+                self._open()
+            if self._size and self._size + len(line) > MAX_BYTES:
+                self._rotate()
+            self._file.write(line)
+            self._size += len(line)
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                log.warning("journal_not_written", path=str(self._path), why=str(error))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _open(self) -> None:
+        self._file = self._path.open("ab", buffering=0)
+        self._size = self._file.tell()
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for number in range(FILES - 1, -1, -1):
+            older = rotated(self._path, number)
+            if older.exists():
+                older.replace(rotated(self._path, number + 1))
+        self._open()
+
+
+def rotated(path: Path, number: int) -> Path:
+    """The file that is so many rotations old."""
+    return path.with_name(f"{path.name}.{number}") if number else path
 
 
 def _facts(fact: Event | Command) -> dict[str, Any]:
@@ -189,7 +224,7 @@ def _plain(value: Any) -> Any:
 def read(path: Path, call: str) -> Iterator[Entry]:
     """The entries of one call, oldest first, through all rotated files. A torn last line is passed over."""
     for number in range(FILES, -1, -1):
-        file = path.with_name(f"{path.name}.{number}") if number else path
+        file = rotated(path, number)
         if not file.exists():
             continue
         with file.open(encoding="utf-8", errors="replace") as lines:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge import journal
 from bridge.calls import commands as do
 from bridge.calls import events as on
 from bridge.calls.call import Call
@@ -45,3 +46,38 @@ def test_every_event_and_command_is_written_under_its_room_and_read_again(kind: 
         assert (entry.room == "bridge") == (kind in OF_THE_BRIDGE)
 
     write()
+
+
+def test_a_full_file_is_put_aside_with_whole_lines_and_the_oldest_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    monkeypatch.setattr(journal, "MAX_BYTES", 2_000)
+    for start in (0, 50):  # a bridge that starts again goes on with the same file
+        written = Journal(path)
+        for number in range(start, start + 50):
+            written.event(on.CommandFailed(call=CALL.id, command="x" * 300, why=str(number)), CALL, float(number))
+        written.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "journal.jsonl", *(f"journal.jsonl.{number}" for number in range(1, journal.FILES + 1))
+    ]  # fmt: skip
+    assert all(file.stat().st_size <= 2_000 for file in tmp_path.iterdir())
+    kept = [entry.at for entry in read(path, CALL.id)]
+    assert kept == [float(number) for number in range(100 - len(kept), 100)]
+    assert len(kept) > 20
+
+
+def test_a_journal_that_can_not_be_written_costs_lines_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(journal, "MAX_BYTES", 1)
+    written = Journal(tmp_path / "gone" / "journal.jsonl")
+    event = on.BridgeStopped(call=CALL.id)
+    written.event(event, CALL, 1.0)
+    (tmp_path / "gone").rename(tmp_path / "elsewhere")
+    for _ in range(3):
+        written.event(event, CALL, 2.0)
+    assert capsys.readouterr().out.count("journal_not_written") == 1
+    (tmp_path / "gone").mkdir()
+    written.event(event, CALL, 3.0)
+    assert [entry.at for entry in read(tmp_path / "gone" / "journal.jsonl", CALL.id)] == [3.0]

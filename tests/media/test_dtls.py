@@ -20,7 +20,7 @@ from bridge.calls.events import (
     PbxLegMoved,
     TabId,
 )
-from bridge.media.association import fingerprint
+from bridge.media.association import Certificate, fingerprint
 from bridge.media.dtls_leg import DtlsLeg
 from bridge.media.equipment import Patience
 from bridge.media.sdp import SdpError
@@ -201,7 +201,7 @@ async def test_a_call_that_goes_on_in_another_process_meets_the_pbx_anew(here: S
         await called_by(here, pbx)
         memory = here.voice.memory(CALL)
         await here.voice._close(CALL)
-        here.voice._certificates._newest = RTCCertificate.generateCertificate()
+        here.voice._certificates._newest = Certificate.generateCertificate()
         here.voice.restore(CALL, memory)
         moved = await here.mail.next(PbxLegMoved)
         await here.voice.perform(AcceptPbxAnswer(call=CALL, sdp=pbx.answer(moved.sdp)))

@@ -7,6 +7,7 @@ import datetime
 import inspect
 import random
 import socket
+from typing import Any
 
 import aioice.ice
 import aiortc
@@ -19,7 +20,7 @@ from pylibsrtp._binding import ffi, lib
 from bridge.calls.commands import ConnectBrowser
 from bridge.calls.events import BrowserAnswered, TabId
 from bridge.media import ice
-from bridge.media.association import Certificates
+from bridge.media.association import SESS_CACHE_OFF, Certificates
 from bridge.media.webrtc import BrowserLeg
 
 from .stage import CALL, CODECS, SOON, TAB, Page, Stage, rtp, stage
@@ -97,6 +98,20 @@ def test_new_legs_get_a_new_certificate_after_twenty_days() -> None:
     first = certificates.current(now)
     assert certificates.current(now + datetime.timedelta(days=19)) is first
     assert certificates.current(now + datetime.timedelta(days=21)) is not first
+
+
+async def test_all_legs_of_a_certificate_share_its_context_and_none_of_their_keys() -> None:
+    async with stage() as here:
+        tabs = [TAB, TabId("other")]
+        for tab in tabs:
+            await here.connect(tab)
+        certificate = here.voice._certificates.current(datetime.datetime.now(datetime.UTC))
+        (context,) = certificate._contexts.values()
+        connections: list[Any] = [leg_of(here, tab).association._dtls._ssl for tab in tabs]
+        assert [connection.get_context() for connection in connections] == [context, context]
+        keys = [connection.export_keying_material(b"EXTRACTOR-dtls_srtp", 60) for connection in connections]
+        assert keys[0] != keys[1]
+        assert context.get_session_cache_mode() == SESS_CACHE_OFF
 
 
 # ---- strangers
