@@ -34,6 +34,7 @@ from bridge.store.database import Store
 from bridge.store.portals import EnrolledPortal, Spare
 from bridge.tickets import Seal, new_key
 
+from ..rig.empty_store import prepare
 from ..rig.waiting import PATIENCE
 from .fake import APPLICATION_TOKEN, CLIENT_ID, MEMBER, FakePortal
 
@@ -243,6 +244,7 @@ async def house(
     clock = clock or Clock()
     settings = settings_for(fake, portal=[portal_settings(fake, **portal)], worker=worker or {})
     seal = Seal([KEY])
+    await prepare(path)
     store = Store(f"sqlite+aiosqlite:///{path}", seal)
     http = Http(seconds=seconds)
     async with store.running(), http.running():

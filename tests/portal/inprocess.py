@@ -25,6 +25,7 @@ from bridge.portal.telephony import Telephony
 from bridge.store.database import Store
 from bridge.tickets import Seal
 
+from ..rig.empty_store import prepare
 from ..rig.virtual_time import VirtualTimeLoop
 from .fake import Error, FakePortal
 from .house import KEY, NOW, enrolled, settings_for
@@ -196,6 +197,7 @@ async def day(
     portal = portal or FakePortal()
     portal.clock, portal.url, portal.oauth = clock, "http://portal.localhost", "http://oauth.localhost"
     wire, settings = Wire(portal), settings_for(portal)
+    await prepare(path)
     store = Store(f"sqlite+aiosqlite:///{path}", Seal([KEY]))
     events: list[Event] = []
     assert isinstance(loop, VirtualTimeLoop)
