@@ -325,6 +325,8 @@ class Trunk(_Numbers):
     """The SIP domain of its addresses, if not the server's host."""
     route: bool = False
     """The server is an outbound proxy: requests name it in a Route header."""
+    sips: bool = False
+    """Its addresses are sips: ones, encrypted on every hop (RFC 5630); wants `tls` or `wss`."""
     path: Annotated[str, Field(pattern=r"^/[^\s?#]*$")] = "/ws"
     """Of its WebSocket."""
     advertised: str = ""
@@ -409,6 +411,8 @@ class Trunk(_Numbers):
             )
         if self.known_by == "credentials" and not (self.caller_user or self.user):
             raise ValueError("a trunk that is known by credentials needs caller_user and caller_password_env")
+        if self.sips and self.transport not in {"tls", "wss"}:
+            raise ValueError('sips wants transport = "tls" or "wss": encrypted on every hop, this one included')
         _check_announcement(self.early_media, self.announcement)
         return self
 

@@ -81,6 +81,11 @@ class Uri:
         return replace(self, params=_with_param(self.params, name, value))
 
     @property
+    def is_secure(self) -> bool:
+        """Encrypted on every hop (RFC 5630)."""
+        return self.scheme == "sips"
+
+    @property
     def number(self) -> str:
         """Whom it names: the user part unescaped, a telephone number without its separators."""
         user = "".join(sign for sign in percent_decoded(self.user.partition(";")[0]) if sign.isprintable())

@@ -208,6 +208,7 @@ class UserAgent:
             # Nobody learns who has an account here before he has proven who he is.
             ours=lambda uri: is_within or not is_known or self._owner.is_ours(uri, source),
             methods=METHODS,
+            is_secure=source.protocol.is_secure,
             extensions=EXTENSIONS,
         )
         if verdict.status < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .acceptance import Acceptance
+from .address import NameAddr, Uri
 from .dialog import ALLOW, PRODUCT, SDP, Dialog, Identity
 from .flow import Flow
 from .matching import Key
@@ -26,7 +27,14 @@ class Inbound(Usage):
 
     def __init__(self, key: Key, invite: Request, *, me: Identity, timers: Timers, user: str, peer: Flow) -> None:
         super().__init__(
-            call_id=invite.call_id, me=me, timers=timers, user=user, peer=peer, login=None, made_call_id=False
+            call_id=invite.call_id,
+            me=me,
+            timers=timers,
+            user=user,
+            peer=peer,
+            login=None,
+            made_call_id=False,
+            secure=_wants_security(invite),
         )
         self.dialog = Dialog.of_server(invite, tag=self.tag, contact=self._contact, peer=peer)
         self._key = key
@@ -149,6 +157,12 @@ class Inbound(Usage):
         if self.stage is Stage.INVITING:
             return [*self.refuse(487, "", 0), HungUp("BYE before the answer")]
         return super()._left(request)
+
+
+def _wants_security(invite: Request) -> bool:
+    """Then our Contact is a sips: one as well (RFC 3261, 12.1.1)."""
+    first = invite.headers.all("Record-Route")[:1] or invite.headers.all("Contact")[:1]
+    return Uri.parse(invite.uri).is_secure or any(NameAddr.parse(each).uri.is_secure for each in first)
 
 
 def _is_elsewhere(request: Request) -> bool:

@@ -47,7 +47,14 @@ class Outbound(Usage):
     ) -> None:
         user = user or caller.uri.user
         super().__init__(
-            call_id=me.call_id(), me=me, timers=timers, user=user, peer=peer, login=login, made_call_id=True
+            call_id=me.call_id(),
+            me=me,
+            timers=timers,
+            user=user,
+            peer=peer,
+            login=login,
+            made_call_id=True,
+            secure=target.is_secure,
         )
         self._user = user
         self._target = target
@@ -244,7 +251,7 @@ class Outbound(Usage):
     def _try_next(self, now: float) -> list[Output]:
         """The same request on a new branch (RFC 3263 4.3)."""
         self._peer = self._spares.pop(0)
-        self._contact = self._me.contact(self._user, self._peer)
+        self._contact = self._me.contact(self._user, self._peer, secure=self._target.is_secure)
         headers = self._invite.headers.replace_first("Via", str(self._me.via(self._peer)))
         headers = headers.set("Contact", str(self._contact))
         self._invite = Request("INVITE", self._invite.uri, headers, self._invite.body)

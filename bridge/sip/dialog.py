@@ -35,11 +35,12 @@ class Identity:
         host, port = self.place(to)
         return Via(to.protocol.value, bracketed(host), port, (("branch", COOKIE + self.token(12)), ("rport", None)))
 
-    def contact(self, user: str, to: Flow) -> NameAddr:
-        """Where the peer at the other end of a flow reaches us, over the same transport."""
+    def contact(self, user: str, to: Flow, *, secure: bool = False) -> NameAddr:
+        """Where the peer at the other end of a flow reaches us, over the same transport; `secure`: as sips: (RFC 5630)."""
         host, port = self.place(to)
-        transport = () if to.protocol is Protocol.UDP else (("transport", to.protocol.parameter),)
-        return NameAddr("", Uri("sip", user, "", bracketed(host), port, transport))
+        said = to.protocol is not Protocol.UDP and not (secure and to.protocol is Protocol.TLS)
+        transport = (("transport", to.protocol.parameter),) if said else ()
+        return NameAddr("", Uri("sips" if secure else "sip", user, "", bracketed(host), port, transport))
 
     def tag(self) -> str:
         return self.token(8)

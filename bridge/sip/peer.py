@@ -75,6 +75,7 @@ class Peer:
         host, port = trunk.address
         protocol = None if trunk.transport == "auto" else Protocol(trunk.transport.upper())
         self._server = Server(host=host, port=port, protocol=protocol, link=trunk.name)
+        self._scheme = "sips" if trunk.sips else "sip"
         self._domain = trunk.domain or bracketed(host)
         self._port = None if trunk.domain or port == 5060 else port
         self.moved: Callable[[], None] = lambda: None
@@ -92,7 +93,7 @@ class Peer:
 
     def uri(self, user: str) -> Uri:
         """Somebody at this PBX; `user` as it is meant, to be escaped (RFC 3261, 25.1)."""
-        return Uri("sip", quote(user, safe="-_.!~*'()&=+$,;?/"), "", self._domain, self._port)
+        return Uri(self._scheme, quote(user, safe="-_.!~*'()&=+$,;?/"), "", self._domain, self._port)
 
     def identity(self, account: str) -> Uri:
         """An account as From and To name it: whatever the port, it belongs to the domain."""
@@ -141,7 +142,7 @@ class Peer:
         if not self.trunk.route:
             return ()
         host, port = self.trunk.address
-        return (f"<{Uri('sip', '', '', bracketed(host), port, (('lr', None),))}>",)
+        return (f"<{Uri(self._scheme, '', '', bracketed(host), port, (('lr', None),))}>",)
 
     def routes_of(self, account: str) -> tuple[str, ...]:
         """Where the registrar wants an account's calls to go, else as every request (RFC 3608)."""

@@ -237,7 +237,7 @@ class Registration:
         return self._register(now)
 
     def _own_contact(self, way: Flow) -> NameAddr:
-        contact = self._me.contact(self.account.user, way)
+        contact = self._me.contact(self.account.user, way, secure=self.account.is_secure)
         if self._seen is None:
             return contact
         return replace(contact, uri=replace(contact.uri, host=bracketed(self._seen[0]), port=self._seen[1]))

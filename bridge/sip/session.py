@@ -75,6 +75,7 @@ class Session:
         peer: Flow,
         login: Login | None,
         made_call_id: bool,
+        secure: bool = False,
     ) -> None:
         self.call_id = call_id
         self.tag = me.tag()
@@ -84,7 +85,7 @@ class Session:
         """Proves who we are where the peer asks for it; may be given later."""
         self._me = me
         self._timers = timers
-        self._contact = me.contact(user, peer)
+        self._contact = me.contact(user, peer, secure=secure)
         self._due: dict[Timer, float] = {}
         self._acceptance: Acceptance | None = None
         """Our 2xx that waits for its ACK."""

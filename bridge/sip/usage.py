@@ -33,9 +33,17 @@ class Usage(Session):
         peer: Flow,
         login: Login | None,
         made_call_id: bool,
+        secure: bool = False,
     ) -> None:
         super().__init__(
-            call_id=call_id, me=me, timers=timers, user=user, peer=peer, login=login, made_call_id=made_call_id
+            call_id=call_id,
+            me=me,
+            timers=timers,
+            user=user,
+            peer=peer,
+            login=login,
+            made_call_id=made_call_id,
+            secure=secure,
         )
         self._transfer: Transfer | None = None
         self.referral: Referral | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .address import NameAddr, Uri, Via
 from .headers import BLANKS, LISTS, MOST_VALUES, Headers, SipError, number
-from .message import SDP, Request, Response, session_description
+from .message import SDP, Request, Response, session_description, warning
 
 OPTION_TAGS = frozenset({
     "100rel", "timer", "replaces", "norefersub", "outbound", "path", "gruu", "tdialog", "from-change",
@@ -52,8 +52,10 @@ def judge_request(
     ours: Callable[[Uri], bool],
     methods: frozenset[str],
     extensions: frozenset[str] = OPTION_TAGS,
+    is_secure: bool = True,
 ) -> Verdict:
-    """The first fault decides. `ours` knows our Request-URIs, `methods` are served, `extensions` may be required.
+    """The first fault decides. `ours` knows our Request-URIs, `methods` are served, `extensions` may be required; `is_secure` is
+    the way that it came.
 
     An ACK is never answered, and dropped only if no transaction could find it.
     """
@@ -65,7 +67,7 @@ def judge_request(
             return FINE
         _check_values(request.headers)
         return (
-            _judge_uri(request.uri, ours)
+            _judge_uri(request.uri, ours, is_secure=is_secure)
             or _judge_method(request.method, methods)
             or _judge_extensions(request, extensions)
             or _judge_body(request)
@@ -126,7 +128,7 @@ def _readable(name: str, read: Callable[[str], object], values: tuple[str, ...])
             raise SipError(f"Malformed {name} header", error.status) from error
 
 
-def _judge_uri(text: str, ours: Callable[[Uri], bool]) -> Verdict | None:
+def _judge_uri(text: str, ours: Callable[[Uri], bool], *, is_secure: bool) -> Verdict | None:
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() not in {"sip", "sips", "tel"}:
         return Verdict(416)
@@ -138,6 +140,10 @@ def _judge_uri(text: str, ours: Callable[[Uri], bool]) -> Verdict | None:
         return Verdict(400, "Malformed Request-URI")
     if not ours(uri):
         return Verdict(404)
+    if uri.is_secure and not is_secure:
+        return Verdict(
+            480, headers=(warning(380, "SIPS not allowed over this transport"),)
+        )  # RFC 5630, 5.1.1.1 and 6.2
     return Verdict(400, "Headers in Request-URI") if uri.headers else None
 
 

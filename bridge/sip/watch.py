@@ -29,7 +29,7 @@ class Watch:
         self._extension, self._watcher = extension, watcher
         self._me, self._login = me, login
         self._routes = tuple(routes)
-        self._contact = me.contact(watcher.user, to)
+        self._contact = me.contact(watcher.user, to, secure=extension.is_secure)
         self._dialog: Dialog | None = None
         self._cseq = 0
 

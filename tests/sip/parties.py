@@ -103,9 +103,10 @@ class Party:
         login: Login | None = None,
         spares: tuple[Flow, ...] = (),
         headers: tuple[tuple[str, str], ...] = (),
+        scheme: str = "sip",
     ) -> Outbound:
         return Outbound(
-            target=Uri("sip", "bob", "", target.host, target.port),
+            target=Uri(scheme, "bob", "", target.host, target.port),
             caller=NameAddr("Alice", Uri("sip", "alice", "", self.address.host, self.address.port)),
             sdp=OFFER,
             me=self.agent.me,
