@@ -333,6 +333,8 @@ class Trunk(_Numbers):
     """The address this PBX reaches us by, if not that of [sip]."""
     nat: bool = False
     """Register with the address that the PBX sees us at."""
+    outbound: bool = False
+    """Tell its registrar who we are, and keep the flow that it reaches us by alive (RFC 5626), if it wants that."""
     networks: tuple[IPvAnyNetwork, ...] = ()
     """Addresses it also calls from, as `192.0.2.0/28`."""
     udp_limit: Annotated[int, Field(ge=0, le=65000)] = 1300

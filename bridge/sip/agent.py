@@ -16,13 +16,15 @@ from .caller import Outbound
 from .deadlines import Deadlines
 from .dialog import PRODUCT, Identity
 from .flow import Flow
+from .flow_watch import FlowWatch
 from .matching import Key, client_key, invite_key, server_key, stamp
 from .message import FaultyRequestError, Request, Response, SipError, is_keepalive, parse, respond
-from .output import Abandon, Answer, Ask, Fact, Output, Transmit
+from .output import Abandon, Answer, Ask, Fact, Output, Ping, Transmit
 from .owner import Gone, Invited, Owner, Report, Standing, User
 from .refusals import Refusals
 from .replaces import replaces_of
 from .session_timer import too_short
+from .stun import transaction_of
 from .subscription import Subscription
 from .subscriptions import Subscriptions
 from .sundry import METHODS, sundry
@@ -32,6 +34,8 @@ from .usage import Usage
 from .verdict import judge_request, judge_response
 
 MOST_TRANSACTIONS = 60_000
+STUN = 4
+"""Its first byte is below this, and no message of SIP begins so."""
 RETRY_AFTER = ("Retry-After", "5")
 EXTENSIONS = frozenset({"100rel", "timer", "replaces", "norefersub"})
 """What a peer may require; the rest earns 420."""
@@ -62,6 +66,8 @@ class UserAgent:
         self._usages: dict[tuple[str, str], Usage] = {}
         self._subscriptions = Subscriptions()
         self._asked: dict[Key, User] = {}
+        self._pinged: dict[bytes, FlowWatch] = {}
+        """Who waits for the answer to which STUN request."""
         self._invited: dict[Key, Usage] = {}
         self._origins: dict[Key, _Origin] = {}
         self._pending: set[_Origin] = set()
@@ -73,6 +79,9 @@ class UserAgent:
     def receive(self, data: bytes, source: Flow, now: float) -> None:
         """Take one datagram; whatever is wrong with it is answered or counted."""
         if is_keepalive(data):
+            return
+        if (watch := self._pinged.get(transaction_of(data)) if data[0] < STUN else None) is not None:
+            self.act(watch, watch.ponged(data, now), now)
             return
         if not self._owner.hears(source, now):
             self.counts["flood"] += 1
@@ -106,6 +115,10 @@ class UserAgent:
                     self._handle(self._transactions.ask(request, to, now), now)
                 case Transmit(request, to):
                     self._out.append(Send(request.encode(), to))
+                case Ping(to, data, transaction) if isinstance(user, FlowWatch):
+                    self._pinged = {each: asker for each, asker in self._pinged.items() if asker is not user}
+                    self._pinged[transaction] = user
+                    self._out.append(Send(data, to))
                 case Abandon(request):
                     self._transactions.abandon(client_key(request), now)
                 case Fact():

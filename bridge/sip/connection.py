@@ -52,6 +52,8 @@ class Connection(ABC):
         self.pinged: float | None = None
         """Since when a ping waits for its pong."""
         self.ping_at = 0.0
+        self.flow_timer: int | None = None
+        """How many seconds it may be quiet, as a registrar that counts on it says."""
         self.answers_pings = False
         """The peer has answered one: then silence means that the flow is dead (RFC 5626 4.4.1)."""
 

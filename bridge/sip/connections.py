@@ -135,6 +135,13 @@ class Connections:
             return False  # an answer to a stranger who did not wait for it
         return self._connect(item)
 
+    def keep_flow(self, way: Flow, seconds: int) -> None:
+        """A peer that counts on the connection: it is pinged so often, 0: as usual, and a ping without a pong ends it."""
+        connection = self._by_place.get(way.place)
+        if connection is not None and connection.flow_timer != seconds:
+            connection.flow_timer, connection.answers_pings = seconds, True
+            connection.ping_at = min(connection.ping_at, self._now() + self._pause(connection))
+
     def local(self, flow: Flow) -> tuple[str, int] | None:
         """Our end of the connection to that place, if it stands."""
         connection = self._standing.get(flow.connection) or self._by_place.get(flow.place)
@@ -243,6 +250,12 @@ class Connections:
 
     # ---- time
 
+    def _pause(self, connection: Connection) -> float:
+        """Until the next ping; a little less than the peer allows, where it says so (RFC 5626 4.4)."""
+        if connection.flow_timer:
+            return connection.flow_timer * _random.uniform(0.8, 1)
+        return _random.uniform(*PING_SECONDS)
+
     def _sweep(self) -> None:
         """Look after every connection once a second, as long as there is one."""
         self._sweeping = None
@@ -262,6 +275,6 @@ class Connections:
         elif now - connection.heard > idle and not self._door.is_used(connection.flow):
             connection.close("idle")
         elif connection.ours and not connection.flow.protocol.is_websocket and now >= connection.ping_at:
-            connection.ping_at = now + _random.uniform(*PING_SECONDS)
+            connection.ping_at = now + self._pause(connection)
             connection.pinged = now if connection.pinged is None else connection.pinged
             connection.write(PING)

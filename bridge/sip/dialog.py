@@ -29,6 +29,8 @@ class Identity:
     """That many random bytes in hexadecimal, from a secure generator."""
     fraction: Callable[[], float]
     """A random number, 0 <= x < 1, for jitter."""
+    keeps_flow: Callable[[str, Flow], bool] = lambda user, to: False
+    """Whether that account's registrar reaches us over that very flow (RFC 5626)."""
 
     def via(self, to: Flow) -> Via:
         """A new branch; with rport, so that NAT does not matter (RFC 3581)."""
@@ -36,6 +38,11 @@ class Identity:
         return Via(to.protocol.value, bracketed(host), port, (("branch", COOKIE + self.token(12)), ("rport", None)))
 
     def contact(self, user: str, to: Flow, *, secure: bool = False) -> NameAddr:
+        """Our address in a dialog; `ob` asks for everything over the flow that the dialog began on (RFC 5626 4.3)."""
+        contact = self.address(user, to, secure=secure)
+        return replace(contact, uri=contact.uri.with_param("ob")) if self.keeps_flow(user, to) else contact
+
+    def address(self, user: str, to: Flow, *, secure: bool = False) -> NameAddr:
         """Where the peer at the other end of a flow reaches us, over the same transport; `secure`: as sips: (RFC 5630)."""
         host, port = self.place(to)
         said = to.protocol is not Protocol.UDP and not (secure and to.protocol is Protocol.TLS)

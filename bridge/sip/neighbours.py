@@ -92,8 +92,18 @@ class Neighbours:
             for lamps in self.lamps.values():
                 lamps.settle(self._agent, Transport.now())
 
+    def keeps_flow(self, user: str, to: Flow) -> bool:
+        """Whether an account's registrar reaches us over that very flow (RFC 5626)."""
+        if not any(peer.trunk.outbound for peer in self.peers):
+            return False
+        peer = self.of(to, unquote(user))
+        registration = peer.registration_of(unquote(user)) if peer else None
+        return registration is not None and registration.flow_timer is not None
+
     def registered(self, registration: Registration) -> None:
-        if self._agent is not None:
+        if self._agent is not None and self._transport is not None:
+            for peer in self.peers:
+                peer.keep_flows(self._agent, self._transport)
             for lamps in self.lamps.values():
                 lamps.registered(registration, self._agent, Transport.now())
 

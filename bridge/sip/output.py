@@ -38,6 +38,15 @@ class Transmit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """Send this datagram, which is no SIP; its answer, told by the transaction, comes back to whoever asked."""
+
+    to: Flow
+    data: bytes
+    transaction: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Abandon:
     """Nobody waits for the answer to this request any more."""
 
@@ -174,4 +183,4 @@ class TransferFailed(Fact):
     refused: bool
 
 
-Output: TypeAlias = Answer | Ask | Transmit | Abandon | Fact
+Output: TypeAlias = Answer | Ask | Transmit | Ping | Abandon | Fact

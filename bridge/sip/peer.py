@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
@@ -18,6 +20,7 @@ from .address import NameAddr, Uri
 from .agent import UserAgent
 from .dialog import Identity
 from .flow import Flow, Protocol, bracketed
+from .flows import Flows
 from .framer import PING
 from .login import Login
 from .message import Request
@@ -87,6 +90,7 @@ class Peer:
         self._avoided: dict[Flow, float] = {}
         self._probes: dict[Flow, Probe] = {}
         self._started = False
+        self._flows = Flows()
         self._resolver: Resolver | None = None
 
     # ---- calls
@@ -199,7 +203,7 @@ class Peer:
     def prepare(self, me: Identity, resolver: Resolver) -> None:
         """For a new start; registrations wait for the address of the PBX. ConfigError for a password or file that is missing."""
         self.addresses, self._hosts, self._avoided, self._probes, self._started = (), {}, {}, {}, False
-        self._resolver = resolver
+        self._resolver, self._flows = resolver, Flows()
         self.link = self._link()
         users = [self.trunk.user] if self.is_trunk else list(self.accounts)
         self.registrations = {
@@ -233,12 +237,18 @@ class Peer:
                 self._start(agent, self.registrations)
                 self.came()
                 transport.flush()
+            self.keep_flows(agent, transport)
             for way in {r.way for r in self.registrations.values() if r.way and r.way.protocol is Protocol.UDP}:
-                transport.send(Send(PING, way))
+                if not self._flows.watched(way):
+                    transport.send(Send(PING, way))
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
 
+    def keep_flows(self, agent: UserAgent, transport: Transport) -> None:
+        if self.trunk.outbound:
+            self._flows.settle(self.registrations.values(), agent, transport)
+
     def lost(self, flow: Flow, agent: UserAgent, now: float) -> None:
-        """A connection ended: register anew."""
+        """A connection ended, or nothing comes from there any more: register anew."""
         for registration in self.registrations.values():
             registration.lost(flow, now)
             agent.act(registration, [], now)
@@ -286,6 +296,7 @@ class Peer:
             ways=self.addresses,
             routes=self.routes,
             nat=self.trunk.nat,
+            instance=_instance(self.trunk.name, user) if self.trunk.outbound else "",
         )
 
     def _login(self, account: str) -> Login:
@@ -298,3 +309,8 @@ class Peer:
         for place, registration in enumerate(registrations.values()):
             registration.deadline = now + place * PACE_SECONDS
             agent.act(registration, [], now)
+
+
+def _instance(trunk: str, user: str) -> str:
+    """The same after every start: this account as this machine has it (RFC 5626 4.1)."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{socket.gethostname()} {trunk} {user}").urn

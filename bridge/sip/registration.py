@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from .address import NameAddr, Uri
+from .binding import MOST_EXPIRES, Binding
 from .dialog import ALLOW, PRODUCT, Identity
-from .flow import Flow, bracketed, numeric_host
+from .flow import Flow
 from .login import Login
 from .message import Headers, Request, Response, SipError, seconds_in
 from .output import Ask, Fact, Output, Unreachable
@@ -23,7 +24,6 @@ from .output import Ask, Fact, Output, Unreachable
 BASE_WAIT = 30.0
 MOST_WAIT = 1800.0
 REFUSED_WAIT = 600.0
-MOST_EXPIRES = 86400
 DEAD_SECONDS = 60
 FLOW_WAIT = 2.0
 PATIENCE = 90.0
@@ -54,7 +54,7 @@ class Became(Fact):
 class Registration:
     """`ways` are the places where it may register, best first; they may change at any time, and be unknown until the start.
 
-    `nat`: the address that the registrar sees us at is the one to register with. `routes` are outbound proxies.
+    `nat` and `instance` as of `Binding`. `routes` are outbound proxies.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Registration:
         ways: Sequence[Flow] = (),
         routes: Sequence[str] = (),
         nat: bool = False,
+        instance: str = "",
     ) -> None:
         self.account = account
         self.state = State.IDLE
@@ -84,12 +85,9 @@ class Registration:
         """Places that failed since one answered."""
         self._routes = tuple(routes)
         self._registrar = registrar
-        self._contact: NameAddr | None = None
-        """As it was sent last."""
-        self._former: NameAddr | None = None
-        """A binding of ours that is to be removed."""
-        self._nat = nat
-        self._seen: tuple[str, int] | None = None
+        self._binding = Binding(account.user, me, secure=account.is_secure, nat=nat, instance=instance)
+        self.flow_timer: int | None = None
+        """The registrar keeps our flow: how many seconds it may be quiet, 0 for the usual; None: it does not (RFC 5626)."""
         self._expires = expires
         self._login = login
         self._me = me
@@ -155,10 +153,13 @@ class Registration:
             return self._granted(response, now)
         if response.status == 423:
             return self._too_brief(response, now)
+        if response.status == 439 and self._binding.wants_flow:
+            self._binding.without_flow()
+            return self._register(now)
         if response.status in _REFUSALS:
             return self._refused(response, now)
         wait, why = seconds_in(response, "Retry-After"), f"{response.status} {response.phrase}"
-        if response.status == 503:
+        if response.status in {430, 503}:
             return self._unreachable(why, min(wait, MOST_EXPIRES) or DEAD_SECONDS, now, wait)
         return self._failed(why, now, wait)
 
@@ -188,8 +189,6 @@ class Registration:
 
     def _request(self, way: Flow) -> Request:
         self._cseq += 1
-        self._contact = self._own_contact(way)
-        removed = [("Contact", str(self._former.with_param("expires", "0")))] if self._former else []
         pairs = [
             ("Via", str(self._me.via(way))),
             *(("Route", route) for route in self._routes),
@@ -198,10 +197,7 @@ class Registration:
             ("To", str(NameAddr("", self.account))),
             ("Call-ID", self._call_id),
             ("CSeq", f"{self._cseq} REGISTER"),
-            # Some registrars read only the one, some only the other.
-            ("Contact", str(self._contact.with_param("expires", str(self._expires)))),
-            *removed,
-            ("Expires", str(self._expires)),
+            *self._binding.headers(way, self._expires),
             ("Allow", ALLOW),
             ("User-Agent", PRODUCT),
         ]
@@ -214,43 +210,18 @@ class Registration:
         return self._become(State.OVER, now) if self.state is State.STOPPING else self._refused(response, now)
 
     def _granted(self, response: Response, now: float) -> list[Output]:
-        granted = max(self._granted_seconds(response), LEAST_GRANTED)
+        granted = max(self._binding.granted(response, self._expires), LEAST_GRANTED)
         early = granted * (0.8 + 0.1 * self._me.fraction())
         self.deadline = now + min(early, granted - 5)
         self._login.learn(response)
         self._failures = self._tried = 0
-        self._former = None
+        self._binding.settled()
         self.why = ""
+        self.flow_timer = seconds_in(response, "Flow-Timer") if _keeps_flow(response) else None
         with suppress(SipError):
             self.service = response.headers.all("Service-Route")
-        return [*self._become(State.REGISTERED, now), *self._seen_elsewhere(response, now)]
-
-    def _seen_elsewhere(self, response: Response, now: float) -> list[Output]:
-        """Behind NAT: the address that the registrar saw is the one to be reached at, the old binding leads nowhere."""
-        received, rport = response.via.param("received") or "", response.via.param("rport") or ""
-        seen = numeric_host(received), int(rport[:5]) if rport.isascii() and rport.isdigit() else 0
-        if not self._nat or not all(seen) or self._contact is None or seen == self._seen:
-            return []
-        if seen == (numeric_host(self._contact.uri.host), self._contact.uri.port or 5060):
-            return []
-        self._seen, self._former = seen, self._contact
-        return self._register(now)
-
-    def _own_contact(self, way: Flow) -> NameAddr:
-        contact = self._me.contact(self.account.user, way, secure=self.account.is_secure)
-        if self._seen is None:
-            return contact
-        return replace(contact, uri=replace(contact.uri, host=bracketed(self._seen[0]), port=self._seen[1]))
-
-    def _granted_seconds(self, response: Response) -> int:
-        """From our Contact, else the only one's, else Expires, else what we asked for."""
-        contacts = [contact for text in response.headers.all("Contact") if (contact := _contact(text))]
-        ours = [contact for contact in contacts if self._contact and contact.uri.equals(self._contact.uri)]
-        for contact in ours or (contacts if len(contacts) == 1 else []):
-            value = contact.param("expires") or ""
-            if value.isascii() and value.isdigit():
-                return min(int(value[:9]), MOST_EXPIRES)
-        return min(seconds_in(response, "Expires") or self._expires, MOST_EXPIRES)
+        again = self._register(now) if self._binding.moves(response) else []
+        return [*self._become(State.REGISTERED, now), *again]
 
     def _too_brief(self, response: Response, now: float) -> list[Output]:
         least = seconds_in(response, "Min-Expires")
@@ -280,8 +251,8 @@ class Registration:
         return [Became(state, self.why)]
 
 
-def _contact(text: str) -> NameAddr | None:
+def _keeps_flow(response: Response) -> bool:
     try:
-        return NameAddr.parse(text)
+        return "outbound" in {tag.lower() for tag in response.headers.all("Require")}
     except SipError:
-        return None  # another device's; it is none of our business
+        return False

@@ -135,6 +135,10 @@ class Transport:
         datagrams = next((one for one in self._datagrams if one.family == family), None)
         return datagrams is not None and datagrams.send(item.data, item.to)
 
+    def keep_flow(self, way: Flow, seconds: int) -> None:
+        """The peer wants a sign of life so often on that stream, 0: as usual, and answers each (RFC 5626 4.4.1)."""
+        self._connections.keep_flow(way, seconds)
+
     def flush(self) -> None:
         """Send and report what the agent has ready, and set the timer anew."""
         if self._agent is None or self._flushing:

@@ -25,6 +25,7 @@ from .caller import Outbound
 from .datagrams import family_of
 from .dialog import Identity
 from .flow import Flow
+from .flow_watch import FlowFailed
 from .leg import DIALLED, Deed, Leg
 from .message import Request, caller_of, referrer_of, session_description, warning
 from .neighbours import Neighbours, Voicemail
@@ -116,7 +117,12 @@ class Trunks:
         """ConfigError if the port is taken or a password is not set."""
         transport, neighbours = self._new_transport(), self._neighbours
         try:
-            me = Identity(place=neighbours.place, token=secrets.token_hex, fraction=_random.random)
+            me = Identity(
+                place=neighbours.place,
+                token=secrets.token_hex,
+                fraction=_random.random,
+                keeps_flow=neighbours.keeps_flow,
+            )
             agent = UserAgent(me=me, owner=neighbours, most_calls=MOST_CALLS, largest=neighbours.largest)
             self._transport, self._agent = transport, agent
             neighbours.live(transport, agent)
@@ -203,6 +209,9 @@ class Trunks:
                 self._neighbours.registered(user)
         elif isinstance(user, Subscription) and isinstance(fact, Turned):
             log.info("sip_extension", extension=str(user.extension), state=fact.state.value, why=fact.why)
+        elif isinstance(fact, FlowFailed):
+            log.warning("sip_flow_failed", way=str(fact.way))
+            self._neighbours.lost(fact.way)
         elif isinstance(fact, Unreachable):
             self._unreachable(fact)
         elif isinstance(fact, WokeUp):

@@ -38,16 +38,13 @@ def _password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def room_to(asterisk: Asterisk, transport: str, account: str = "1001", **settings: object) -> TrunkRoom:
-    host = (
-        "[::1]" if transport == "udp6" else "localhost" if transport in {"tls", "sips", "mtls", "wss"} else "127.0.0.1"
-    )
+    host = "[::1]" if transport == "udp6" else "localhost" if transport in {"tls", "mtls", "wss"} else "127.0.0.1"
     ports = {
-        "tls": asterisk.tls_port, "sips": asterisk.tls_port, "mtls": asterisk.mtls_port, "ws": asterisk.http_port, "wss": asterisk.https_port,
+        "tls": asterisk.tls_port, "mtls": asterisk.mtls_port, "ws": asterisk.http_port, "wss": asterisk.https_port,
     }  # fmt: skip
     trunk = {
         "server": f"{host}:{ports.get(transport, asterisk.sip_port)}",
-        "transport": "tls" if transport in {"mtls", "sips"} else transport.removesuffix("6"),
-        "sips": transport == "sips",
+        "transport": "tls" if transport == "mtls" else transport.removesuffix("6"),
         "tls_ca": asterisk.authority,
         **settings,
     }
@@ -76,7 +73,6 @@ STRICT = "100rel: our ringing is reliable", "100rel: we send PRACK", "session ti
         pytest.param("tcp", "1101", marks=interop(ASTERISK, "TCP", "digest SHA-256", *STRICT)),
         pytest.param("tls", "1102", marks=interop(ASTERISK, "TLS", "digest SHA-512-256", *STRICT)),
         pytest.param("mtls", "1001", marks=interop(ASTERISK, "mutual TLS")),
-        pytest.param("sips", "1001", marks=interop(ASTERISK, "sips: addresses")),
         pytest.param("ws", "1001", marks=interop(ASTERISK, "WebSocket")),
         pytest.param("wss", "1001", marks=interop(ASTERISK, "secure WebSocket")),
     ],

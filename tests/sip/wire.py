@@ -25,13 +25,17 @@ class WirePbx(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
+        self.asked: asyncio.Queue[bytes] = asyncio.Queue()
+        """STUN requests."""
         self.kept_alive = asyncio.Event()
         self.udp: Any = None
         self.room: tuple[str, int] = ("", 0)
         self._branches = count()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if data.strip():
+        if data[:1] and data[0] < 4:
+            self.asked.put_nowait(data)
+        elif data.strip():
             self.inbox.put_nowait((data, addr))
         else:
             self.kept_alive.set()
@@ -44,6 +48,10 @@ class WirePbx(asyncio.DatagramProtocol):
     async def receive(self) -> Message:
         async with asyncio.timeout(PATIENCE):
             return parse((await self.inbox.get())[0])
+
+    async def stun(self) -> bytes:
+        async with asyncio.timeout(PATIENCE):
+            return await self.asked.get()
 
     async def response(self, status: int) -> Response:
         """The next one of that status; what else comes is let pass."""
