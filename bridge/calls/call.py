@@ -96,6 +96,8 @@ class Call:
     """Unix seconds at which the turn passes on; None when there is no other turn."""
     in_turns: bool = False
     """It rings in turns: the card is raised when somebody's turn begins, not by the registration."""
+    registered_for: Operator | None = None
+    """Of those who ring together, the one whose card the registration raises; the others' are raised after it."""
     client: Client | None = None
     dial: str = ""
     """Outbound: the number as the PBX wants it."""

@@ -32,6 +32,7 @@ def asked(call: Call, event: on.CallbackAsked, world: World) -> Step:
         name=event.text,
         line=event.line,
         operators=present or able or event.operators,
+        registered_for=first,
         policy=_policy(world, first),
         started=world.now,
         ring_until=until,

@@ -34,6 +34,7 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         referrer=event.referrer,
         pbx_offer=event.offer,
         operators=present or way.operators,
+        registered_for=(present or way.operators)[0],
         policy=way.policy,
         started=world.now,
         ring_until=world.now + way.ring_seconds,

@@ -44,10 +44,10 @@ def group(call: Call, world: World, otherwise: Ending = Ending.NOBODY_ONLINE) ->
 
 
 def card_for(call: Call, operators: tuple[Operator, ...]) -> list[Command]:
-    """Raise the portal's card for these, once it has one; a call without turns has it from its registration."""
-    if not call.in_turns or not call.card or not operators:
-        return []
-    return [do.ShowCard(call=call.id, card=call.card, operators=operators)]
+    """Raise the portal's card for these, once it has one; without turns the registration has raised it for one of them."""
+    first = call.registered_for or call.owner
+    others = operators if call.in_turns else tuple(each for each in operators if each != first)
+    return [do.ShowCard(call=call.id, card=call.card, operators=others)] if call.card and others else []
 
 
 def _first(call: Call, world: World) -> Step:

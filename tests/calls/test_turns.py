@@ -217,3 +217,29 @@ def test_without_turns_the_registration_raises_the_card() -> None:
     story = Story()
     story.tell(INVITED, on.CallRegistered(call=ID, card="externalCall.1"), client())
     assert not story.of(do.ShowCard)
+
+
+REGISTERED = on.CallRegistered(call=ID, card="externalCall.1")
+
+
+def test_a_group_that_rings_together_sees_the_card_all_of_it() -> None:
+    """The registration raises it for the first one only."""
+    plain = replace(DIRECTORY, preferring_lines={}, preferring_portals=frozenset())
+    story = Story(online=frozenset({ANNA, BORIS}), directory=plain)
+    story.tell(TO_THE_LINE, REGISTERED)
+    (register,) = story.of(do.RegisterCall)
+    assert [show.operators for show in story.of(do.ShowCard)] == [
+        tuple(each for each in (ANNA, BORIS) if each != register.operator)
+    ]
+
+
+@pytest.mark.parametrize("who", [ANNA, BORIS])
+def test_who_answered_before_the_call_was_registered_sees_its_card(who: Operator) -> None:
+    plain = replace(DIRECTORY, preferring_lines={}, preferring_portals=frozenset())
+    story = Story(online=frozenset({ANNA, BORIS}), directory=plain)
+    story.tell(TO_THE_LINE)
+    (register,) = story.of(do.RegisterCall)
+    story.tell(replace(ANSWERED, operator=who), REGISTERED)
+    raised = {each for show in story.of(do.ShowCard) for each in show.operators} | {register.operator}
+    assert who in raised
+    assert register.operator not in {each for show in story.of(do.ShowCard) for each in show.operators}

@@ -50,6 +50,7 @@ async def test_an_administrator_sees_how_it_stands_and_pages_report_how_long_the
     stage = await stages(worker={"slow_seconds": 0.001, "slow_loads": 2})
     await stage.sign_in(BORIS)
     page = await stage.browser.page(f"{stage.portal.url}/marketplace/app/1/?user={ANNA}")
+    await page.click("[data-do=settings]", frame=PHONE)
     await page.click("form.administration button", frame=PHONE)
     await page.wait_for("document.querySelector('.steps li') !== null", frame=ADMIN)
     text = await page.evaluate("document.body.innerText", frame=ADMIN)

@@ -12,7 +12,7 @@ import { Page } from "./page";
 import { Button, Caller, type Dispatch, Notice } from "./parts";
 import { announcementOf, type Screen, screenOf } from "./screen";
 import type { Session } from "./session";
-import { Settings } from "./settings";
+import { Administration, Settings } from "./settings";
 import { notices, readiness, settingsTexts, phoneTexts as texts } from "./texts";
 
 const TICK = 250;
@@ -63,7 +63,7 @@ export function Phone(props: Props) {
           <Button kind="plain" label={settingsTexts.open} does="settings" press={() => setSettling(true)} />
         </p>
       )}
-      {isQuiet(screen) && !close && !isSettling && <Administration />}
+      {isQuiet(screen) && !close && !accounts && <Administration label={texts.administration} />}
     </OpenPath.Provider>
   );
 }
@@ -125,18 +125,6 @@ function Footer({ session }: { session: Session }) {
 /** No call would be lost if this page were left. */
 function isQuiet({ kind }: Screen): boolean {
   return kind === "idle" || kind === "refused" || kind === "connecting";
-}
-
-/** Leads to the administrators' page, which turns everybody else away. */
-function Administration() {
-  return (
-    <form class="administration" method="post" action="/b24/admin">
-      <input type="hidden" name="ticket" value={document.body.dataset.administration ?? ""} />
-      <button type="submit" class="link">
-        {texts.administration}
-      </button>
-    </form>
-  );
 }
 
 function Light({ good, label, text }: { good: boolean; label: string; text: string }) {

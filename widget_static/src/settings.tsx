@@ -51,6 +51,7 @@ export function Settings({ accounts, back }: { accounts: Accounts; back: () => v
       ) : (
         <p class="hint">{texts.loading}</p>
       )}
+      <Administration label={texts.installation} />
       <div class="buttons">
         <form method="post" action="/b24/voice" target="_blank" rel="noopener">
           <input type="hidden" name="ticket" value={accounts.pass} />
@@ -61,6 +62,18 @@ export function Settings({ accounts, back }: { accounts: Accounts; back: () => v
         <Button kind="plain" label={texts.back} does="back" press={back} />
       </div>
     </section>
+  );
+}
+
+/** Leads to the administrators' page, which turns everybody else away. */
+export function Administration({ label }: { label: string }) {
+  return (
+    <form class="administration" method="post" action="/b24/admin">
+      <input type="hidden" name="ticket" value={document.body.dataset.administration ?? ""} />
+      <button type="submit" class="link">
+        {label}
+      </button>
+    </form>
   );
 }
 

@@ -354,7 +354,8 @@ export const installTexts = {
 };
 
 export const settingsTexts = {
-  open: "Operators and accounts",
+  open: "Administration",
+  installation: "Installation, line and how things stand",
   title: "Operators and accounts",
   intro: "An operator is whoever has the extension in Bitrix24. Changes take effect at once; calls go on.",
   loading: "Loading…",
