@@ -207,6 +207,37 @@ async def test_show_and_hide_know_live_calls_only(client: Client) -> None:
     assert await client.result("telephony.externalCall.show", CALL_ID=call_id) is False
 
 
+# ---- limits and scopes
+
+
+async def test_what_a_method_ran_is_told_and_too_much_of_it_closes_that_method_alone(client: Client) -> None:
+    client.portal.faults.rest = [RestFault(methods=("profile",), delay=0.03, count=2)]
+    client.portal.faults.operating_limit = 0.05
+    _, first = await client.rest("profile")
+    assert first["time"]["operating"] >= 0.03
+    await client.rest("profile")
+    status, body = await client.rest("profile")
+    assert (status, body["error"]) == (429, "OPERATION_TIME_LIMIT")
+    assert body["time"]["operating_reset_at"] > body["time"]["operating"]
+    assert (await client.rest("server.time"))[0] == 200
+    answer = await client.result("batch", cmd={"a": "profile", "b": "server.time"})
+    assert answer["result_error"]["a"]["error"] == "OPERATION_TIME_LIMIT"
+    assert list(answer["result_time"]) == ["b"]
+
+
+async def test_an_enterprise_portal_takes_five_times_as_many_at_once(client: Client) -> None:
+    client.portal.faults.enterprise = True
+    statuses = [(await client.rest("server.time"))[0] for _ in range(60)]
+    assert statuses == [200] * 60
+
+
+async def test_a_scope_that_was_not_ticked_is_missing(client: Client) -> None:
+    client.portal.faults.withheld = "im,crm"
+    assert await client.error("im.notify.system.add", USER_ID=1, MESSAGE="x") == (403, "insufficient_scope")
+    assert "im" not in await client.result("scope")
+    assert (await client.rest("profile"))[0] == 200
+
+
 # ---- batch
 
 

@@ -43,6 +43,8 @@ def _switch(name: str, value: Any) -> str:
     if name == "allow":
         options = "".join(f"<option{' selected' if one == value else ''}>{one}</option>" for one in get_args(Allow))
         return f"<select {label}>{options}</select>"
+    if isinstance(value, str):
+        return f'<input type="text" {label} value="{html.escape(value)}">'
     return f'<textarea {label} placeholder="[]"></textarea>' if name == "rest" else html.escape(str(value))
 
 

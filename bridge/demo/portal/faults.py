@@ -46,6 +46,12 @@ class Faults:
     rest: list[RestFault] = field(default_factory=list)
     rate_limit: bool = True
     """The leaky bucket of section 10 of the REST documentation: 2 a second, burst 50."""
+    enterprise: bool = False
+    """The tariff allows 5 requests a second, burst 250."""
+    operating_limit: float = 480
+    """Seconds that a method may run in ten minutes; beyond it is answered with 429."""
+    withheld: str = ""
+    """Scopes that the administrator did not tick, separated by commas."""
     bind_error_status: int = 400
     """HTTP status of placement.bind errors; older portals say 200."""
     token_seconds: float = 3600
@@ -144,7 +150,10 @@ def _checked(name: str, value: Any, current: Any) -> Any:
         if value not in ALLOW:
             raise ValueError(f"allow must be one of {', '.join(ALLOW)}")
         return value
-    if isinstance(current, bool):
+    if isinstance(current, str):
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a string")
+    elif isinstance(current, bool):
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false")
     elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:

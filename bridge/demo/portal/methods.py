@@ -52,6 +52,16 @@ class Caller:
         return self.number(name) if self.text(name) else None
 
 
+_SCOPE_OF = {
+    "placement": "placement",
+    "telephony": "telephony",
+    "voximplant": "telephony",
+    "user": "user_brief",
+    "im": "im",
+    "pull": "pull",
+    "timeman": "timeman",
+    "crm": "crm",
+}
 Method = Callable[[Caller], Any]
 
 
@@ -124,8 +134,13 @@ def app_info(world: World) -> dict[str, Any]:
     }
 
 
-def scope(_call: Caller) -> list[str]:
-    return list(SCOPES)
+def scope(call: Caller) -> list[str]:
+    return [one for one in SCOPES if one not in call.world.faults.withheld.split(",")]
+
+
+def needed_scope(method: str) -> str:
+    """What an application must have been granted for a method; "" for what any may call."""
+    return _SCOPE_OF.get(method.partition(".")[0], "")
 
 
 def server_time(_call: Caller) -> str:
@@ -280,8 +295,8 @@ METHODS: dict[str, Method] = {
 }
 
 
-def timing(start: float, finish: float) -> dict[str, Any]:
-    """The `time` block of every successful answer."""
+def timing(start: float, finish: float, *, operating: float = 0, reset: int = 0) -> dict[str, Any]:
+    """The `time` block of every successful answer; `operating` is the method's run time of the last ten minutes."""
     stamp = [datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds") for moment in (start, finish)]
     return {
         "start": start,
@@ -290,6 +305,6 @@ def timing(start: float, finish: float) -> dict[str, Any]:
         "processing": finish - start,
         "date_start": stamp[0],
         "date_finish": stamp[1],
-        "operating_reset_at": int(time.time()) + 600,
-        "operating": 0,
+        "operating_reset_at": reset or int(time.time()) + 600,
+        "operating": operating,
     }

@@ -17,7 +17,8 @@ from .bucket import Bucket
 from .events import Events
 from .faults import RestFault
 from .forms import nest
-from .methods import METHODS, Caller, RestError, timing
+from .methods import METHODS, Caller, RestError, needed_scope, timing
+from .operating import Operating
 from .pull import PULL
 from .recordings import RECORDINGS
 from .telephony import TELEPHONY
@@ -40,6 +41,7 @@ class Rest:
         self._world = world
         self._events = events
         self._buckets: dict[str, Bucket] = {}
+        self._operating = Operating()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"].lower().removesuffix(".json")
@@ -47,6 +49,7 @@ class Rest:
         fault = self._world.faults.take(method)
         if fault:
             await asyncio.sleep(fault.delay)
+            self._operating.spend(method, fault.delay, time.time())
         return self._answer(request, method, params, fault or RestFault())
 
     def _answer(
@@ -62,7 +65,7 @@ class Rest:
                 raise RestError(fault.code, "Injected by a test", fault.status, **_until(fault, start))
             caller = self._caller(params)
             user = caller.user.id
-            body = {"result": self._run(method, caller), "time": timing(start, time.time())}
+            body = {"result": self._run(method, caller), "time": self._timing(method, start)}
             error = body["result"]["error"] if isinstance(body["result"], dict) and "error" in body["result"] else ""
             if fault.drop_response:
                 raise _Dropped
@@ -80,6 +83,7 @@ class Rest:
 
     def _admit(self, source: str) -> None:
         bucket = self._buckets.setdefault(source, Bucket())
+        bucket.leak, bucket.burst = (5, 250) if self._world.faults.enterprise else (2, 50)
         while len(self._buckets) > _SOURCES:
             del self._buckets[next(iter(self._buckets))]
         if not bucket.admits(time.monotonic()) and self._world.faults.rate_limit:
@@ -96,7 +100,22 @@ class Rest:
             return self._batch(caller)
         if method not in _ALL:
             raise RestError("ERROR_METHOD_NOT_FOUND", "Method not found!", 404)
+        if needed_scope(method) and needed_scope(method) in self._world.faults.withheld.split(","):
+            raise RestError("insufficient_scope", "The request requires higher privileges than provided", 403)
+        now = time.time()
+        if self._operating.used(method, now) > self._world.faults.operating_limit:
+            block = {"operating": self._operating.used(method, now), "operating_reset_at": self._reset(method)}
+            text = "Method is blocked due to operation time limit."
+            raise RestError("OPERATION_TIME_LIMIT", text, 429, time=block)
         return _ALL[method](caller)
+
+    def _timing(self, method: str, start: float) -> dict[str, Any]:
+        now = time.time()
+        self._operating.spend(method, now - start, now)
+        return timing(start, now, operating=self._operating.used(method, now), reset=self._reset(method))
+
+    def _reset(self, method: str) -> int:
+        return self._operating.reset_at(method, time.time())
 
     def _batch(self, caller: Caller) -> dict[str, Any]:
         given = caller.params.get("CMD", {})
@@ -112,7 +131,8 @@ class Rest:
                 failed[str(name)] = {"error": refused.code, "error_description": refused.text}
                 if caller.number("HALT"):
                     break
-        times = {name: timing(time.time(), time.time()) for name in done}
+        methods = {str(name): str(command).partition("?")[0].lower() for name, command in commands.items()}
+        times = {name: self._timing(methods[name], time.time()) for name in done}
         # PHP writes an empty map as an empty list.
         return {
             "result": done or [],
