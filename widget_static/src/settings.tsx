@@ -35,6 +35,7 @@ export function Settings({ accounts, back }: { accounts: Accounts; back: () => v
       <h1 id="settings-title" ref={title} tabIndex={-1}>
         {texts.title}
       </h1>
+      <Administration label={texts.installation} />
       <p class="hint">{texts.intro}</p>
       {error && (
         <p class="notice" role="alert">
@@ -51,7 +52,6 @@ export function Settings({ accounts, back }: { accounts: Accounts; back: () => v
       ) : (
         <p class="hint">{texts.loading}</p>
       )}
-      <Administration label={texts.installation} />
       <div class="buttons">
         <form method="post" action="/b24/voice" target="_blank" rel="noopener">
           <input type="hidden" name="ticket" value={accounts.pass} />
