@@ -12,6 +12,7 @@ from bridge.calls import events as on
 from bridge.calls.call import State
 from bridge.calls.commands import Direction
 from bridge.calls.events import Client, ClientKind, Event, Operator
+from bridge.calls.recording import RecordingMode, RecordingRules
 from bridge.calls.routing import Directory
 
 from .story import ANNA, BORIS, DIRECTORY, ID, INVITED, OTHER, TAB, Story
@@ -57,6 +58,8 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.DeadlinePassed, call=st.just(ID)),
     st.builds(on.OperatorHeld, call=st.just(ID), operator=operators, held=st.booleans()),
     st.builds(on.OperatorPressed, call=st.just(ID), operator=operators, digits=st.just("1#")),
+    st.builds(on.OperatorRecorded, call=st.just(ID), operator=operators, recorded=st.booleans()),
+    st.builds(on.RecordingFailed, call=st.just(ID), why=st.just("the disk is full")),
     st.builds(on.OperatorTook, call=st.just(ID), operator=operators, voice=tabs),
     st.builds(on.PbxRang, call=st.just(ID)),
     st.builds(on.PbxProgressed, call=st.just(ID), sdp=st.just(b"v=0")),
@@ -107,6 +110,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
                 "TransferPbx",
                 "ConnectPbx",
                 "OfferMedia",
+                "StartRecording",
             ]
         ),
         why=st.just(""),
@@ -119,6 +123,11 @@ IN_TURNS = replace(
     accounts={("pbx", "1001"): ANNA, ("pbx", "1002"): BORIS},
     lines={INVITED.line: (ANNA, BORIS)},
     preferring_portals=frozenset({"portal"}),
+)
+RECORDED = replace(
+    DIRECTORY,
+    recordings={"portal": RecordingRules(mode=RecordingMode.ALWAYS)},
+    recorded_lines={INVITED.line: RecordingMode.ASKED},
 )
 beginnings = st.sampled_from(
     [
@@ -134,7 +143,7 @@ beginnings = st.sampled_from(
 @given(
     beginning=beginnings,
     online=st.sampled_from([frozenset[Operator](), frozenset({ANNA}), frozenset({ANNA, BORIS})]),
-    directory=st.sampled_from([DIRECTORY, IN_TURNS]),
+    directory=st.sampled_from([DIRECTORY, IN_TURNS, RECORDED]),
     order=st.lists(st.tuples(facts, st.floats(0, 40)), max_size=30),
 )
 def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_and_is_recorded_once(
@@ -172,8 +181,36 @@ def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_a
     if heard_of_it:
         assert (heard_of_it[-1].view.state, bool(heard_of_it[-1].view.ending)) == ("ended", True)
     assert len(story.of(do.LookUpCaller)) <= 1
+    _assert_recorded_as_shown(story)
     rung = [operator for ring in story.of(do.RingOperators) for operator in ring.operators]
     assert len(rung) == len(set(rung)), "nobody's application is opened twice"
+
+
+def _assert_recorded_as_shown(story: Story) -> None:
+    """What was ordered is what the operator saw, at every moment; nothing is recorded before the answer or where nobody may."""
+    runs, answered = "", False
+    for command in story.done:
+        match command:
+            case do.RecordAnswer():
+                answered = True
+            case do.StartRecording():
+                assert answered
+                assert runs in ("", "failed")
+                runs = "on"
+            case do.PauseRecording():
+                assert runs == "on"
+                runs = "paused"
+            case do.ResumeRecording():
+                assert runs == "paused"
+                runs = "on"
+            case do.RaiseRecordingAlarm():
+                runs = "failed"
+            case do.ShowCall(view=view) if not view.ending and answered:
+                assert view.recording in ({runs} if runs else {"", "off"})
+            case _:
+                pass
+    if runs:
+        assert story.directory is RECORDED
 
 
 @given(
