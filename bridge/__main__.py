@@ -166,6 +166,32 @@ def portals(config_file: ConfigFile = CONFIG) -> None:
 
 
 @cli.command()
+def trunks(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    config_file: ConfigFile = CONFIG,
+) -> None:
+    """The PBXs of the running bridge: whether they answer, how many accounts are registered, what is not safe."""
+    answer = asyncio.run(control.ask(config.load(config_file).state_dir, do="status"))
+    rows = answer["trunks"]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    states = Counter((each["trunk"], each["state"]) for each in answer["registrations"])
+    table = Table("trunk", "server", "transport", "PBX", "since", "accounts")
+    for row in rows:
+        told = (
+            f"{row['health']} ({row['status']} in {row['seconds'] * 1000:.0f} ms)" if row["status"] else row["health"]
+        )
+        since = datetime.fromtimestamp(row["since"], UTC).astimezone().strftime("%d.%m. %H:%M") if row["since"] else ""
+        accounts = ", ".join(f"{count} {state}" for (name, state), count in states.items() if name == row["trunk"])
+        table.add_row(row["trunk"], row["server"], row["transport"], told or "never asked", since, accounts or "none")
+    out.print(table if rows else "No trunks.")
+    for row in rows:
+        for caution in row["cautions"]:
+            out.print(f"{row['trunk']}: {caution}", soft_wrap=True)
+
+
+@cli.command()
 def promises(
     retry: Annotated[str, typer.Option(help="Try this promise again that was set aside, or all.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,

@@ -409,6 +409,7 @@ class Bridge:
     def _status(self) -> dict[str, Any]:
         return {
             "registrations": [account._asdict() for account in self._trunks.registrations],
+            "trunks": [trunk._asdict() for trunk in self._trunks.healths],
             "tabs": [dict(zip(TAB_COLUMNS, row, strict=True)) for row in self._channel.tabs()],
             "workers": self._voice.report,
         }

@@ -372,6 +372,8 @@ class Trunk(_Numbers):
     """That the PBX may begin."""
     register_accounts: Annotated[bool, Field(alias="register")] = True
     expires: Annotated[int, Field(ge=10, le=86400)] = 300
+    check_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
+    """How often the PBX is asked whether it is there (OPTIONS); `bridge trunks` tells. 0: never."""
     decline_status: Literal[486, 603] = 486
     """What the PBX hears when an operator declines; 603 stops its other branches too."""
     dtmf: Literal["rfc4733", "info"] = "rfc4733"
@@ -392,6 +394,16 @@ class Trunk(_Numbers):
     """opus-to-browser: operators hear and speak opus whatever the PBX speaks, for bad networks; it costs CPU."""
     latch: Literal["never", "port", "address"] = "port"
     """Whom the PBX's voice may come from beside the address of its SDP: nobody, another port of that host, any host (NAT)."""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What is allowed and yet no good idea, with what to do."""
+        if self.srtp == "required" and self.transport not in ("tls", "wss"):
+            return (
+                f'srtp = "required", but the keys travel in signalling that anybody on the way can read: transport is '
+                f'"{self.transport}". Set transport = "tls", or srtp = "dtls", where keys are agreed without it.',
+            )
+        return ()
 
     @property
     def address(self) -> tuple[str, int | None]:

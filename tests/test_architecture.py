@@ -106,6 +106,7 @@ PURE = [
     "sip/challenge.py",
     "sip/party.py",
     "sip/locating.py",
+    "sip/checkup.py",
     "sip/probe.py",
     "sip/certificate.py",
     "sip/dialog.py",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import Media, Settings, load
+from bridge.config import Media, Settings, Trunk, load
 from bridge.errors import ConfigError
 
 GOOD = """\
@@ -132,3 +132,12 @@ def test_media_workers_share_the_ports_without_a_gap_and_without_an_overlap() ->
         (30001, "203.0.113.7:3479"),
     ]
     assert [share.pbx_ports for share in shares] == [(21002, 21005), (21006, 21009)]
+
+
+@pytest.mark.parametrize(("transport", "srtp", "count"), [
+    ("udp", "required", 1), ("auto", "required", 1), ("tls", "required", 0), ("wss", "required", 0), ("udp", "allowed", 0),
+])  # fmt: skip
+def test_keys_in_signalling_that_anybody_can_read_are_cautioned_against(transport: str, srtp: str, count: int) -> None:
+    trunk = Trunk.model_validate({"name": "office", "server": "192.0.2.1", "transport": transport, "srtp": srtp})
+    assert len(trunk.cautions) == count
+    assert all('Set transport = "tls"' in caution for caution in trunk.cautions)

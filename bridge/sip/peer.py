@@ -18,6 +18,7 @@ from .. import config
 from ..errors import ConfigError
 from .address import NameAddr, Uri
 from .agent import UserAgent
+from .checkup import Checkup
 from .dialog import Identity
 from .flow import Flow, Protocol, bracketed
 from .flows import Flows
@@ -74,6 +75,8 @@ class Peer:
         """Where to send requests, best first; empty until its name is resolved."""
         self.registrations: dict[str, Registration] = {}
         """By SIP user."""
+        self.checkup: Checkup | None = None
+        """None where it is not to be asked, and while nothing runs."""
         self.link = Link()
         host, port = trunk.address
         protocol = None if trunk.transport == "auto" else Protocol(trunk.transport.upper())
@@ -203,7 +206,7 @@ class Peer:
     def prepare(self, me: Identity, resolver: Resolver) -> None:
         """For a new start; registrations wait for the address of the PBX. ConfigError for a password or file that is missing."""
         self.addresses, self._hosts, self._avoided, self._probes, self._started = (), {}, {}, {}, False
-        self._resolver, self._flows = resolver, Flows()
+        self._resolver, self._flows, self.checkup = resolver, Flows(), None
         self.link = self._link()
         users = [self.trunk.user] if self.is_trunk else list(self.accounts)
         self.registrations = {
@@ -235,6 +238,7 @@ class Peer:
             if not self._started and self.addresses:
                 self._started = True
                 self._start(agent, self.registrations)
+                self._begin_checkups(agent)
                 self.came()
                 transport.flush()
             self.keep_flows(agent, transport)
@@ -309,6 +313,15 @@ class Peer:
         for place, registration in enumerate(registrations.values()):
             registration.deadline = now + place * PACE_SECONDS
             agent.act(registration, [], now)
+
+    def _begin_checkups(self, agent: UserAgent) -> None:
+        if self.trunk.check_seconds:
+            now = Transport.now()
+            self.checkup = Checkup(
+                trunk=self.trunk.name, way=lambda: self.way(self.trunk.user), domain=self.uri(""), me=agent.me,
+                every=self.trunk.check_seconds, now=now,
+            )  # fmt: skip
+            agent.act(self.checkup, [], now)
 
 
 def _instance(trunk: str, user: str) -> str:

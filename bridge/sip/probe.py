@@ -39,17 +39,7 @@ class Probe:
             return []
         self.deadline = None
         self._cseq += 1
-        pairs = [
-            ("Via", str(self._me.via(self.way))),
-            ("Max-Forwards", "70"),
-            ("From", str(NameAddr("", self._domain).with_tag(self._tag))),
-            ("To", f"<{self._domain}>"),
-            ("Call-ID", self._call_id),
-            ("CSeq", f"{self._cseq} OPTIONS"),
-            ("Accept", "application/sdp"),
-            ("User-Agent", PRODUCT),
-        ]
-        return [Ask(Request("OPTIONS", str(self._domain), Headers(pairs)), self.way)]
+        return [Ask(options(self.way, self._domain, self._me, self._call_id, self._tag, self._cseq), self.way)]
 
     def stop(self) -> None:
         self.over, self.deadline = True, None
@@ -66,3 +56,18 @@ class Probe:
         if not self.over:
             self.deadline = now + AGAIN_SECONDS
         return []
+
+
+def options(way: Flow, domain: Uri, me: Identity, call_id: str, tag: str, cseq: int) -> Request:
+    """Whether anybody is there (RFC 3261, 11.1)."""
+    pairs = [
+        ("Via", str(me.via(way))),
+        ("Max-Forwards", "70"),
+        ("From", str(NameAddr("", domain).with_tag(tag))),
+        ("To", f"<{domain}>"),
+        ("Call-ID", call_id),
+        ("CSeq", f"{cseq} OPTIONS"),
+        ("Accept", "application/sdp"),
+        ("User-Agent", PRODUCT),
+    ]
+    return Request("OPTIONS", str(domain), Headers(pairs))

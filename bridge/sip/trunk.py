@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 from urllib.parse import unquote
 
 import structlog
@@ -22,6 +21,7 @@ from .address import Uri
 from .agent import UserAgent
 from .callee import Inbound
 from .caller import Outbound
+from .checkup import Health, HealthChanged
 from .datagrams import family_of
 from .dialog import Identity
 from .flow import Flow
@@ -37,6 +37,7 @@ from .refer import attended, blind
 from .registration import Became, Registration
 from .registration import State as Registered
 from .resolve import Resolver
+from .status import AccountStatus, TrunkStatus, account_statuses, trunk_statuses
 from .subscription import Subscription, Turned
 from .tls import server_context
 from .transport import Transport
@@ -50,18 +51,6 @@ GOODBYE_SECONDS = 2.0
 Objection = Callable[[str, bytes], tuple[int, str] | None]
 """Why an offer of that trunk can't be answered: the code of a Warning and a sentence; None if it can."""
 _random = secrets.SystemRandom()
-
-
-class AccountStatus(NamedTuple):
-    """One account, for status displays."""
-
-    trunk: str
-    account: str
-    state: str
-    since: float
-    """Unix seconds."""
-    why: str
-    """What went wrong last, "" if nothing."""
 
 
 class Trunks:
@@ -94,11 +83,11 @@ class Trunks:
 
     @property
     def registrations(self) -> tuple[AccountStatus, ...]:
-        age = time.time() - Transport.now()
-        return tuple(
-            AccountStatus(peer.trunk.name, unquote(r.account.user), r.state.value, r.since + age, r.why)
-            for peer, r in self._neighbours.registrations
-        )
+        return account_statuses(self._neighbours.registrations, time.time() - Transport.now())
+
+    @property
+    def healths(self) -> tuple[TrunkStatus, ...]:
+        return trunk_statuses(self._neighbours.peers, time.time() - Transport.now())
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -129,6 +118,8 @@ class Trunks:
             resolver = self._resolver(transport)
             for peer in neighbours.peers:
                 peer.prepare(me, resolver)
+                for caution in peer.trunk.cautions:
+                    log.warning("trunk_caution", trunk=peer.trunk.name, caution=caution)
             await transport.open(agent)
             log.info("sip_listening", addresses=transport.addresses)
             async with asyncio.TaskGroup() as tasks:
@@ -216,6 +207,9 @@ class Trunks:
             self._unreachable(fact)
         elif isinstance(fact, WokeUp):
             self._woke_up(fact)
+        elif isinstance(fact, HealthChanged):
+            tell = log.info if fact.health is Health.ANSWERS else log.warning
+            tell("trunk_health", trunk=fact.trunk, health=fact.health.value)
         elif isinstance(user, Usage):
             self._happened(user, fact)
         if self._left is not None and self._agent is not None and self._is_quiet(self._agent):

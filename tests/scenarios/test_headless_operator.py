@@ -68,6 +68,7 @@ async def test_a_headless_operator_answers_and_is_heard(stage: Stage) -> None:
         assert "FinishCall" in ladder
         assert "│ installed │" in await bridge(stage, "portals")
         assert "registered" in await bridge(stage, "status")
+        assert "2 registered" in await bridge(stage, "trunks")
 
 
 async def test_a_headless_operator_of_a_real_portal_comes_in_by_the_control_socket(stage: Stage) -> None:

@@ -68,7 +68,11 @@ STRICT = "100rel: our ringing is reliable", "100rel: we send PRACK", "session ti
 @pytest.mark.parametrize(
     ("transport", "account"),
     [
-        pytest.param("udp", "1001", marks=interop(ASTERISK, "UDP", "digest MD5", "OPTIONS, answered", "MWI shown")),
+        pytest.param(
+            "udp",
+            "1001",
+            marks=interop(ASTERISK, "UDP", "digest MD5", "OPTIONS, answered", "OPTIONS, sent", "MWI shown"),
+        ),
         pytest.param("udp6", "1001", marks=interop(ASTERISK, "IPv6 (signalling)")),
         pytest.param("tcp", "1101", marks=interop(ASTERISK, "TCP", "digest SHA-256", *STRICT)),
         pytest.param("tls", "1102", marks=interop(ASTERISK, "TLS", "digest SHA-512-256", *STRICT)),
@@ -83,7 +87,7 @@ async def test_an_account_registers_is_called_and_calls(
 ) -> None:
     """The accounts 1101 and 1102 insist on reliable provisional responses and a session timer."""
     monkeypatch.setenv("TRUNK_TEST_PASSWORD", f"pw-{account}")
-    room = room_to(asterisk, transport, account)
+    room = room_to(asterisk, transport, account, check_seconds=1)
     offer = SDP % free_port()
     before = asterisk.outbound(account)
     async with room.trunks.running():
@@ -98,6 +102,7 @@ async def test_an_account_registers_is_called_and_calls(
         if transport == "udp":
             asterisk.cli(f"pjsip qualify {account}")
             await wait_for(lambda: asterisk.answered("OPTIONS") == [200], what="our answer to OPTIONS")
+            await wait_for(lambda: room.trunks.healths[0].health == "answers", what="Asterisk's answer to ours")
             asterisk.cli(f"pjsip send notify voicemail endpoint {account}")
             await wait_for(lambda: room.voicemail == {(account, 3)}, what="the messages that wait")
         await room.trunks.perform(HangUpPbx(call=invited.call))
