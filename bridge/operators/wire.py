@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections import deque
 from typing import Any
 
 import engineio
 from aiohttp import WSMsgType, web
 from engineio.packet import Packet
 
-BEAT_SECONDS = 0.1
-"""Between two looks at who has to be pinged."""
+SLOTS = 200
+"""Parts of a ping interval: everybody is pinged in one of them."""
+GOLDEN = 0.618034
+"""Of an interval between the pings of one page and the next that comes: however many there are, they are spread evenly."""
 MAX_STRIDE = 1.0
 """Seconds for which pings are made up when the loop stood still: the answers to the last ones have to be read first."""
 _OPEN, _CLOSE, _PING, _MESSAGE = "0", "1", "2", "4"
@@ -39,7 +40,7 @@ PING = frame(_PING)
 class Wire:
     """One connection, as engine.io's server knows it."""
 
-    __slots__ = ("_transport", "answered", "closed", "sid", "why")
+    __slots__ = ("_transport", "answered", "closed", "is_read", "sid", "why")
     upgraded = True
 
     def __init__(self, sid: str, transport: asyncio.Transport) -> None:
@@ -47,6 +48,8 @@ class Wire:
         self.closed = False
         self.answered = True
         """The page has said something since the last ping."""
+        self.is_read = False
+        """What it says is read now: while its last word is carried out, an answer may lie there unseen."""
         self.why = "transport close"
         """How it ended."""
         self._transport = transport
@@ -87,10 +90,12 @@ class Wires(engineio.AsyncServer):  # type: ignore[misc]  # the library has no t
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._circle: deque[Wire] = deque()
-        """In the order of their next pings: those of thousands never come at once."""
-        self._due = 0.0
-        """Pings that have fallen due, and the part of the next one."""
+        self._slots: list[set[Wire]] = [set() for _ in range(SLOTS)]
+        """Who is pinged when: those of thousands never come at once, also when all of them have come at once."""
+        self._come = 0
+        """Connections so far."""
+        self._hand = 0.0
+        """Where we are in the interval, in slots."""
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """A connection from its beginning to its end."""
@@ -108,45 +113,43 @@ class Wires(engineio.AsyncServer):  # type: ignore[misc]  # the library has no t
         loop = asyncio.get_running_loop()
         before = loop.time()
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(self.ping_interval / SLOTS)
             now = loop.time()
             self.beat(min(now - before, MAX_STRIDE))
             before = now
 
     def beat(self, seconds: float) -> None:
         """Ping those whose turn it is when so much time has passed."""
-        self._due += len(self._circle) * seconds / self.ping_interval
-        while self._due >= 1 and self._circle:
-            self._due -= 1
-            self._ping(self._circle.popleft())
-
-    def _ping(self, wire: Wire) -> None:
-        if wire.closed:
-            return
-        if not wire.answered:
-            wire.cut("ping timeout")
-            return
-        wire.answered = False
-        wire.write(PING)
-        self._circle.append(wire)
+        before, self._hand = self._hand, self._hand + seconds / self.ping_interval * SLOTS
+        for slot in range(int(before), int(self._hand)):
+            for wire in list(self._slots[slot % SLOTS]):
+                if wire.answered or not wire.is_read:
+                    wire.answered = False
+                    wire.write(PING)
+                else:
+                    wire.cut("ping timeout")
 
     async def _converse(self, wire: Wire, socket: web.WebSocketResponse) -> None:
         self.sockets[wire.sid] = wire
-        self._circle.append(wire)
-        await wire.send(Packet(int(_OPEN), self._greeting(wire.sid)))
-        await self._trigger_event("connect", wire.sid, {"wire": wire})
+        slot = self._slots[int(self._come * GOLDEN * SLOTS) % SLOTS]
+        self._come += 1
+        slot.add(wire)
         try:
-            async for message in socket:
-                data = message.data
-                wire.answered = True
+            await wire.send(Packet(int(_OPEN), self._greeting(wire.sid)))
+            await self._trigger_event("connect", wire.sid, {"wire": wire})
+            while True:
+                wire.is_read = True
+                message = await socket.receive()
+                wire.is_read, wire.answered = False, True
                 if message.type is WSMsgType.BINARY:
-                    await self._trigger_event("message", wire.sid, data)
-                elif message.type is WSMsgType.TEXT and data.startswith(_MESSAGE):
-                    await self._trigger_event("message", wire.sid, data[1:])
-                elif data == _CLOSE:
+                    await self._trigger_event("message", wire.sid, message.data)
+                elif message.type is not WSMsgType.TEXT or message.data == _CLOSE:
                     break
+                elif message.data.startswith(_MESSAGE):
+                    await self._trigger_event("message", wire.sid, message.data[1:])
         finally:
             wire.closed = True
+            slot.discard(wire)
             self.sockets.pop(wire.sid, None)
             await self._trigger_event("disconnect", wire.sid, wire.why)
 

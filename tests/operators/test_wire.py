@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from bridge.operators.wire import PING, Wire, Wires, frame
+from bridge.operators.wire import PING, SLOTS, Wire, Wires, frame
 
 from .rig import PATIENCE, room
 
@@ -77,13 +77,30 @@ async def test_messages_of_the_page_come_without_their_engine_io_type() -> None:
 async def test_everybody_is_pinged_once_in_an_interval_and_a_part_of_them_in_a_part_of_it() -> None:
     async with wired() as rig:
         pages = [await rig.page() for _ in range(4)]
-        rig.wires.beat(PING_SECONDS / 2)
-        for _, wire in pages:
-            wire.write(frame("mark"))
-        assert [await hear(page) for page, _ in pages] == ["2", "2", "mark", "mark"]
-        rig.wires.beat(PING_SECONDS / 2)
-        assert [await hear(page) for page, _ in pages] == ["mark", "mark", "2", "2"]
-        assert [wire.closed for _, wire in pages] == [False] * 4
+        heard: list[set[int]] = []
+        for _ in range(2):
+            rig.wires.beat(PING_SECONDS / 2)
+            for _, wire in pages:
+                wire.write(frame("mark"))
+            heard.append({number for number, (page, _) in enumerate(pages) if await hear(page) == "2"})
+            for number in heard[-1]:
+                assert await hear(pages[number][0]) == "mark"
+        assert [len(half) for half in heard] == [2, 2]
+        assert heard[0] | heard[1] == {0, 1, 2, 3}
+
+
+async def test_pings_are_evenly_spread_and_stay_punctual_when_nearly_everybody_leaves() -> None:
+    async with wired() as rig:
+        pages = [await rig.page() for _ in range(60)]
+        sizes = [sum(len(slot) for slot in rig.wires._slots[start : start + 20]) for start in range(0, SLOTS, 20)]
+        assert min(sizes) >= 5
+        assert max(sizes) <= 7
+        for page, _ in pages[1:]:
+            await page.close()
+            await rig.how_it_ended()
+        rig.wires.beat(PING_SECONDS)
+        assert await hear(pages[0][0]) == "2"
+        assert sum(map(len, rig.wires._slots)) == 1
 
 
 async def test_a_page_that_has_not_answered_by_its_next_ping_is_gone_and_one_that_did_stays() -> None:
@@ -101,6 +118,28 @@ async def test_a_page_that_has_not_answered_by_its_next_ping_is_gone_and_one_tha
         assert list(rig.wires.sockets.values()) == [wire]
         assert await hear(silent) == "2"
         assert (await silent.receive()).type in {WSMsgType.CLOSED, WSMsgType.CLOSE, WSMsgType.ERROR}
+
+
+async def test_a_page_whose_last_word_is_still_being_carried_out_is_not_taken_for_gone() -> None:
+    async with wired() as rig:
+        begun, done = asyncio.Event(), asyncio.Event()
+
+        async def slow(sid: str, data: str) -> None:
+            begun.set()
+            await done.wait()
+
+        rig.wires.on("message", slow)
+        page, wire = await rig.page()
+        await page.send_str("4think about it")
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+        for _ in range(3):
+            rig.wires.beat(PING_SECONDS)
+            assert await hear(page) == "2"
+            await page.send_str("3")
+        done.set()
+        await page.close()
+        assert await rig.how_it_ended() == "transport close"
+        assert wire.closed
 
 
 async def test_nobody_is_pinged_after_the_end() -> None:
