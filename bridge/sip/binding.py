@@ -37,8 +37,10 @@ class Binding:
         self._instance = ""
 
     def headers(self, way: Flow, expires: int) -> list[tuple[str, str]]:
-        self._contact = self._own(way)
-        contact = self._contact
+        before, contact = self._contact, self._own(way)
+        if before is not None and before.uri.host != contact.uri.host:
+            self._former = before  # our own address has changed: nobody is there any more
+        self._contact = contact
         if self._instance:
             contact = contact.with_param("reg-id", "1").with_param("+sip.instance", f"<{self._instance}>")
         former = [("Contact", str(self._former.with_param("expires", "0")))] if self._former else []

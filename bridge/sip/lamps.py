@@ -52,7 +52,7 @@ class Lamps:
             self._watch([user for user in ours if user not in self._watched], agent, now)
 
     def lost(self, flow: Flow, agent: UserAgent, now: float) -> None:
-        """A connection to the PBX ended."""
+        """A connection to the PBX ended, or we have another address there."""
         if flow.place in {way.place for way in self._peer.addresses}:
             for subscription in self._watched.values():
                 subscription.again_soon(now)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
 import structlog
@@ -30,6 +32,8 @@ Voicemail = Callable[[str, str, int], None]
 """Hears the trunk, the account, and how many new voice messages wait for it."""
 ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 MOST_REMEMBERED = 1_000
+OWN_ADDRESS_SECONDS = 10.0
+"""Between two looks at our own addresses, where we listen on all of them."""
 
 
 class Neighbours:
@@ -210,6 +214,34 @@ class Neighbours:
         if advertised and (":" in advertised) == (":" in to.host):
             return advertised, port
         return (self._own_address(to.host) if host in ANYWHERE else host), port
+
+    async def keep_place(self) -> None:
+        """Notice that this machine has another address towards a peer, and tell the peer."""
+        while True:
+            await asyncio.sleep(OWN_ADDRESS_SECONDS)
+            for host, before in list(self._own.items()):
+                with suppress(OSError):  # no way there at the moment: wait
+                    if (own := local_address(host)) != before:
+                        log.warning("sip_own_address_changed", towards=host, before=before, now=own)
+                        self._own[host] = own
+                        self._moved(host)
+
+    def _moved(self, host: str) -> None:
+        """Accounts are registered anew and calls offered anew, from where we are now."""
+        agent, transport = self._agent, self._transport
+        if agent is None or transport is None:
+            return
+        now = transport.now()
+        for _, registration in self.registrations:
+            if registration.way is not None and registration.way.host == host:
+                agent.act(registration, registration.start(now), now)
+        for peer in self.peers:
+            for way in (way for way in peer.addresses if way.host == host and peer.trunk.name in self.lamps):
+                self.lamps[peer.trunk.name].lost(way, agent, now)
+        for usage in agent.usages:
+            if usage.dialog is not None and usage.dialog.peer.host == host:
+                agent.act(usage, usage.moved(now), now)
+        transport.flush()
 
     def _own_address(self, host: str) -> str:
         """The address that packets to that peer leave from."""

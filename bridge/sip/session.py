@@ -85,7 +85,10 @@ class Session:
         """Proves who we are where the peer asks for it; may be given later."""
         self._me = me
         self._timers = timers
+        self._user = user
         self._contact = me.contact(user, peer, secure=secure)
+        self._untold = False
+        """The peer does not know our newest address yet."""
         self._due: dict[Timer, float] = {}
         self._acceptance: Acceptance | None = None
         """Our 2xx that waits for its ACK."""
@@ -139,6 +142,17 @@ class Session:
         if self.stage not in {Stage.ANSWERED, Stage.CONFIRMED}:
             return []
         self._reinvite.want(sdp)
+        return self._ask_reoffer(now)
+
+    def moved(self, now: float) -> list[Output]:
+        """Our own address may have changed: an offer that changes nothing else says where we are (RFC 3261 12.2.1.1)."""
+        if self.dialog is None or self.stage not in {Stage.ANSWERED, Stage.CONFIRMED}:
+            return []
+        contact = self._me.contact(self._user, self.dialog.peer, secure=self._contact.uri.is_secure)
+        if contact == self._contact:
+            return []
+        self._contact = self.dialog.contact = contact
+        self._untold = True
         return self._ask_reoffer(now)
 
     def answer_reoffer(self, sdp: bytes, now: float) -> list[Output]:
@@ -391,6 +405,9 @@ class Session:
         """Our offer that waits, if none is open in either direction."""
         if self.stage is not Stage.CONFIRMED or self.dialog is None or self._reoffer or self._acceptance:
             return []
+        if self._untold and not self._reinvite.is_asking:
+            self._untold = False
+            self._reinvite.want(self._described, quiet=True)
         return self._reinvite.ask(self.dialog, self.login, now)
 
     def _drop_open(self) -> list[Output]:

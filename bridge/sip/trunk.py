@@ -124,6 +124,7 @@ class Trunks:
             log.info("sip_listening", addresses=transport.addresses)
             async with asyncio.TaskGroup() as tasks:
                 keepers = [tasks.create_task(peer.keep(agent, transport)) for peer in neighbours.peers]
+                keepers.append(tasks.create_task(neighbours.keep_place()))
                 try:
                     yield
                 finally:

@@ -29,7 +29,7 @@ class Watch:
         self._extension, self._watcher = extension, watcher
         self._me, self._login = me, login
         self._routes = tuple(routes)
-        self._contact = me.contact(watcher.user, to, secure=extension.is_secure)
+        self._contact = self._own()
         self._dialog: Dialog | None = None
         self._cseq = 0
 
@@ -78,7 +78,11 @@ class Watch:
         self._dialog.refresh(request)
         return 200, []
 
+    def _own(self) -> NameAddr:
+        return self._me.contact(self._watcher.user, self.to, secure=self._extension.is_secure)
+
     def _subscribe(self, expires: int) -> tuple[Request, Flow]:
+        self._contact = self._own()  # which may be another address than last time
         wish = [
             ("Contact", str(self._contact)),
             ("Event", PACKAGE),

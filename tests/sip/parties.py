@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 
@@ -80,7 +80,8 @@ class Party:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        self.agent = UserAgent(me=identity(self.address, self.seed), owner=self)
+        me = replace(identity(self.address, self.seed), place=lambda to: (self.address.host, self.address.port))
+        self.agent = UserAgent(me=me, owner=self)
 
     def standing(self, source: Flow) -> Standing:
         return Standing.KNOWN
@@ -133,6 +134,8 @@ class World:
         self.parties = (self.alice, self.bob, self.carol)
         self._forked = forked
         self._random = Random(seed)
+        self.left: set[Flow] = set()
+        """Addresses where nobody is any more."""
         self.loss, self._doubled, self._slowest = loss, doubled, slowest
         self._order = count()
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -172,6 +175,8 @@ class World:
 
     def _carry(self, item: Send, source: Flow) -> None:
         to = next((party for party in self.parties if party.address == item.to), None)
+        if to is None and item.to in self.left:
+            return
         assert to is not None, f"sent to a stranger: {item.to}"
         self._lose_or_deliver(item, source, to)
         if self._forked and to is self.bob and _begins(item):

@@ -61,9 +61,13 @@ class WirePbx(asyncio.DatagramProtocol):
                 return message
 
     async def request(self, method: str) -> Request:
+        return await self.request_of(method)
+
+    async def request_of(self, *methods: str) -> Request:
+        """The next one of any of these methods."""
         while True:
             message = await self.receive()
-            if isinstance(message, Request) and message.method == method:
+            if isinstance(message, Request) and message.method in methods:
                 return message
 
     def send(self, message: Message | bytes) -> None:
