@@ -36,6 +36,10 @@ SESS_CACHE_OFF: Final = 0
 """SSL_SESS_CACHE_OFF of OpenSSL: nobody resumes a session, so none is remembered."""
 
 
+CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
+"""aiortc takes ECDSA only, which browsers have; most certificates of PBXs are RSA."""
+
+
 class Certificate(RTCCertificate):
     """One of ours. Its OpenSSL context serves all its legs: making one is a tenth of a handshake."""
 
@@ -49,6 +53,7 @@ class Certificate(RTCCertificate):
         if profiles not in self._contexts:
             self._contexts[profiles] = super()._create_ssl_context(srtp_profiles)
             self._contexts[profiles].set_session_cache_mode(SESS_CACHE_OFF)
+            self._contexts[profiles].set_cipher_list(CIPHERS)
         return self._contexts[profiles]
 
 
@@ -99,6 +104,8 @@ class Association:
         self.srtp: Srtp | None = None
         """The keys, as soon as there are any."""
         self.was_up = False
+        self.renewed: Callable[[bytes], None] | None = None
+        """Gets the peer's first word of another association, once there may be one."""
         self._ended: Callable[[str], None] | None = ended
         self.connection = Connection(hub, self, credentials, controlling=controlling, heard=heard)
         self._gatherer = _Gatherer(self.connection)
@@ -172,4 +179,12 @@ class Association:
         self.connection.protocol.datagram_received(data, address)
 
     def dtls_received(self, data: bytes) -> None:
-        self.connection.data_received(data, 1)
+        if self.renewed is not None and _is_client_hello(data):
+            self.renewed(data)
+        else:
+            self.connection.data_received(data, 1)
+
+
+def _is_client_hello(data: bytes) -> bool:
+    """The first of a handshake, before any keys (RFC 6347, 4.1 and 4.2.2)."""
+    return len(data) > 13 and data[0] == 22 and data[3:5] == b"\0\0" and data[13] == 1

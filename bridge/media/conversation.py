@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import secrets
-
-import structlog
 
 from ..calls.commands import (
     AcceptPbxAnswer,
@@ -31,29 +28,24 @@ from ..calls.events import (
     MediaReady,
     MediaReanswered,
     MediaReoffered,
-    PbxFellSilent,
     PbxLegMoved,
     PbxPressed,
     TabId,
 )
 from . import crossing, page_sdp, sdp, sound
-from .association import fingerprint
 from .crossing import Crossing
 from .digits import DigitsError, HeardKeys
-from .dtls_leg import DtlsLeg
 from .equipment import Equipment
 from .memory import Memory
-from .pages import Pages, nobody
+from .pages import Pages
 from .pbx_leg import PbxLeg
+from .pbx_legs import PbxLegs
 from .pbx_session import PbxSession
 from .recording import Recording
 from .relay import HEADER, Relay, Stream
-from .rtp import RtpLeg
 from .tape import Channel
 from .watch import Watch
 from .webrtc import BrowserLeg
-
-log = structlog.get_logger()
 
 SURE = frozenset({"PCMU", "PCMA", "opus"})
 """Codecs that every browser has (RFC 7874): one is chosen before anybody knows which page will answer."""
@@ -73,9 +65,9 @@ class Conversation:
         self._pbx: PbxLeg | None = None
         self._relay: Relay | None = None
         self._heard = HeardKeys()
-        self._certificate = equipment.certificates.current(datetime.datetime.now(datetime.UTC))
+        self._pbx_legs = PbxLegs(call, equipment, self._heard_key)
         self._session = memory.session if memory else PbxSession(secrets.randbits(62), secrets.token_bytes)
-        self._session.begin(fingerprint(self._certificate))
+        self._session.begin(self._pbx_legs.fingerprint)
         self._allowed: tuple[str, ...] = memory.allowed if memory else ()
         """Names of codecs."""
         self._policy = memory.policy if memory else MediaPolicy()
@@ -209,19 +201,19 @@ class Conversation:
 
     def reoffer(self, command: ReofferMedia) -> None:
         """Follow the PBX's new offer, or make ours if it is empty; SdpError leaves everything as it was."""
-        pbx, relay = self._running()
+        before, relay = self._running()
         offer = self._session.read(command.sdp) if command.sdp else None
-        other = None
-        if offer is not None and (offer.peer is not None) is not isinstance(pbx, DtlsLeg):
-            pbx = other = self._new_pbx(by_dtls=offer.peer is not None)
+        pbx = self._pbx_legs.carrying(offer, before)
         try:
             text = self._session.reoffered(command.sdp, pbx.address, self._allowed)
         except sdp.SdpError:
-            if other is not None:
-                other.close()
+            if pbx is not before:
+                pbx.close()
             raise
-        if other is not None:
-            self._change_pbx(other, relay)
+        if pbx is not before:
+            self._pbx, pbx.sent = pbx, relay.up
+            relay.turn_to(pbx)
+            before.close()
         if offer is None:
             pbx.expect(self._session.our_end)
         self._follow(pbx, relay)
@@ -233,7 +225,7 @@ class Conversation:
         before = self._session.theirs
         self._session.answered(command.sdp)
         if self._moved:  # it was met where nobody is any more
-            self._session.begin(fingerprint(self._certificate))
+            self._session.begin(self._pbx_legs.fingerprint)
         if self._session.theirs != before:  # the final answer mostly repeats the early one
             self._follow(pbx, relay)
         self._watch.expect_pbx(pbx)
@@ -294,29 +286,7 @@ class Conversation:
 
     def _open_pbx(self) -> None:
         if self._pbx is None:
-            self._pbx = self._new_pbx(by_dtls=self._session.by_dtls)
-
-    def _new_pbx(self, *, by_dtls: bool) -> PbxLeg:
-        equipment = self._equipment
-        leg: PbxLeg
-        if by_dtls:
-            leg = DtlsLeg(equipment, self._certificate, voice=nobody, failed=self._pbx_failed)
-        else:
-            leg = RtpLeg(equipment.ports, equipment.buffer, equipment.poller, voice=nobody)
-        leg.event = self._heard_key
-        return leg
-
-    def _change_pbx(self, pbx: PbxLeg, relay: Relay) -> None:
-        """The PBX's voice is carried another way from now on; our stream to it goes on."""
-        assert self._pbx is not None
-        self._pbx.close()
-        self._pbx = pbx
-        pbx.sent = relay.up
-        relay.turn_to(pbx)
-
-    def _pbx_failed(self, why: str) -> None:
-        log.warning("pbx_voice_failed", call=self.call, why=why)
-        self._equipment.post(PbxFellSilent(call=self.call))
+            self._pbx = self._pbx_legs.open(by_dtls=self._session.by_dtls)
 
     def _spoke(self, tab: TabId, length: int, now: float) -> None:
         leg = self.legs[tab]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -95,7 +96,21 @@ class DtlsLeg(PbxLeg):
         self._muxed, self._latch = terms.muxed, latch
         if terms.handshake is None or terms.handshake == self._handshake:
             return
-        self._handshake = handshake = terms.handshake
+        handshake, before = terms.handshake, self._handshake
+        if self.connected and before is not None and handshake.says_the_same(before):
+            assert self._current is not None
+            self._current.renewed = partial(self._renewed, handshake)
+        else:
+            self._begin(handshake)
+
+    def _renewed(self, handshake: Handshake, data: bytes) -> None:
+        """The PBX begins anew, as it was free to."""
+        self._begin(handshake)
+        if self._current is not None:
+            self._current.dtls_received(data)
+
+    def _begin(self, handshake: Handshake) -> None:
+        self._handshake = handshake
         before, self._current = self._current, self._association_for(handshake)
         if before is not None:
             self._part(before)

@@ -19,7 +19,10 @@ class Handshake:
     controlling: bool
     """We nominate (RFC 8445, 6.1.1)."""
     turn: int = 0
-    """Counts associations: two may be described in the same words."""
+    """Counts what may be another association in the same words: it is one when the PBX begins anew."""
+
+    def says_the_same(self, before: Handshake) -> bool:
+        return replace(self, turn=before.turn) == before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +32,12 @@ class Wish:
     peer: Peer
     setup: str
     renews: bool = False
-    """It wants a new one though nothing else changed: Asterisk without ICE, after each hold."""
+    """It may begin a new one though nothing else changed: Asterisk without ICE does so after a hold, baresip only says so."""
 
     def keeps(self, before: Handshake, role: str) -> bool:
         """The association that stands does for this."""
-        return not self.renews and self.peer.identity == before.theirs.identity and role == before.ours.setup
+        renews = self.renews and role == "passive"  # else it would be for us to begin, and nobody wants that
+        return not renews and self.peer.identity == before.theirs.identity and role == before.ours.setup
 
     def settled(self, before: Handshake | None) -> Wish:
         """A hold of RFC 2543 names no address; that moves nothing."""

@@ -61,6 +61,8 @@ class PbxSession:
         """What `text` says."""
         self._offered: OurVoice | None = None
         """What we offered last: its answer is measured against it, and several may come."""
+        self._answered = False
+        """One has come."""
 
     def begin(self, fingerprint: str) -> None:
         """Our end is the one with this certificate; whoever was met by another end has to be met anew."""
@@ -251,6 +253,7 @@ class PbxSession:
             crypto=sdes.offer(self._octets) if proto == SECURE else (),
             end=handshake.offered(self._fingerprint, self._octets, ice=proto == WEBRTC) if dtls else None,
         )
+        self._answered = False
         return self._say(self._offered, address)
 
     def hold(self, held: bool, address: sdp.Address) -> bytes:
@@ -282,6 +285,7 @@ class PbxSession:
             crypto=(keys.outgoing,) if (keys := self.keys) else self._voice.crypto,
             end=self._our_end(to_another),
         )
+        self._answered = False
         return self._say(self._offered, address)
 
     def _our_end(self, to_another: bool) -> OurEnd | None:
@@ -315,10 +319,10 @@ class PbxSession:
             self.pbx_holds = not answer.direction.receives
         if answer.peer is not None and self._offered.end is not None:
             wish = handshake.read(answer.peer, answer.audio, "active")
-            if answer == self.theirs:  # it repeats itself: the final answer after an early one
+            if self._answered:  # as the final answer after an early one: it repeats itself
                 wish = replace(wish, renews=False)
             self.handshake = handshake.answered(wish, self._offered.end, self.handshake)
-        self.theirs, self.codec, self._direction = answer, codec, answer.direction
+        self.theirs, self.codec, self._direction, self._answered = answer, codec, answer.direction, True
 
     def _say(self, voice: OurVoice, address: sdp.Address) -> bytes:
         """Our description: its version rises if and only if anything else changed (RFC 3264, 8)."""

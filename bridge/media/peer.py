@@ -48,7 +48,7 @@ class Peer:
     @property
     def identity(self) -> tuple[object, ...]:
         """What stays the same as long as its ICE and DTLS stay the same (RFC 8842, 4)."""
-        return self.username, self.password, self.fingerprints, None if self.username else self.address
+        return self.username, self.password, frozenset(self.fingerprints), None if self.username else self.address
 
 
 def fingerprints(section: sdp.Section) -> tuple[tuple[str, str], ...]:
@@ -59,7 +59,7 @@ def fingerprints(section: sdp.Section) -> tuple[tuple[str, str], ...]:
         length = _HASHES.get(algorithm.lower(), 0)
         if length and re.fullmatch(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*", digest) and len(digest) == 3 * length - 1:
             found.append((algorithm.lower(), digest.upper()))
-    return tuple(found)
+    return tuple(dict.fromkeys(found))  # baresip writes its own once more with each new offer
 
 
 def credentials(section: sdp.Section) -> tuple[str, str] | None:

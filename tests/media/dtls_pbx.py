@@ -37,9 +37,17 @@ def no_ice(sdp: bytes) -> bytes:
 class DtlsPbx:
     """One session. `says` changes what it sends, `reads` what it understands."""
 
-    def __init__(self, here: Stage, *, says: Change = unchanged, reads: Change = unchanged, forged: str = "") -> None:
+    def __init__(
+        self,
+        here: Stage,
+        *,
+        says: Change = unchanged,
+        reads: Change = unchanged,
+        forged: str = "",
+        certificate: RTCCertificate | None = None,
+    ) -> None:
         assert here.voice._equipment is not None
-        self._certificate = RTCCertificate.generateCertificate()
+        self._certificate = certificate or RTCCertificate.generateCertificate()
         equipment = replace(here.voice._equipment, ports=PortPairs("127.0.0.1", (24_000, 24_999)))
         self.heard: asyncio.Queue[Packet] = asyncio.Queue()
         self.failures: list[str] = []

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import re
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiortc import RTCCertificate
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from OpenSSL import SSL
 
 from bridge.calls.commands import AcceptPbxAnswer, HoldMedia, MediaPolicy, OfferMedia, ReofferMedia, Secrecy
 from bridge.calls.events import (
@@ -76,6 +82,23 @@ async def talk(page: Page, pbx: DtlsPbx, word: bytes) -> None:
         pass
 
 
+class RsaCertificate(RTCCertificate):
+    """As most PBXs have one; it does nothing else."""
+
+    @classmethod
+    def new(cls) -> RTCCertificate:
+        key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pbx")])
+        now = datetime.datetime.now(datetime.UTC)
+        unsigned = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        return cls(key, unsigned.sign(key, hashes.SHA256()))  # type: ignore[arg-type]
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(b"ECDHE+AESGCM")
+        return context
+
+
 def lite(sdp: bytes) -> bytes:
     return sdp.replace(b"t=0 0\r\n", b"t=0 0\r\na=ice-lite\r\n")
 
@@ -134,6 +157,16 @@ async def test_a_pbx_behind_nat_without_ice_is_met_where_its_dtls_comes_from(her
         await talk(page, pbx, b"one")
 
 
+@pytest.mark.parametrize("setup", ["active", "passive"])
+async def test_a_pbx_with_a_certificate_of_rsa_is_met_too(here: Stage, setup: str) -> None:
+    def offering(sdp: bytes) -> bytes:
+        return sdp.replace(b"a=setup:actpass", f"a=setup:{setup}".encode())
+
+    async with dtls_pbx(here, says=offering, certificate=RsaCertificate.new()) as pbx:
+        page = await called_by(here, pbx)
+        await talk(page, pbx, b"one")
+
+
 # ---- what goes on
 
 
@@ -163,6 +196,39 @@ async def test_an_offer_of_the_pbx_for_the_same_transport_keeps_the_association(
         pbx.answered((await here.mail.next(MediaReanswered)).sdp)
         await talk(page, pbx, b"again")
         assert leg_of(here)._current is before
+
+
+def says_new(sdp: bytes) -> bytes:
+    """As Asterisk and baresip write it."""
+    return no_ice(sdp).replace(b"a=setup:", b"a=connection:new\r\na=setup:")
+
+
+async def test_a_pbx_without_ice_that_says_it_begins_anew_and_does_not_is_heard_on(here: Stage) -> None:
+    async with dtls_pbx(here, says=says_new, reads=no_ice) as pbx:
+        page = await calling(here, pbx)
+        before = leg_of(here)._current
+        for held in (True, False):
+            await here.voice.perform(HoldMedia(call=CALL, held=held))
+            offer = await here.mail.next(MediaReoffered)
+            await here.voice.perform(AcceptPbxAnswer(call=CALL, sdp=pbx.answer(offer.sdp)))
+        await talk(page, pbx, b"resumed")
+        assert leg_of(here)._current is before
+
+
+async def test_a_pbx_without_ice_that_begins_anew_after_a_hold_is_met_again(here: Stage) -> None:
+    async with dtls_pbx(here, says=says_new, reads=no_ice) as pbx:
+        page = await calling(here, pbx)
+        before = leg_of(here)._current
+        for held in (True, False):
+            await here.voice.perform(HoldMedia(call=CALL, held=held))
+            offer = await here.mail.next(MediaReoffered)
+            await here.voice.perform(AcceptPbxAnswer(call=CALL, sdp=pbx.answer(offer.sdp)))
+        assert pbx.leg._handshake is not None
+        pbx.leg._begin(pbx.leg._handshake)
+        await pbx.connected()
+        await up(here)
+        await talk(page, pbx, b"anew")
+        assert leg_of(here)._current is not before
 
 
 async def test_an_ice_restart_is_a_new_association_and_our_stream_goes_on(here: Stage) -> None:

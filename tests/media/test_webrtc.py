@@ -71,6 +71,7 @@ def test_aiortc_still_has_every_name_that_is_touched() -> None:
     ice = RTCIceTransport(gatherer)
     assert ice._connection is gatherer._connection, "copied in the constructor"
     dtls = RTCDtlsTransport(ice, [RTCCertificate.generateCertificate()])
+    assert list(inspect.signature(RTCCertificate._create_ssl_context).parameters) == ["self", "srtp_profiles"]
     assert dtls._rx_srtp is dtls._tx_srtp is None
     dtls._set_role("server")
     assert dtls._role == "server"

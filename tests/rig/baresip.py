@@ -26,7 +26,7 @@ sip_cafile {authority}
 net_interface 127.0.0.1
 call_max_calls 4
 rtp_ports 22000-22099
-rtcp_mux no
+rtcp_mux {mux}
 ctrl_tcp_listen 127.0.0.1:{control}
 audio_source ausine,{hz}
 audio_player aubridge,sink
@@ -68,6 +68,7 @@ class Baresip:
         directory.mkdir(parents=True, exist_ok=True)
         config = CONFIG.format(
             sip=sip_port, control=self._control, directory=directory, modules=modules, hz=hz,
+            mux="yes" if "medianat=ice" in account else "no",
             **(tls or {"certificate": "", "authority": ""}),
         )  # fmt: skip
         (directory / "config").write_text(re.sub(r"^sip_ca?\w+ $", "", config, flags=re.MULTILINE))

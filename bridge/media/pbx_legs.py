@@ -1,0 +1,49 @@
+"""The PBX legs of one call, each of the kind that the descriptions want."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+import structlog
+
+from ..calls.events import CallId, PbxFellSilent
+from .association import fingerprint
+from .dtls_leg import DtlsLeg
+from .equipment import Equipment
+from .pages import nobody
+from .pbx_leg import PbxLeg
+from .pbx_sdp import PbxDescription
+from .rtp import RtpLeg
+
+log = structlog.get_logger()
+
+
+class PbxLegs:
+    """Opens them, under one certificate for all; `key` gets their telephone-events."""
+
+    def __init__(self, call: CallId, equipment: Equipment, key: Callable[[int, int], None]) -> None:
+        self._call, self._equipment, self._key = call, equipment, key
+        self._certificate = equipment.certificates.current(datetime.datetime.now(datetime.UTC))
+        self.fingerprint = fingerprint(self._certificate)
+
+    def open(self, *, by_dtls: bool) -> PbxLeg:
+        """A leg on a port of its own; PortsExhaustedError."""
+        equipment = self._equipment
+        leg: PbxLeg
+        if by_dtls:
+            leg = DtlsLeg(equipment, self._certificate, voice=nobody, failed=self._failed)
+        else:
+            leg = RtpLeg(equipment.ports, equipment.buffer, equipment.poller, voice=nobody)
+        leg.event = self._key
+        return leg
+
+    def carrying(self, offer: PbxDescription | None, leg: PbxLeg) -> PbxLeg:
+        """The leg itself if it can carry what the PBX offers, else another one; PortsExhaustedError."""
+        if offer is None or (offer.peer is not None) is isinstance(leg, DtlsLeg):
+            return leg
+        return self.open(by_dtls=offer.peer is not None)
+
+    def _failed(self, why: str) -> None:
+        log.warning("pbx_voice_failed", call=self._call, why=why)
+        self._equipment.post(PbxFellSilent(call=self._call))
