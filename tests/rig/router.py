@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
+from .lossy import Way
+
 LOOPBACK = "127.0.0.1"
 AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends RST."""
@@ -26,6 +28,8 @@ class Router:
         self._flows: dict[tuple[str, int], asyncio.DatagramTransport] = {}
         self.tcp = self.udp = 0
         """Where pages send to."""
+        self.way = Way()
+        """What becomes of datagrams; TCP is never worsened."""
         self.carried = [0, 0]
         """Datagrams since the last move, towards the bridge and back."""
 
@@ -77,12 +81,12 @@ class Router:
                 partial(_Outside, self, page), local_addr=(self._address, 0), remote_addr=(LOOPBACK, self.udp_to)
             )
             self._flows[page] = flow
-        flow.sendto(data)
+        self.way.there.pass_on(partial(flow.sendto, data))
         self.carried[0] += 1
 
     def inward(self, data: bytes, page: tuple[str, int]) -> None:
         if self._udp is not None:
-            self._udp.sendto(data, page)
+            self.way.back.pass_on(partial(self._udp.sendto, data, page))
             self.carried[1] += 1
 
 

@@ -14,6 +14,7 @@ from bridge.robot import Orders
 from ..rig import contract
 from ..rig.asterisk import Asterisk, free_port
 from ..rig.headset import headset
+from ..rig.lossy import PbxWay
 from ..rig.router import Router
 from .desk import Desk
 from .stage import AGENTS, ANNA, Stage, add_pbx, portal_for, secrets_for, settings_for
@@ -46,6 +47,7 @@ async def stages(
             trunk: dict[str, Any] | None = None,
             portal: dict[str, Any] | None = None,
             router: bool = False,
+            pbx_way: bool = False,
             second_pbx: int = 0,
             worker: dict[str, Any] | None = None,
             recordings: dict[str, Any] | None = None,
@@ -54,7 +56,7 @@ async def stages(
             store: str = "",
             **calls: Any,
         ) -> Stage:
-            port, way = free_port(SOCK_STREAM), None
+            port, way, to_pbx = free_port(SOCK_STREAM), None, None
             if router:
                 way = await stack.enter_async_context(Router(WIFI, tcp_to=port, udp_to=free_port()).running())
             simulated = portal_for(way.tcp if way else port)
@@ -66,6 +68,10 @@ async def stages(
             if way:
                 settings["http"]["public_url"] = f"http://bridge.localhost:{way.tcp}"
                 settings["media"] |= {"browser_port": way.udp_to, "browser_advertised": f"127.0.0.1:{way.udp}"}
+            if pbx_way:
+                between = PbxWay(bridge_port=settings["sip"]["port"], pbx_port=asterisk.sip_port)
+                to_pbx = await stack.enter_async_context(between.running())
+                settings["trunk"][0]["server"] = f"127.0.0.1:{to_pbx.port}"
             settings["media"].update(media or {})
             settings["trunk"][0].update(trunk or {})
             settings["portal"][0].update(portal or {})
@@ -79,7 +85,9 @@ async def stages(
             for agent in (AGENTS[user] for user in operators):
                 await asterisk.wait_registered(agent)
             visible = await browsers() if browser else None
-            stage = Stage(asterisk=asterisk, portal=simulated, bridge=bridge, visible=visible, router=way)
+            stage = Stage(
+                asterisk=asterisk, portal=simulated, bridge=bridge, visible=visible, router=way, to_pbx=to_pbx
+            )
             stack.callback(stage.clear)
             return stage
 

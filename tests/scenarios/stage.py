@@ -15,6 +15,7 @@ from bridge.tickets import new_key
 
 from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port, free_sip_port
 from ..rig.chromium import MICROPHONE_HZ, Chromium
+from ..rig.lossy import PbxWay
 from ..rig.page import Frame, Page, PageError
 from ..rig.phone_call import OutboundCall
 from ..rig.process import BridgeProcess
@@ -39,6 +40,8 @@ class Stage:
     visible: Chromium | None = None
     router: Router | None = None
     """The way of the browser to the bridge, where the story needs one that changes."""
+    to_pbx: PbxWay | None = None
+    """The way of the voice to the PBX, likewise."""
     calls: list[PhoneCall] = field(default_factory=list)
 
     @property
