@@ -238,6 +238,30 @@ async def test_a_scope_that_was_not_ticked_is_missing(client: Client) -> None:
     assert (await client.rest("profile"))[0] == 200
 
 
+async def test_a_webhook_calls_methods_of_people_and_none_of_applications(client: Client) -> None:
+    code = client.portal.world.webhook_code(ANNA.id)
+
+    async def ask(method: str, code: str = code) -> tuple[int, Any]:
+        async with client.http.post(f"{client.base}/rest/{ANNA.id}/{code}/{method}") as response:
+            return response.status, await response.json()
+
+    assert (await ask("profile"))[1]["result"]["ID"] == "1"
+    for method in ("placement.bind", "event.bind", "telephony.externalLine.get"):
+        status, body = await ask(method)
+        assert (status, body["error"]) == (403, "WRONG_AUTH_TYPE")
+    assert (await ask("profile", "0" * 16))[0] == 401
+
+
+async def test_customers_are_found_in_every_way_that_the_documents_name(client: Client) -> None:
+    found = await client.result("crm.duplicate.findbycomm", type="PHONE", values=["+44 20 7946 0101", "+441134960020"])
+    assert found == {"CONTACT": [11], "COMPANY": [21]}
+    assert await client.result("crm.duplicate.findbycomm", type="PHONE", values=["+1"]) == []
+    (contact,) = await client.result("crm.contact.list", filter={"PHONE": "+4930123456"}, select=["NAME", "PHONE"])
+    assert (contact["ID"], contact["PHONE"][0]["VALUE"]) == ("12", "+4930123456")
+    companies = (await client.result("crm.item.list", entityTypeId=4))["items"]
+    assert [company["title"] for company in companies] == ["Northern Paper Ltd"]
+
+
 # ---- batch
 
 

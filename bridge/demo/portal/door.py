@@ -113,6 +113,7 @@ class Server:
             [
                 web.route("*", "/oauth/token/", self._oauth.token),
                 web.route("*", "/rest/{method}", self._rest.answer),
+                web.route("*", "/rest/{user}/{code}/{method}", self._rest.answer),
                 web.post("/bitrix/components/bitrix/app.layout/lazyload.ajax.php", self.desk.lazyload),
                 web.post("/bitrix/services/main/ajax.php", self.desk.action),
                 web.post("/upload/record", self.world.recordings.upload),

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from .bucket import Bucket
+from .crm_methods import CRM
 from .events import Events
 from .faults import RestFault
 from .forms import nest
@@ -26,7 +27,9 @@ from .tokens import TokenError
 from .world import RestRequest, User, World
 
 log = structlog.get_logger()
-_ALL = {**METHODS, **TELEPHONY, **PULL, **RECORDINGS}
+_ALL = {**METHODS, **TELEPHONY, **PULL, **RECORDINGS, **CRM}
+_OF_APPLICATIONS = ("placement.", "event.", "pull.application.", "telephony.externalline.", "app.")
+"""Methods that no incoming webhook may call."""
 _BATCH = 50
 _NEVER_IN_A_BATCH = {"batch", "placement.bind", "telephony.externalcall.attachrecord"}
 _SOURCES = 1_000
@@ -63,7 +66,7 @@ class Rest:
             self._admit(request.remote or "")
             if fault.status:
                 raise RestError(fault.code, "Injected by a test", fault.status, **_until(fault, start))
-            caller = self._caller(params)
+            caller = self._caller(params, request.match_info, method)
             user = caller.user.id
             body = {"result": self._run(method, caller), "time": self._timing(method, start)}
             error = body["result"]["error"] if isinstance(body["result"], dict) and "error" in body["result"] else ""
@@ -89,8 +92,16 @@ class Rest:
         if not bucket.admits(time.monotonic()) and self._world.faults.rate_limit:
             raise RestError("QUERY_LIMIT_EXCEEDED", "Too many requests", 503)
 
-    def _caller(self, params: Mapping[str, Any]) -> Caller:
-        user = authorise(self._world, str(params.get("AUTH", "")))
+    def _caller(self, params: Mapping[str, Any], path: Mapping[str, str], method: str) -> Caller:
+        """By the application's token, or by the code in the address of an incoming webhook."""
+        if "code" in path:
+            user = self._world.webhook(path["user"], path["code"])
+            if user is None:
+                raise RestError("INVALID_CREDENTIALS", "Invalid request credentials", 401)
+            if method.startswith(_OF_APPLICATIONS):
+                raise RestError("WRONG_AUTH_TYPE", "Current authorization type is denied for this method", 403)
+        else:
+            user = authorise(self._world, str(params.get("AUTH", "")))
         if self._world.faults.plan_ended:
             raise RestError("ACCESS_DENIED", "REST API is available only on commercial plans", 403)
         return Caller(world=self._world, events=self._events, user=user, params=params)

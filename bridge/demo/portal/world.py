@@ -98,6 +98,7 @@ class World:
     tokens: Tokens = field(init=False)
     application_token: str = field(init=False)
     ledger: Ledger = field(init=False)
+    _webhooks: str = field(init=False)
 
     def __post_init__(self) -> None:
         name = f"{self.host}|{self.app.client_id}"
@@ -105,6 +106,7 @@ class World:
         self.ledger = Ledger(self.member_id)
         self.tokens = Tokens(self.mint)
         self.application_token = self.mint()
+        self._webhooks = self.mint()
 
     def mint(self) -> str:
         self.minted.append(secrets.token_hex(35))
@@ -150,6 +152,14 @@ class World:
     def change(self, id_: int, **changes: Any) -> None:
         """An employee is not what they were: another extension, the working day closed, dismissed."""
         self.users = [replace(user, **changes) if user.id == id_ else user for user in self.users]
+
+    def webhook_code(self, user: int) -> str:
+        """Of this user's incoming webhook: `/rest/<user>/<code>/<method>`."""
+        return hashlib.sha256(f"{self._webhooks} {user}".encode()).hexdigest()[:16]
+
+    def webhook(self, user: str, code: str) -> User | None:
+        known = self.user(int(user)) if user.isascii() and user.isdigit() and len(user) < 10 else None
+        return known if known and secrets.compare_digest(code.encode(), self.webhook_code(known.id).encode()) else None
 
     def by_extension(self, extension: str) -> User | None:
         return next((user for user in self.users if extension and user.extension == extension), None)
