@@ -27,19 +27,19 @@ from ..calls.events import (
     MediaReoffered,
     PbxFellSilent,
     PbxLegMoved,
-    Quality,
     QualityChanged,
     TabId,
 )
-from . import engine_quality, engine_sdp, page_sdp, sdp
+from . import engine_sdp, page_sdp, sdp
 from .digits import DigitsError
 from .engine_line import PBX, EngineLine, packets
+from .engine_quality import EngineEar
 from .engine_sdp import EngineVoice, PbxSide
 from .equipment import Patience
 from .ng import EngineError
 from .ng_client import NgClient
 from .pbx_session import OUR_EVENT_TYPES, OUR_TYPES, PbxSession
-from .quality import is_alike
+from .watch import Silence
 
 log = structlog.get_logger()
 
@@ -57,19 +57,6 @@ class EngineLeg:
     version: int = 0
     before: int = 0
     """Packets that came under its tag before it came."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Count:
-    """Packets so far, and since when it has not moved."""
-
-    packets: int
-    since: float
-
-    def passed(self, packets: int, now: float) -> float:
-        if packets != self.packets:
-            self.packets, self.since = packets, now
-        return now - self.since
 
 
 class EngineCall:
@@ -97,11 +84,9 @@ class EngineCall:
         """Which page was asked for a new offer, and for which codec."""
         self._tied: TabId | None = None
         """Whose leg is put through to the PBX."""
-        self._page_count = _Count(packets=0, since=0)
-        self._pbx_count = _Count(packets=0, since=0)
+        self._page_silence, self._pbx_silence = Silence(), Silence()
         self._pbx_reported = False
-        self._sounded: tuple[int, Quality | None] = 0, None
-        """Up to when it was judged how the call sounds, Unix seconds, and what was told last."""
+        self._ear = EngineEar()
 
     # ---- commands
 
@@ -150,12 +135,12 @@ class EngineCall:
         self._session.answered(command.sdp)
         if self._session.theirs != before:
             await self._follow()
-        self._pbx_count.since = self._clock()
+        self._pbx_silence.since = self._clock()
 
     async def hold(self, command: HoldMedia) -> None:
         """Stop or resume both ways at once, and say what to offer the PBX; SdpError before anything is agreed."""
         text = self._session.hold(command.held, self._running())
-        await self._line.silence(self._session.held)
+        await self._gate()
         self._post(MediaReoffered(call=self.call, sdp=text))
 
     async def offer(self) -> None:
@@ -217,8 +202,8 @@ class EngineCall:
         before, pbx = self._line.address, self._pbx(leg)
         ours = EngineVoice(codec=leg.codec, event=pbx.voice.event, ptime=pbx.voice.ptime)
         told = await self._line.tie(leg.tag, engine_sdp.of_page(leg.page, ours), pbx)
-        await self._line.silence(self._session.held)
         self._tied, address = tab, self._line.address
+        await self._gate()
         if address is not None and before != address and self._session.codec is not None:
             text = self._session.hold(self._session.held, address)
             self._post(PbxLegMoved(call=self.call, sdp=text))
@@ -258,7 +243,8 @@ class EngineCall:
                 session.answer(leg.codec.name, address)
         self._joined = tab
         now = self._clock()
-        self._page_count, self._pbx_count = _Count(packets=-1, since=now), _Count(packets=-1, since=now)
+        self._page_silence.begin(-1, now)
+        self._pbx_silence.begin(-1, now)
         self._post(MediaReady(call=self.call, tab=tab, sdp=session.text))
         self._ask_for_codec()
 
@@ -267,9 +253,14 @@ class EngineCall:
         leg = self._legs.get(self._tied) if self._tied else None
         if leg is not None:
             await self._line.answer(leg.tag, self._pbx(leg))
-            await self._line.silence(self._session.held)
-        self._pbx_count.since = self._clock()
+            await self._gate()
+        self._pbx_silence.since = self._clock()
         self._ask_for_codec()
+
+    async def _gate(self) -> None:
+        leg, session = self._legs.get(self._tied) if self._tied else None, self._session
+        if leg is not None:
+            await self._line.gate(leg.tag, held=session.held, listens=session.theirs is None or session.pbx_listens)
 
     def _ask_for_codec(self) -> None:
         """A page of another codec than the PBX's is asked to offer again."""
@@ -295,7 +286,7 @@ class EngineCall:
         if self._joined is None:
             await self._look_at_wanted(counts, now)
             return
-        passed = self._page_count.passed(counts.get(self._legs[self._joined].tag, 0), now)
+        passed = self._page_silence.passed(counts.get(self._legs[self._joined].tag, 0), now)
         if passed >= self._patience.browser:
             self._lose(self._joined, f"no voice for {passed:.1f} s")
         elif self._wanted and self._wanted != self._joined and self._wanted in self._legs:
@@ -304,18 +295,11 @@ class EngineCall:
         self._listen(answer)
 
     def _listen(self, answer: dict[str, Any]) -> None:
-        """Judge how it sounds by the newest reports of both ends, while both speak and hear."""
-        leg, codec = self._legs.get(self._joined) if self._joined else None, self._session.codec
-        if leg is None or codec is None or self._session.held or self._session.pbx_holds:
+        """Judge how it sounds, while both speak and hear."""
+        leg, session = self._legs.get(self._joined) if self._joined else None, self._session
+        if leg is None or session.codec is None or session.held or session.pbx_holds:
             return
-        reports, (until, before) = engine_quality.reports(answer), self._sounded
-        page, pbx = reports.get(leg.tag), reports.get(PBX)
-        if page is None or pbx is None or min(page.at, pbx.at) <= until:
-            return
-        quality = engine_quality.judge(page, pbx, codec.name)
-        told = before is not None and is_alike(quality, before)
-        self._sounded = max(page.at, pbx.at), before if told else quality
-        if not told:
+        if quality := self._ear.listen(answer, leg.tag, PBX, session.codec.name):
             self._post(QualityChanged(call=self.call, quality=quality))
 
     async def _look_at_wanted(self, counts: dict[str, int], now: float) -> None:
@@ -328,9 +312,9 @@ class EngineCall:
             self._lose(tab, "no voice from the new page")
 
     def _look_at_pbx(self, packets: int, now: float) -> None:
-        passed = self._pbx_count.passed(packets, now)
+        passed = self._pbx_silence.passed(packets, now)
         if not self._session.pbx_should_speak:
-            self._pbx_count.since = now
+            self._pbx_silence.since = now
         elif passed < self._patience.pbx:
             self._pbx_reported = False
         elif not self._pbx_reported:

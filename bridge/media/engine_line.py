@@ -41,6 +41,8 @@ class EngineLine:
         """Where the PBX sends its voice; None before a page was tied to it."""
         self._call, self._engine = call, engine
         self._silenced = False
+        self._blocked = ""
+        """Whose voice does not reach the PBX: a tag."""
         self._keys = False
 
     async def tie(self, tag: str, page: str, pbx: PbxSide) -> page_sdp.LocalTransport:
@@ -58,11 +60,20 @@ class EngineLine:
         )
         return str(answered.get("sdp", ""))
 
-    async def silence(self, silent: bool) -> None:
-        """Let either side hear silence instead of the other. Said again after an answer, which opens the way."""
-        if silent or self._silenced:
-            await self._ask("silence media" if silent else "unsilence media")
-            self._silenced = silent
+    async def gate(self, tag: str, *, held: bool, listens: bool) -> None:
+        """While we hold either side hears silence; a PBX that does not listen is sent nothing of this page.
+
+        To be said again after an answer: it opens the ways.
+        """
+        if held or self._silenced:
+            await self._ask("silence media" if held else "unsilence media")
+            self._silenced = held
+        if self._blocked and (listens or self._blocked != tag):
+            await self._ask("unblock media", from_tag=self._blocked)
+            self._blocked = ""
+        if not listens:
+            await self._ask("block media", from_tag=tag)
+            self._blocked = tag
 
     def let_keys_in(self) -> bool:
         """Keys may be put into the voice from the next `tie` on, which is needed if this says so.
@@ -91,7 +102,7 @@ class EngineLine:
 
     def forgotten(self) -> None:
         """The engine knows nothing of the call any more."""
-        self.address, self._silenced = None, False
+        self.address, self._silenced, self._blocked = None, False, ""
 
     @property
     def _flags(self) -> list[Value]:

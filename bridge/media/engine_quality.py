@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..calls.events import Quality, Trouble
-from .quality import FAR, score
+from .quality import FAR, is_alike, score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +66,24 @@ def judge(page: Report, pbx: Report, codec: str) -> Quality:
         said=round(score(codec, page.loss, page.jitter, page.whole / 2), 1),
         trouble=worst if faults[worst] >= 1 else Trouble.NONE,
     )
+
+
+class EngineEar:
+    """Listens to one call, and speaks up when both sides have reported anew and something has changed."""
+
+    def __init__(self) -> None:
+        self._until = 0
+        """Up to when it was judged, Unix seconds."""
+        self._last: Quality | None = None
+
+    def listen(self, answer: Mapping[str, Any], page: str, pbx: str, codec: str) -> Quality | None:
+        """A verdict by the answer to `query`, for these two tags."""
+        told = reports(answer)
+        if page not in told or pbx not in told or min(told[page].at, told[pbx].at) <= self._until:
+            return None
+        self._until = max(told[page].at, told[pbx].at)
+        verdict = judge(told[page], told[pbx], codec)
+        if self._last is not None and is_alike(verdict, self._last):
+            return None
+        self._last = verdict
+        return verdict

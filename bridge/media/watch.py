@@ -16,7 +16,7 @@ from .webrtc import BrowserLeg
 
 
 @dataclass(slots=True, kw_only=True)
-class _Silence:
+class Silence:
     """How long a counter has not moved."""
 
     count: int = 0
@@ -37,7 +37,7 @@ class Watch:
     def __init__(self, call: CallId, equipment: Equipment, pages: Pages, session: PbxSession) -> None:
         self._call, self._equipment = call, equipment
         self._pages, self._session = pages, session
-        self._page_silence, self._pbx_silence = _Silence(), _Silence()
+        self._page_silence, self._pbx_silence = Silence(), Silence()
         self._pbx_reported = False
         self._ear = Ear()
 

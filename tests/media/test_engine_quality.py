@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.calls.events import Trouble
-from bridge.media.engine_quality import Report, judge, reports
+from bridge.media.engine_quality import EngineEar, Report, judge, reports
 
 FINE = Report(at=10, loss=0, jitter=0, whole=0.002, leg=0.001)
 
@@ -49,3 +49,21 @@ def test_a_far_leg_is_named_by_whoever_reports_from_there() -> None:
     assert judge(FINE, far, "PCMU").trouble is Trouble.OPERATOR_DELAY
     assert judge(far, FINE, "PCMU").trouble is Trouble.PBX_DELAY
     assert judge(FINE, FINE, "PCMU").trouble is Trouble.NONE
+
+
+def both(page: dict[str, int], pbx: dict[str, int]) -> dict[str, Any]:
+    tags = {tag: {"medias": [{"streams": [{"SSRC": ssrc}]}]} for tag, ssrc in (("page-0", 1), ("pbx", 2))}
+    ssrcs = {str(ssrc): {"MOS progression": {"entries": [each]}} for ssrc, each in ((1, page), (2, pbx))}
+    return {"tags": tags, "SSRC": ssrcs}
+
+
+def test_a_verdict_needs_news_from_both_sides_and_a_difference() -> None:
+    ear = EngineEar()
+    first = ear.listen(both(entry(5), entry(6)), "page-0", "pbx", "PCMU")
+    assert first is not None
+    assert ear.listen(both(entry(5), entry(6)), "page-0", "pbx", "PCMU") is None
+    assert ear.listen(both(entry(10), entry(6, loss=20)), "page-0", "pbx", "PCMU") is None, "half of it is old"
+    assert ear.listen(both(entry(15), entry(16)), "page-0", "pbx", "PCMU") is None, "as before"
+    worse = ear.listen(both(entry(20, loss=20), entry(21)), "page-0", "pbx", "PCMU")
+    assert worse is not None
+    assert worse.said < first.said

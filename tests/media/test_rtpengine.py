@@ -187,8 +187,13 @@ async def test_the_pbx_moves_and_holds_by_a_new_offer(engine: Rtpengine) -> None
         await here.room.perform(ReofferMedia(call=CALL, sdp=offer))
         assert (await here.mail.next(MediaReanswered)).held
         await hears(here, page, b"music")
+        with pytest.raises(AssertionError, match="never heard"):
+            await says(here, page, b"unheard")
         await here.room.perform(OfferMedia(call=CALL))
         assert b"m=audio" in (await here.mail.next(MediaOfferMade)).sdp
+        await here.room.perform(ReofferMedia(call=CALL, sdp=pbx_offer(here.pbx.port, "PCMU", version=3)))
+        assert not (await here.mail.next(MediaReanswered)).held
+        await says(here, page, b"again")
 
 
 async def test_an_engine_that_was_started_anew_gets_the_call_from_the_next_page(engine: Rtpengine) -> None:
