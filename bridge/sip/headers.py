@@ -6,7 +6,7 @@ Also the lexical rules that every header shares: lists, quoted strings, numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..errors import TheirsError
 
@@ -71,29 +71,41 @@ class Headers:
         made._index = None
         return made
 
+    @classmethod
+    def copied(cls, known: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]) -> Headers:
+        """`known` come from another message and were checked there; `new` follow them."""
+        return cls._checked([*known, *((_field_name(name), _field_value(name, value)) for name, value in new)])
+
     def get(self, name: str) -> str | None:
         """The first value, of a list header its first element ("" if it lists nothing); None when there is no such header.
 
         SipError where a list is longer than MOST_VALUES.
         """
-        lines = self._lines(name)
-        if not lines or canonical(name) not in LISTS:
+        key = _key(name)
+        lines = self._lines(key)
+        if not lines or key not in LISTS:
             return lines[0] if lines else None
         return next((items[0] for line in lines if (items := elements(line))), "")
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value in order; lists are split whether they were repeated or joined by commas. SipError as `get`."""
-        lines = self._lines(name)
-        if canonical(name) not in LISTS:
+        key = _key(name)
+        lines = self._lines(key)
+        if not lines or key not in LISTS:
             return tuple(lines)
         return tuple(item for line in lines for item in elements(line))
 
-    def _lines(self, name: str) -> list[str]:
-        if self._index is None:
-            self._index = {}
-            for known, line in self._pairs:
-                self._index.setdefault(_key(known), []).append(line)
-        return self._index.get(_key(name), [])
+    def _lines(self, key: str) -> Sequence[str]:
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for name, line in self._pairs:
+                known = _key(name)
+                if known in index:
+                    index[known].append(line)
+                else:
+                    index[known] = [line]
+        return index.get(key, ())
 
     def set(self, name: str, value: str | Iterable[str]) -> Headers:
         """With `value`, one line each, in place of the first of that name; the others are gone."""
@@ -131,7 +143,7 @@ class Headers:
         raise SipError(f"there is no {name}")
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(self._lines(name))
+        return isinstance(name, str) and bool(self._lines(_key(name)))
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._pairs)
@@ -156,6 +168,8 @@ def canonical(name: str) -> str:
 
 def elements(line: str) -> list[str]:
     """The elements of a comma list, empty ones left out; SipError over MOST_VALUES."""
+    if "," not in line:
+        return [item] if (item := line.strip(BLANKS)) else []
     return [item for piece in split_outside(line, ",", MOST_VALUES) if (item := piece.strip(BLANKS))]
 
 
@@ -217,6 +231,8 @@ def _key(name: str) -> str:
 
 
 def _field_name(name: str) -> str:
+    if known := _CANONICAL.get(name):
+        return known
     name = canonical(name)
     if not name or name != name.strip(BLANKS) or ":" in name or _UNWRITABLE.search(name):
         raise SipError(f"not a header's name: {name[:40]!r}")
@@ -224,6 +240,6 @@ def _field_name(name: str) -> str:
 
 
 def _field_value(name: str, value: str) -> str:
-    if _UNWRITABLE.search(value):
+    if "\n" in value or "\r" in value or "\0" in value:  # a third of the time of a regular expression
         raise SipError(f"CR, LF or NUL in {name[:40]}")
     return value.strip(BLANKS)

@@ -173,7 +173,7 @@ def respond(
         if (value := asked.get(name)) is not None:
             pairs.append((name, _tagged(value, to_tag) if name == "To" and status > 100 else value))
     phrase = phrase or PHRASES.get(status) or PHRASES.get(status // 100 * 100, "")
-    return Response(status, phrase, Headers([*pairs, *headers]), body)
+    return Response(status, phrase, Headers.copied(pairs, headers), body)
 
 
 def caller_of(request: Request) -> tuple[str, str]:
