@@ -86,6 +86,7 @@ class Call:
     name: str = ""
     line: str = ""
     referrer: str = ""
+    diverter: str = ""
     pbx_offer: bytes = b""
     policy: TrunkPolicy = field(default_factory=TrunkPolicy)
     operators: tuple[Operator, ...] = ()
@@ -163,6 +164,7 @@ class Call:
             extension=self.extension,
             line=self.line,
             referrer=self.referrer,
+            diverter=self.diverter,
             card=self.card,
             answered_by=self.answered_by,
             voice=self.voice,

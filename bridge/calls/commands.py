@@ -109,6 +109,8 @@ class CallView:
     """Outbound: to be keyed in once somebody has answered, "" for nothing."""
     referrer: str = ""
     """The number of whoever passed the call on to us."""
+    diverter: str = ""
+    """The number that forwards its calls to us."""
     recording: str = ""
     """A `Recording.value`."""
     recording_pausable: bool = False

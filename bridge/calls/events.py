@@ -74,6 +74,8 @@ class PbxInvited(Event):
     """SDP, unread; b"" when the PBX wants the offer from us, and answers it in its ACK (late offer)."""
     referrer: str = ""
     """The number of whoever passed the call on to us, "" for nobody."""
+    diverter: str = ""
+    """The number that was called before and forwards its calls to us, "" for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         name=event.caller_name,
         line=event.line,
         referrer=event.referrer,
+        diverter=event.diverter,
         pbx_offer=event.offer,
         operators=present or way.operators,
         registered_for=(present or way.operators)[0],

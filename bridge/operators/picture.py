@@ -76,6 +76,7 @@ def picture(view: CallView, operator: Operator, seen: Angle, voice: TabId | None
         extension=view.extension,
         line=view.line,
         referrer=view.referrer,
+        diverter=view.diverter,
         card=view.card,
         voice=voice or "",
         sound=seen.sound,

@@ -354,6 +354,8 @@ class Call(Message):
     line: str
     referrer: str
     """The number of whoever passed the call on to this operator, "" for nobody."""
+    diverter: str
+    """The number that was called before and forwards its calls here, "" for none."""
     card: str
     """Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card."""
     voice: str

@@ -195,6 +195,12 @@ def referrer_of(request: Request) -> str:
     return party[0] if party else ""
 
 
+def diverter_of(request: Request) -> str:
+    """The number that was called before and forwarded the call by itself (Diversion, RFC 5806), "" for none."""
+    party = _party_in(request, "Diversion")
+    return party[0] if party else ""
+
+
 def _party_in(message: Message, *sources: str) -> tuple[str, str] | None:
     privacy = (message.headers.get("Privacy") or "").lower()
     is_private = "id" in [item.strip(BLANKS) for item in privacy.split(";")]

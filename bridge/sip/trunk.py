@@ -27,7 +27,7 @@ from .dialog import Identity
 from .flow import Flow
 from .flow_watch import FlowFailed
 from .leg import DIALLED, Deed, Leg
-from .message import Request, caller_of, referrer_of, session_description, warning
+from .message import Request, caller_of, diverter_of, referrer_of, session_description, warning
 from .neighbours import Neighbours, Voicemail
 from .output import Fact, Output, TransferFailed, Unreachable
 from .owner import Gone, Invited, Report
@@ -292,6 +292,7 @@ class Trunks:
                 PbxInvited(
                     call=call, trunk=peer.trunk.name, account=account, line=line,
                     caller=caller, caller_name=name, offer=session_description(invite), referrer=referrer_of(invite),
+                    diverter=diverter_of(invite),
                 )
             )  # fmt: skip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.control import ask
-from bridge.operators.protocol import Call, CallState, Ended
+from bridge.operators.protocol import Call, CallState
 from bridge.robot import Orders, Robot
 from bridge.robot.voice import BLOCK, RATE, TONE_HZ, Ear
 
@@ -78,13 +78,14 @@ class Headset:
     async def talks(self) -> Call:
         return await self.sees(lambda call: call.state is CallState.TALKING, "a call that talks")
 
-    async def is_told(self, number: str, why: Ended) -> None:
-        """How the call to that number ended."""
+    async def is_shown(self, number: str, **facts: object) -> None:
+        """There is, or was just now, a call of that number of which this is told."""
 
-        def told() -> bool:
-            return any((call.number, call.ended) == (number, why) for call in self._robot.calls)
+        def shown() -> bool:
+            mine = [call for call in self._robot.calls if call.number == number]
+            return any(all(getattr(call, name) == fact for name, fact in facts.items()) for call in mine)
 
-        await wait_for(told, what=f"{number} to be shown as {why.value}")
+        await wait_for(shown, what=f"{number} to be shown with {facts}")
 
     async def is_alone(self) -> None:
         await wait_for(lambda: not self.calls, what="the end of every call")

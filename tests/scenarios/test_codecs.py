@@ -39,7 +39,7 @@ async def test_a_number_that_may_not_be_dialled_never_reaches_the_pbx(asterisk: 
     before = asterisk.outbound("1001")
     for number in ("+881612345678", "+49900123456"):
         await desk.anna.dials(number)
-        await desk.anna.is_told(number, Ended.FORBIDDEN)
+        await desk.anna.is_shown(number, ended=Ended.FORBIDDEN)
     await desk.anna.dials("+4930123456")
     allowed = await asterisk.dialled("1001", before)
     assert await allowed.is_answered() == 200

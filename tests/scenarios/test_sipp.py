@@ -72,7 +72,14 @@ DTMF = "application/dtmf-relay"
 
 
 @interop(
-    SIPP, "incoming call", "T.38 refused", "re-INVITE by the peer", "INFO, received", "UPDATE", "OPTIONS, answered"
+    SIPP,
+    "incoming call",
+    "T.38 refused",
+    "re-INVITE by the peer",
+    "INFO, received",
+    "UPDATE",
+    "OPTIONS, answered",
+    "Diversion shown",
 )
 async def test_a_fax_is_refused_and_the_call_goes_on_with_keys_and_questions(desks: Desks, tmp_path: Path) -> None:
     port = free_sip_port()
@@ -84,8 +91,10 @@ async def test_a_fax_is_refused_and_the_call_goes_on_with_keys_and_questions(des
         ask("INFO", cseq=3, body="Signal=5\nDuration=160\n", kind=DTMF), gets(200),
         ask("OPTIONS", cseq=4), gets(200),
         ask("UPDATE", cseq=5), gets(200),
+        headers=["Diversion: <sip:+4930777@pbx.example>;reason=unconditional"],
     )  # fmt: skip
     async with sipp(tmp_path, steps, port=port, to=desk.sip_port):
+        await desk.anna.is_shown("+493012345", diverter="+4930777")
         await desk.presses(1)
     await desk.records(("incoming", "200"))
 

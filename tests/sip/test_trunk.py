@@ -46,6 +46,21 @@ async def test_an_invite_is_posted_with_who_called_whom(pbx: WirePbx, room: Room
 
 
 @pytest.mark.parametrize(
+    ("header", "diverter"),
+    [
+        ("<sip:+4930500@pbx>;reason=unconditional, <sip:+4930501@pbx>;reason=user-busy", "+4930500"),
+        ("<sip:+4930500@pbx>;privacy=full", ""),
+        ("<<broken>", ""),
+    ],
+)
+async def test_rfc_5806_who_forwarded_the_call_last_is_known_beside_the_caller(
+    pbx: WirePbx, room: Room, header: str, diverter: str
+) -> None:
+    event = await invited(pbx, room, {"Diversion": header})
+    assert (event.caller, event.diverter) == ("+74951234567", diverter)
+
+
+@pytest.mark.parametrize(
     ("header", "referrer"),
     [("<sip:1002@pbx>;cid=a@b", "1002"), ("<<broken>", ""), ("<sip:anonymous@anonymous.invalid>", "")],
 )

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren, Ref } from "preact";
 import type { Call } from "./protocol";
-import { clock, whoOf } from "./screen";
+import { clock, detailsOf, whoOf } from "./screen";
 import type { Event } from "./session";
 import { type Notice as NoticeText, phoneTexts as texts } from "./texts";
 
@@ -19,14 +19,15 @@ export function Caller({ headline, call, children }: { headline: string; call: C
   );
 }
 
-/** What the name does not tell: the number and our own line. */
+/** What the name does not tell: the number, our own line, and who forwarded the call. */
 export function Details({ call }: { call: Call }) {
-  const number = call.name ? call.number : "";
-  if (!number && !call.line) return null;
+  const { number, line, diverter } = detailsOf(call);
+  if (!number && !line && !diverter) return null;
   return (
     <p class="details">
       {number && <span class="number">{number}</span>}
-      {call.line && <span class="line">{texts.line(call.line)}</span>}
+      {line && <span class="line">{texts.line(line)}</span>}
+      {diverter && <span class="line">{texts.diverted(diverter)}</span>}
     </p>
   );
 }

@@ -262,6 +262,8 @@ export interface Call {
   line: string;
   /** The number of whoever passed the call on to this operator, "" for nobody. */
   referrer: string;
+  /** The number that was called before and forwards its calls here, "" for none. */
+  diverter: string;
   /** Bitrix24's CALL_ID, "" until it is known: matches `initialized` of the call card. */
   card: string;
   /**

@@ -189,6 +189,11 @@ export function announcementOf(screen: Screen): string {
   }
 }
 
+/** What stands under the name; a line that only forwards is named once, as who forwarded. */
+export function detailsOf({ name, number, line, diverter }: Call): { number: string; line: string; diverter: string } {
+  return { number: name ? number : "", line: line === diverter ? "" : line, diverter };
+}
+
 export function whoOf(call: Call): string {
   return call.name || call.number || phoneTexts.withheld;
 }

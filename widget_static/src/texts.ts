@@ -255,6 +255,7 @@ export const phoneTexts = {
   ended: "Call ended",
   withheld: "Number withheld",
   line: (line: string) => `Line ${line}`,
+  diverted: (number: string) => `Forwarded from ${number}`,
   others: "Other calls",
   announceIncoming: (who: string) => `Incoming call from ${who}`,
   duration: (time: string) => `Talk time ${time}`,

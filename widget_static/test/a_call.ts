@@ -18,6 +18,7 @@ export function aCall(part: Partial<Call> = {}): Call {
     extension: "",
     line: "100",
     referrer: "",
+    diverter: "",
     card: "",
     voice: "",
     sound: true,

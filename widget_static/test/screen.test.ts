@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Call } from "../src/protocol";
-import { announcementOf, clock, type Screen, screenOf } from "../src/screen";
+import { announcementOf, clock, detailsOf, type Screen, screenOf } from "../src/screen";
 import { obstacles, speakers } from "../src/texts";
 import { aCall, aState, Driven, TAB } from "./a_call";
 
@@ -181,4 +181,16 @@ test.each([
   [3_723, "1:02:03"],
 ])("%d s is %s", (seconds, text) => {
   expect(clock(seconds)).toBe(text);
+});
+
+test("under the name stand the number, the line, and who forwarded the call", () => {
+  const call = aCall({ name: "Ann", number: "+4930123456", line: "+4930500" });
+  expect(detailsOf(call)).toEqual({ number: "+4930123456", line: "+4930500", diverter: "" });
+  expect(detailsOf({ ...call, diverter: "+4930777" }).diverter).toBe("+4930777");
+  expect(detailsOf({ ...call, diverter: "+4930500" })).toEqual({
+    number: "+4930123456",
+    line: "",
+    diverter: "+4930500",
+  });
+  expect(detailsOf({ ...call, name: "" }).number, "it is the headline already").toBe("");
 });
