@@ -353,6 +353,8 @@ class Conversation:
         if page is not None:
             page.voice = ear.from_browser
             self._recording.tune(Channel.OPERATOR, page.codec)
+        if relay.playing is not None:
+            self._recording.retell(relay, *self._spoken())
 
     def _spoken(self) -> tuple[str, str]:
         """What PBX and page hear."""

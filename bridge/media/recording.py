@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from ..calls.commands import StartRecording
@@ -73,6 +74,10 @@ class Recording:
         self._paused = False
         self._began = self._beeped = 0.0
         self._tuned: dict[Channel, Codec] = {}
+        self._frames: Callable[[str], tuple[bytes, ...]] = announcement.beep
+        """What was played last, by codec …"""
+        self._told = "", ""
+        """… and in which codecs PBX and page heard it."""
 
     @property
     def begun(self) -> bool:
@@ -150,7 +155,16 @@ class Recording:
         """Tell both sides, each in the codec that it hears."""
         source = self._order.announcement if self._order else ""
         if source and self._reel is not None:
-            relay.play(announcement.frames(source, up), announcement.frames(source, down))
+            self._play(relay, partial(announcement.frames, source), up, down)
+
+    def _play(self, relay: Relay, frames: Callable[[str], tuple[bytes, ...]], up: str, down: str) -> None:
+        self._frames, self._told = frames, (up, down)
+        relay.play(frames(up), frames(down))
+
+    def retell(self, relay: Relay, up: str, down: str) -> None:
+        """What is being played begins again if one side speaks another codec by now."""
+        if self._reel is not None and self._told != (up, down):
+            self._play(relay, self._frames, up, down)
 
     def look(self, relay: Relay, up: str, down: str, now: float) -> None:
         """Beep if that is due, and give up on a disk that takes nothing."""
@@ -163,7 +177,7 @@ class Recording:
         elif order.beep_seconds and now - self._beeped >= order.beep_seconds:
             self._beeped = now
             if relay.hearing and not self._paused:
-                relay.play(announcement.beep(up), announcement.beep(down))
+                self._play(relay, announcement.beep, up, down)
 
     def _failed(self, why: str) -> None:
         if self._reel is None:

@@ -17,11 +17,12 @@ from bridge.calls.commands import (
     CloseMedia,
     HoldMedia,
     PauseRecording,
+    ReofferMedia,
     ResumeRecording,
     SendDigits,
     StartRecording,
 )
-from bridge.calls.events import MediaReoffered, RecordingFailed, TabId
+from bridge.calls.events import CodecChanged, MediaReanswered, MediaReoffered, RecordingFailed, TabId
 from bridge.media import announcement, recorder, tape
 from bridge.media.announcement import LEAD
 from bridge.media.equipment import Patience
@@ -30,7 +31,7 @@ from bridge.media.tape import Channel, Heard, Kind, Label, Mark, Record, Tuned
 from bridge.tickets import Seal, new_key
 
 from ..rig.waiting import wait_for
-from .stage import CALL, Page, Stage, pbx_answer, rtp, stage
+from .stage import CALL, Page, Stage, pbx_answer, pbx_offer, rtp, stage
 
 KEY = new_key()
 SEAL = Seal([KEY])
@@ -294,6 +295,22 @@ async def test_an_announcement_that_a_hold_cuts_off_is_finished_before_anything_
         await exchange(here, page, "recorded", 11)
         await here.voice.perform(CloseMedia(call=CALL))
         assert voices(await tape_of(tmp_path))[Channel.CALLER] == lines("caller", ("recorded", 11))
+
+
+async def test_an_announcement_begins_again_when_the_pbx_goes_over_to_another_codec(tmp_path: Path) -> None:
+    told = announcement.frames("beep", "PCMA")
+    order = StartRecording(call=CALL, portal="p", announcement="beep")
+    async with recorded(Shelf(directory=tmp_path, least_free=0)) as (here, _):
+        await here.voice.perform(order)
+        for _ in range(3):
+            assert (await here.pbx.next()).payload_type == 0
+        await here.voice.perform(ReofferMedia(call=CALL, sdp=pbx_offer(here.pbx.port, "PCMA", version=2)))
+        await here.mail.next(CodecChanged)
+        await here.mail.next(MediaReanswered)
+        while (packet := await here.pbx.next()).payload_type == 0:
+            pass
+        heard = [packet.payload, *[(await here.pbx.next()).payload for _ in told[1:]]]
+        assert heard == list(told)
 
 
 async def test_a_beep_comes_again_and_again_while_it_runs(tmp_path: Path) -> None:

@@ -107,11 +107,11 @@ async def test_the_operator_asks_for_it_on_the_phone_page_and_interrupts_it_from
         await stage.says(page, then)
 
     await stage.says(page, "Not recorded")
-    await press("record", "being recorded")
+    await press("record", "Being recorded")
     await more_was_said()
     await press("pauseRecording", "Recording paused")
     await more_was_said()
-    await press("record", "being recorded")
+    await press("record", "Being recorded")
     await more_was_said()
     await stage.hang_up(page)
     _, windows, *wrong = await attached(stage)

@@ -277,9 +277,9 @@ export const phoneTexts = {
   recordAgain: "Record again",
   recording: {
     off: "Not recorded",
-    on: "This call is being recorded",
-    paused: "Recording paused: nothing of this is kept",
-    failed: "Recording has stopped: the call goes on without. Your administrators have been told",
+    on: "Being recorded",
+    paused: "Recording paused",
+    failed: "Recording has stopped, administrators know",
   },
   hold: "Hold",
   holding: "Holding…",
