@@ -313,7 +313,7 @@ class Relay:
         if keypad is None and self.playing is not None and not self.held:
             length = self._play(self.playing, now) if up.frames_passed(now) >= 1 else 0
         elif keypad is None:
-            length = up.silence(self._next_quiet(), now)
+            length = up.say(self._next_quiet(), now) if up.frames_passed(now) >= 1 else 0
         elif up.frames_passed(now) < max(1, keypad.position):
             return
         else:

@@ -188,6 +188,16 @@ def test_while_the_pbx_holds_nothing_is_sent_and_afterwards_no_gap_in_numbers() 
     assert steps([Packet.read(raw) for raw in pbx.sent]) == [(1, 480)]
 
 
+def test_of_what_is_played_no_frame_is_left_out_however_often_it_is_looked_at() -> None:
+    wire = Wire()
+    pbx = Outlet(wire.buffer)
+    relay = Relay(pbx, wire.stream, "PCMA")
+    relay.fill((b"one", b"two", b"three"))
+    for now in (0.02, 0.021, 0.025, 0.04, 0.041, 0.06, 0.08):
+        relay.frame(now)
+    assert [Packet.read(raw).payload for raw in pbx.sent] == [b"one", b"two", b"three", b"one"]
+
+
 CODECS = {"PCMU": (0, 8000), "PCMA": (8, 8000), "G722": (9, 8000), "opus": (107, 48_000)}
 DOINGS = st.lists(
     st.one_of(
