@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge.calls.commands import AnswerPbx, CancelPbx, DialPbx, HangUpPbx, ReofferPbx, RingPbx
+from bridge.calls.commands import AnswerPbx, AnswerPbxReoffer, CancelPbx, DialPbx, HangUpPbx, ReofferPbx, RingPbx
 from bridge.calls.events import (
     CallId,
     Event,
@@ -18,11 +18,13 @@ from bridge.calls.events import (
     PbxCancelled,
     PbxConfirmed,
     PbxInvited,
+    PbxPartyChanged,
     PbxProgressed,
     PbxRang,
     PbxReanswered,
     PbxRefused,
     PbxRefusedReoffer,
+    PbxReoffered,
 )
 
 from ..conftest import needs
@@ -68,6 +70,8 @@ def is_taken(port: int) -> bool:
     return False
 
 
+TAG = '<ereg regexp="tag=([^;]*)" search_in="hdr" header="To:" assign_to="whole,ours"/><log message="[$whole]"/>'
+"""Keeps the tag of our side."""
 DTMF = "application/dtmf-relay"
 
 
@@ -206,3 +210,31 @@ async def test_of_two_branches_that_answer_the_second_is_hung_up(tmp_path: Path)
         assert isinstance(await room.event(), PbxAnswered)
         await wait_for(lambda: saw("BYE sip:"), what="the BYE to the second branch")
         await room.trunks.perform(HangUpPbx(call=OUT))
+
+
+@interop(SIPP, "Replaces accepted")
+async def test_an_invite_that_replaces_the_call_takes_its_place_and_the_old_one_is_hung_up(tmp_path: Path) -> None:
+    heir = "heir///[call_id]"  # sipp counts it to the same call
+    replaces = "Replaces: [call_id];to-tag=[$ours];from-tag=[pid]s[call_number]"
+
+    def of_the_heir(text: str) -> str:
+        return text.replace("Call-ID: [call_id]", f"Call-ID: {heir}").replace(";tag=[pid]s", ";tag=heir[pid]s")
+
+    steps = [
+        ask("INVITE", body=sdp()), *RINGING, gets(200, within=True).replace("/>", f"><action>{TAG}</action></recv>"),
+        ask("ACK"),
+        of_the_heir(ask("INVITE", headers=[replaces], body=sdp(version=2))), *RINGING, gets(200, within=True),
+        of_the_heir(ask("ACK").replace("To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]", "[last_To:]")),
+        asked("BYE"), reply("200 OK", tag=""),
+        asked("BYE"), reply("200 OK", tag=""),
+    ]  # fmt: skip
+    async with at_a_pbx(tmp_path, *steps, to_us=True) as (room, _):
+        invited = await room.event()
+        await room.trunks.perform(AnswerPbx(call=invited.call, sdp=OFFER))
+        assert isinstance(await room.event(), PbxConfirmed)
+        assert isinstance(await room.event(), PbxReoffered)
+        await room.trunks.perform(AnswerPbxReoffer(call=invited.call, sdp=OFFER))
+        told = [await room.event(), await room.event()]
+        assert {type(event) for event in told} == {PbxPartyChanged, PbxConfirmed}
+        assert {event.call for event in told} == {invited.call}, "the same call goes on"
+        await room.trunks.perform(HangUpPbx(call=invited.call))
