@@ -45,6 +45,8 @@ PING_SECONDS = 10
 SWEEP_SECONDS = 20
 WATCH_SECONDS = 0.2
 """Between two looks at the deadlines, which are seconds away whenever they are set."""
+PART_SECONDS = 0.5
+"""For the pages to read the last word and close."""
 BREATH = 8
 """Messages to the pages between two turns of everything else: a voice must not wait for fifty of them."""
 
@@ -161,7 +163,7 @@ class Channel:
                 yield
             finally:
                 self._tasks = None
-                self._part()
+                await self._part()
                 for task in [*own, *self._confirming]:
                     task.cancel()
 
@@ -500,13 +502,12 @@ class Channel:
             for page in [page for page in self._pages.values() if page.wire.closed]:
                 self._leave(page)
 
-    def _part(self) -> None:
+    async def _part(self) -> None:
         """Let the pages hear the last word, then close; they will look for the bridge again by themselves."""
         for page in list(self._pages.values()):
             self._deliver(page)
         self._pages.clear()
-        for wire in list(self._wires.sockets.values()):
-            wire.part()
+        await self._wires.part(PART_SECONDS)
 
 
 def _letter(event: str, message: say.Message) -> bytes:

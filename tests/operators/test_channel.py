@@ -672,9 +672,10 @@ async def test_the_lead_moves_to_the_next_page_when_it_leaves_during_a_call() ->
         await first.until(lambda state: state["lead"] and calls_of(state) == [CALL])
 
 
-async def test_pages_hear_the_last_word_before_the_room_closes() -> None:
+async def test_pages_hear_the_last_word_before_the_room_closes_whatever_they_are_just_saying() -> None:
     async with room() as rig:
         page = await rig.page("t1")
+        await page.client.emit("renew")
         await rig.channel.perform(show(ringing()))
         await rig.channel.perform(show(ringing(state="ended", ending="bridge-stopped")))
     assert (await page.until(lambda state: bool(state["calls"])))["calls"][0]["ended"] == "bridge-stopped"

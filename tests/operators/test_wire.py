@@ -169,6 +169,18 @@ async def test_a_message_that_is_too_long_ends_the_connection() -> None:
         assert await rig.how_it_ended() == "transport close"
 
 
+async def test_who_does_not_close_at_the_end_is_cut_off() -> None:
+    async with wired() as rig:
+        (polite, _), (deaf, _) = await rig.page(), await rig.page()
+        listening = asyncio.create_task(polite.receive())
+        transport: Any = deaf.get_extra_info("transport") or deaf._writer.transport
+        transport.pause_reading()
+        await rig.wires.part(0.2)
+        assert sorted([await rig.how_it_ended(), await rig.how_it_ended()]) == ["the bridge stops", "transport close"]
+        assert not rig.wires.sockets
+        await listening
+
+
 async def test_a_closed_connection_takes_words_for_nothing() -> None:
     async with wired() as rig:
         page, wire = await rig.page()
