@@ -80,7 +80,7 @@ class Postgres:
     async def database(self) -> str:
         """A fresh, empty database: its SQLAlchemy url."""
         name = f"test_{next(self._names)}"
-        await self.run("/postgres", f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        await self.run("/postgres", f"CREATE DATABASE {name} TEMPLATE template0")
         return f"postgresql+asyncpg://{USER}@127.0.0.1:{self.port}/{name}"
 
     async def run(self, url: str, statement: str) -> list[Any]:
