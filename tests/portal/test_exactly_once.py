@@ -10,18 +10,21 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.calls.commands import Direction, FinishCall, PortalCommand, RecordAnswer, RegisterCall
 from bridge.calls.events import CallId, Operator
+from bridge.portal import lane
 from bridge.portal.bucket import Lane
 from bridge.portal.budget import Budget
 from bridge.portal.http import UnansweredError, UnreachableError
 from bridge.portal.rest import PortalBusyError, PortalRefusedError, Rest
 from bridge.portal.telephony import Telephony
 from bridge.store.database import Store
+from bridge.store.promises import Slot
 from bridge.tickets import Seal
 
 from .fake import Error, FakePortal
@@ -107,6 +110,8 @@ class World:
     order: list[int]
     folder: Path
     clock: Clock = field(default_factory=Clock)
+    piled: bool = False
+    """All calls are over before the first request goes out."""
     must: set[str] = field(default_factory=set)
     """Calls that have to have a record: they ended, or the bridge died under them."""
     aside: int = 0
@@ -134,7 +139,30 @@ class World:
         ledger = Ledger(self.portal, self.fates, path, copy)
         telephony = Telephony(store=store, rest=ledger, post=lambda _event: None, clock=self.clock)
         promised: set[str] = set()
-        async with store.running(), telephony.running():
+        async with store.running():
+            if self.piled:
+                await self._pile_up(telephony, calls)
+            await self._talk(store, telephony, ledger, calls, promised)
+        if ledger.killed.is_set():
+            self.must |= promised
+        return not ledger.killed.is_set()
+
+    async def _pile_up(self, telephony: Telephony, calls: dict[int, list[PortalCommand]]) -> None:
+        for commands in calls.values():
+            while commands:
+                command = commands.pop(0)
+                await telephony.perform(command)
+                self.must.add(command.call)
+
+    async def _talk(
+        self,
+        store: Store,
+        telephony: Telephony,
+        ledger: Ledger,
+        calls: dict[int, list[PortalCommand]],
+        promised: set[str],
+    ) -> None:
+        async with telephony.running():
             for number in self.order:
                 if calls.get(number) and not ledger.killed.is_set():
                     command = calls[number].pop(0)
@@ -144,9 +172,6 @@ class World:
                 await asyncio.sleep(0)
             await self._settle(store, telephony, ledger)
             self.aside = len(await store.outbox.aside())
-        if ledger.killed.is_set():
-            self.must |= promised
-        return not ledger.killed.is_set()
 
     async def _settle(self, store: Store, telephony: Telephony, ledger: Ledger) -> None:
         async with asyncio.timeout(10):
@@ -163,8 +188,20 @@ class World:
     order=st.lists(st.integers(0, 3), min_size=1, max_size=14),
 )
 def test_every_promised_call_has_exactly_one_record(fates: list[Fate], order: list[int]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(fates, order, Path(folder))
+    _tell(fates, order, piled=False)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(fates=st.lists(st.sampled_from(Fate), max_size=12), calls=st.integers(3, 20))
+def test_every_call_of_a_backlog_has_exactly_one_record(fates: list[Fate], calls: int) -> None:
+    """It goes in batches, which end halfway, stay without an answer, or see the bridge die."""
+    _tell(fates, list(range(calls)), piled=True)
+
+
+def _tell(fates: list[Fate], order: list[int], *, piled: bool) -> None:
+    narrow = {Slot.REGISTER: 1, Slot.FINISH: 1}  # two that are due go in a batch
+    with tempfile.TemporaryDirectory() as folder, patch.dict(lane.WIDTH, narrow):
+        world = World(fates, order, Path(folder), piled=piled)
         asyncio.run(world.story())
     recorded = [row["EXTERNAL_CALL_ID"] for row in world.portal.statistics]
     assert len(recorded) == len(set(recorded)), "a call with two records"
