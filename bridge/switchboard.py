@@ -37,8 +37,6 @@ from .journal import Journal
 
 log = structlog.get_logger()
 
-RECORD_SECONDS = 0.5
-"""What a record gets to become durable before a call is refused all the same."""
 STOP_SECONDS = 5.0
 """What the rooms get to carry out their last commands when the bridge is shut down."""
 
@@ -199,7 +197,7 @@ class Switchboard:
         while commands:
             command = commands[0]
             if command.after_record and (promising := self._lanes.get((call, PortalCommand))):
-                await asyncio.wait([promising.task], timeout=RECORD_SECONDS)
+                await asyncio.wait([promising.task], timeout=command.after_record)
             try:
                 await room.perform(command)
             except Exception as error:

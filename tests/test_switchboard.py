@@ -11,7 +11,7 @@ import pytest
 from bridge.calls import commands as do
 from bridge.calls import events as on
 from bridge.calls.commands import Command
-from bridge.calls.events import CallId, Operator
+from bridge.calls.events import CallId, Operator, TabId
 from bridge.calls.routing import Directory
 from bridge.calls.tolls import TollRules
 from bridge.errors import NetworkError
@@ -102,6 +102,23 @@ async def test_a_call_is_refused_once_its_record_is_safe(tmp_path: Path) -> None
         rig.portal.gate.set()
         await rig.pbx.until(lambda names: names == ["RefusePbx"])
         assert rig.portal.names == ["RegisterCall", "FinishCall"]
+
+
+async def test_a_call_is_answered_once_it_is_on_record_that_somebody_answers(tmp_path: Path) -> None:
+    """A kill right after the 200 would make a missed call of it; a store that hangs holds the answer up for a moment only."""
+    rig, page = Rig(tmp_path), TabId("t1")
+    async with rig.board.running(rig.rooms):
+        rig.invite()
+        await rig.portal.until(lambda names: names == ["RegisterCall"])
+        await rig.pbx.until(lambda names: names == ["RingPbx"])
+        rig.portal.gate.clear()
+        rig.board.post(on.OperatorAnswered(call=ID, operator=ANNA, tab=page, voice=page))
+        rig.board.post(on.MediaReady(call=ID, tab=page, sdp=b"v=0"))
+        await asyncio.sleep(0)
+        assert (rig.pbx.names, rig.portal.names) == (["RingPbx"], ["RegisterCall"])
+        rig.portal.gate.set()
+        await rig.pbx.until(lambda names: names == ["RingPbx", "AnswerPbx"])
+        assert rig.portal.names == ["RegisterCall", "RecordAnswer"]
 
 
 async def test_a_rooms_failure_comes_back_as_a_fact_of_the_call(tmp_path: Path) -> None:

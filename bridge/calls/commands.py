@@ -121,8 +121,8 @@ class CallView:
 class Command:
     """An intent for one call."""
 
-    after_record: ClassVar[bool] = False
-    """Carried out once the promises to the CRM that were ordered by then are durable, or after a moment without."""
+    after_record: ClassVar[float] = 0.0
+    """Seconds that the promises to the CRM which were ordered by then get to become durable before it is carried out."""
     call: CallId
 
 
@@ -185,8 +185,9 @@ class ProgressPbx(PbxCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPbx(PbxCommand):
-    """200 with our description, repeated until the ACK."""
+    """200 with our description, repeated until the ACK. That somebody answered is on record before the PBX hears it."""
 
+    after_record: ClassVar[float] = 0.1
     sdp: bytes
 
 
@@ -194,7 +195,7 @@ class AnswerPbx(PbxCommand):
 class RefusePbx(PbxCommand):
     """One final status to the INVITE. What the PBX takes for over has its record, whatever happens to us then."""
 
-    after_record: ClassVar[bool] = True
+    after_record: ClassVar[float] = 0.5
     status: int
     phrase: str
 

@@ -143,8 +143,8 @@ def joined(call: Call, event: on.MediaReady, world: World) -> Step:
         return call, []
     talking = replace(call, state=State.TALKING, answered=world.now, deadline=None, notice="")
     return talking, [
-        do.AnswerPbx(call=call.id, sdp=event.sdp),
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
+        do.AnswerPbx(call=call.id, sdp=event.sdp),
     ]
 
 
