@@ -34,8 +34,8 @@ class Floor:
         self._bells: dict[Operator, dict[CallId, Bell]] = {}
         self._stale: set[Operator] = set()
         self._voicemail: dict[Operator, int] = {}
-        self._recalled: dict[Operator, TabId] = {}
-        """The page on which the application was opened last because it has to speak."""
+        self._recalled: dict[Operator, set[TabId]] = {}
+        """Pages on which the application was opened because it has to speak, until the operator's calls are over."""
 
     def put(self, tab: Tab, now: float) -> None:
         """A page came, came back or changed."""
@@ -61,6 +61,8 @@ class Floor:
             self.cards.over(operator, view.card, now)
         for operator in leaving | listed:
             self.roster.engage(operator, busy=bool(self.board.of(operator)))
+            if not self.board.of(operator):
+                self._recalled.pop(operator, None)
         if view.voice and view.voice not in voices and view.state != CallState.ENDED.value:
             self.roster.give_lead(view.voice)
         for operator in leaving | listed:
@@ -134,13 +136,18 @@ class Floor:
     def _voiceless(self, operator: Operator, lead: TabId) -> list[CallView]:
         """The call that waits for a voice which no page of the operator has, first seen on this page."""
         page = self.roster.tab(lead)
-        if page is None or page.may_capture or self.roster.volunteer(operator) or self._recalled.get(operator) == lead:
+        if (
+            page is None
+            or page.may_capture
+            or self.roster.volunteer(operator)
+            or lead in self._recalled.get(operator, ())
+        ):
             return []
         lost = CallState.REJOINING.value
         waiting = [view for view in self.board.of(operator).values() if view.state == lost and view.voice is None]
         mine = [view for view in waiting if view.answered_by == operator][:1]
         if mine:
-            self._recalled[operator] = lead
+            self._recalled.setdefault(operator, set()).add(lead)
         return mine
 
     def _has_telephone_in_sight(self, lead: TabId) -> bool:

@@ -245,8 +245,8 @@ class Day(RuleBasedStateMachine):
     def the_application_opens_once_and_again_only_on_another_page_where_it_has_to_speak(self) -> None:
         again = State.REJOINING.value
         first = Counter((call, operator) for call, operator, _, state in self.office.opens if state != again)
-        later = Counter((operator, page) for _, operator, page, state in self.office.opens if state == again)
-        assert all(times == 1 for times in (first | later).values())
+        later = Counter((call, operator, page) for call, operator, page, state in self.office.opens if state == again)
+        assert all(times == 1 for times in (*first.values(), *later.values()))
 
     @invariant()
     def a_click_on_a_number_makes_one_call(self) -> None:
