@@ -62,11 +62,12 @@ def is_unpacked(root: Path | None = None) -> bool:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    """A port of 127.0.0.1 that nobody has at this moment."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody has at this moment, and that the kernel hands out to nobody who connects meanwhile."""
+    while True:
+        port = random.randint(22_100, 25_999)  # other parts have those around
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def free_sip_port() -> int:

@@ -23,7 +23,7 @@ STATUS = {200: {"200"}, 480: {"304"}, 487: {"304"}}
 """What the PBX heard -> what Bitrix24 may say of it."""
 HARDLY_BEGUN = 0.25
 """Seconds between a call's origin at the PBX and a kill in which the bridge may not have promised anything yet: the promise
-is written beside the ringing, within milliseconds, and never before it."""
+is written beside the ringing, within milliseconds, and never before it. A busy machine needs more of them."""
 CUT = {"200", "304"}
 """For a call whose bridge was killed: answered or missed, as far as it had come."""
 
@@ -36,10 +36,11 @@ class Report:
     kills: list[float] = field(default_factory=list)
     """When, on the loop's clock."""
     hardly_begun: int = 0
-    """Calls without a record that a kill met within `HARDLY_BEGUN`."""
+    """Calls without a record that a kill met within `margin` seconds."""
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    margin: float = HARDLY_BEGUN
     heard: Counter[int] = field(default_factory=Counter)
     """Final statuses at the PBX, 0 for a call that was cut by a kill."""
 
@@ -52,16 +53,22 @@ class Report:
         return not (self.lost or self.doubled or self.wrong)
 
 
-async def churn(stage: Stage, *, seconds: float, kill_every: float, seed: int) -> Report:
-    """Two headless operators, a stream of calls to each, kill -9 about every `kill_every` seconds."""
-    report, made = Report(), list[tuple[float, PhoneCall]]()
+async def churn(
+    stage: Stage, *, seconds: float, kill_every: float, seed: int, kills: int = 0, margin: float = HARDLY_BEGUN
+) -> Report:
+    """Two headless operators, a stream of calls to each, kill -9 about every `kill_every` seconds and `kills` times at least."""
+    report, made = Report(margin=margin), list[tuple[float, PhoneCall]]()
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
+
+    def goes_on() -> bool:
+        return loop.time() < end or len(report.kills) < kills
+
     async with operators(stage):
         async with asyncio.TaskGroup() as tasks:
             for user in AGENTS:
-                tasks.create_task(callers(stage, user, random.Random(f"{seed}-{user}"), end, made))
-            tasks.create_task(killer(stage, random.Random(seed), kill_every, end, report))
+                tasks.create_task(callers(stage, user, random.Random(f"{seed}-{user}"), goes_on, made))
+            tasks.create_task(killer(stage, random.Random(seed), kill_every, goes_on, report))
         await settled(stage)
     compare(stage, made, report)
     return report
@@ -92,24 +99,28 @@ def _tickets(stage: Stage, user: int) -> Callable[[], Awaitable[str]]:
 
 
 async def callers(
-    stage: Stage, user: int, chance: random.Random, end: float, made: list[tuple[float, PhoneCall]]
+    stage: Stage, user: int, chance: random.Random, goes_on: Callable[[], bool], made: list[tuple[float, PhoneCall]]
 ) -> None:
     """One caller after the other: some give up at once, some talk for a while."""
     loop = asyncio.get_running_loop()
     number = 0
-    while loop.time() < end:
+    while goes_on():
         number += 1
         call = stage.asterisk.call(AGENTS[user], caller=f"+49{user}{number:07d}", timeout=10)
         made.append((loop.time(), call))
         await asyncio.sleep(chance.choice([0.05, 0.2, 0.8, 1.5, 2.5]))
         call.hang_up()
-        await wait_for(lambda: not call.is_up(), 20, "the call to end")  # noqa: B023 – awaited before the next turn
+        await wait_for(lambda: not call.is_up(), what="the call to end")  # noqa: B023 – awaited before the next turn
 
 
-async def killer(stage: Stage, chance: random.Random, every: float, end: float, report: Report) -> None:
+async def killer(
+    stage: Stage, chance: random.Random, every: float, goes_on: Callable[[], bool], report: Report
+) -> None:
     loop = asyncio.get_running_loop()
-    while loop.time() < end - every / 2:
+    while True:
         await asyncio.sleep(chance.uniform(0.5, 1.5) * every)
+        if not goes_on():
+            return
         report.kills.append(loop.time())
         stage.bridge.kill()
         await stage.bridge.start()
@@ -139,7 +150,7 @@ def compare(stage: Stage, made: list[tuple[float, PhoneCall]], report: Report) -
         report.heard[final] += 1
         if not {180, 200, 480} & set(heard):
             continue  # never got through to us: the bridge was down, or gone before it could promise anything
-        if not records[call.caller] and not final and any(0 <= kill - at < HARDLY_BEGUN for kill in report.kills):
+        if not records[call.caller] and not final and any(0 <= kill - at < report.margin for kill in report.kills):
             report.hardly_begun += 1
         elif not records[call.caller]:
             report.lost.append(f"{call.caller} heard {heard}")
