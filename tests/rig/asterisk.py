@@ -23,7 +23,7 @@ from aioice.ice import get_host_addresses
 from . import manager, tones
 from .certificates import Authority, Pair
 from .phone_call import OutboundCall, PhoneCall
-from .sip_log import SipMessage, read_log, unrepeated
+from .sip_log import SipLog, SipMessage
 from .waiting import PATIENCE, wait_for
 
 __all__ = [
@@ -116,6 +116,8 @@ class Asterisk:
         self._run = Path()
         self._process: subprocess.Popen[bytes] | None = None
         self._calls = 0
+        self._sip_log = SipLog(self.directory / "log/full.log")
+        self._channels: dict[str, str] = {}
 
     @property
     def address(self) -> str:
@@ -299,12 +301,16 @@ class Asterisk:
 
     def messages(self) -> list[SipMessage]:
         """Every SIP message so far, without retransmissions."""
-        return unrepeated(read_log(self.log()))
+        return self._sip_log.messages()
 
     def channel_of(self, call: str) -> str:
         """The channel that the dialplan has named beside the call, "" until it has."""
-        found = re.search(rf"app_verbose.c: *{re.escape(call)} is (\S+)$", self.log(), re.MULTILINE)
-        return found[1] if found else ""
+        if call not in self._channels:
+            found = re.search(rf"app_verbose.c: *{re.escape(call)} is (\S+)$", self.log(), re.MULTILINE)
+            if not found:
+                return ""
+            self._channels[call] = found[1]
+        return self._channels[call]
 
     def outbound(self, agent: str) -> list[OutboundCall]:
         """Every call that the agent has made so far, oldest first, also one that was refused."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from os import SEEK_END
+from pathlib import Path
 
 _HEAD = re.compile(r"<--- (Transmitting|Received) SIP (?:request|response) \((\d+) bytes\) (?:to|from) \S+ --->\n")
 
@@ -54,18 +57,64 @@ class SipMessage:
         return found[1] if found else "sendrecv"
 
     def header(self, name: str) -> str:
-        found = re.search(rf"^{re.escape(name)}\s*:\s*(.*?)\s*$", self.text, re.IGNORECASE | re.MULTILINE)
-        return found[1] if found else ""
+        return _header(self.text, name)
+
+
+@cache
+def _header(text: str, name: str) -> str:
+    """Remembered: whoever waits asks every message of the session again and again."""
+    found = re.search(rf"^{re.escape(name)}\s*:\s*(.*?)\s*$", text, re.IGNORECASE | re.MULTILINE)
+    return found[1] if found else ""
+
+
+class SipLog:
+    """The log of a PBX that goes on writing: what was read once is not read again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._pending = ""
+        self._messages: dict[tuple[bool, str], SipMessage] = {}
+
+    def messages(self) -> list[SipMessage]:
+        """Every message so far, without retransmissions."""
+        self._read()
+        at = len(self._pending)
+        for begin, message in _entries(self._pending):
+            if message is None:
+                at = begin
+                break
+            self._messages[message.sent, message.text] = message
+        self._pending = self._pending[at:]
+        return list(self._messages.values())
+
+    def _read(self) -> None:
+        """Whole lines only."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as log:
+            if log.seek(0, SEEK_END) < self._offset:  # the PBX has begun a new one
+                self._offset, self._pending = 0, ""
+                self._messages.clear()
+            log.seek(self._offset)
+            new = log.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        self._pending += whole.decode(errors="replace").replace("\r\n", "\n")
 
 
 def read_log(text: str) -> Iterator[SipMessage]:
     """The messages in the log of `pjsip set logger on`, in order; a last one that is not complete yet is left out."""
+    return (message for _, message in _entries(text) if message)
+
+
+def _entries(text: str) -> Iterator[tuple[int, SipMessage | None]]:
+    """Where each entry begins, and its message, None where that is cut short."""
     for head in _HEAD.finditer(text):
         size = int(head[2])
         begin = _begin(text, head.end(), size)
         end = _end(text, begin, size)
-        if end:
-            yield SipMessage(sent=head[1] == "Transmitting", text=text[begin:end])
+        yield head.start(), SipMessage(sent=head[1] == "Transmitting", text=text[begin:end]) if end else None
 
 
 def _begin(text: str, at: int, size: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .sip_log import read_log, unrepeated
+from pathlib import Path
+
+from .sip_log import SipLog, read_log, unrepeated
 
 LOG = """[2026-01-01 00:00:00.000] VERBOSE[1] res_pjsip_logger.c: <--- Transmitting SIP request (80 bytes) to UDP:127.0.0.1:1 --->
 BYE sip:a@127.0.0.1 SIP/2.0
@@ -53,3 +55,19 @@ def test_of_two_messages_in_one_segment_each_is_read() -> None:
     sizes = (57, 58)
     log = "".join(f"x <--- Received SIP response ({size} bytes) from TCP:127.0.0.1:1 --->\n{SEGMENT}" for size in sizes)
     assert [(message.status, message.body) for message in read_log(log)] == [(100, ""), (200, "v=0\n")]
+
+
+def test_a_log_that_grows_by_any_pieces_is_read_as_if_at_once(tmp_path: Path) -> None:
+    text = LOG + "ID: two\nCSeq: 3 BYE\n" + 600 * "\n" + LOG[: LOG.rindex("<---")].replace("one", "three")
+    whole = [message.text for message in unrepeated(read_log(text))]
+    for size in (1, 7, 100, 5000):
+        path = tmp_path / f"{size}.log"
+        log, data = SipLog(path), text.replace("\n", "\r\n").encode()
+        assert log.messages() == []
+        for at in range(0, len(data), size):
+            with path.open("ab") as file:
+                file.write(data[at : at + size])
+            seen = log.messages()
+        assert [message.text for message in seen] == whole
+    path.write_text(LOG)
+    assert [message.call_id for message in log.messages()] == ["one", "one"], "another one was begun"
