@@ -253,7 +253,7 @@ class Asterisk:
         found = re.search(rf"Contact:\s+{agent}/(\S+)", self.cli("pjsip show contacts"))
         return found[1] if found else ""
 
-    async def wait_registered(self, agent: str, timeout: float = 15) -> str:
+    async def wait_registered(self, agent: str, timeout: float = PATIENCE) -> str:
         return await wait_for(lambda: self.registered(agent), timeout, f"the registration of {agent}")
 
     def call(

@@ -164,7 +164,7 @@ class Stage:
         except PageError:  # the frame is on its way out, or in
             return False
 
-    async def record_of(self, direction: str, timeout: float = 15) -> Call:
+    async def record_of(self, direction: str, timeout: float = PATIENCE) -> Call:
         """The one finished CRM record of this direction."""
 
         def finished() -> list[Call]:
@@ -174,7 +174,7 @@ class Stage:
         (record,) = [entry for entry in self.portal.calls if entry.direction == direction]
         return record
 
-    async def record(self, call: PhoneCall | None = None, timeout: float = 15) -> Call:
+    async def record(self, call: PhoneCall | None = None, timeout: float = PATIENCE) -> Call:
         """The one CRM record, finished; fails if there is a second one."""
 
         def finished() -> list[Call]:
