@@ -62,7 +62,7 @@ function Dialpad({ session, dispatch, number, setNumber }: Props) {
         if (!busy) call();
       }}
     >
-      <div class="field">
+      <div class="entry">
         <input
           ref={field}
           type="tel"
