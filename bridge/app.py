@@ -23,7 +23,7 @@ from .calls.events import CallbackAsked, CallId, Event, Operator, OperatorDialle
 from .calls.extension import ExtensionState
 from .calls.routing import TrunkPolicy, account_of, colleagues_of
 from .capacity import Capacity
-from .config import Keys, Line, Settings, Trunk, portal_id
+from .config import Keys, Line, Media, Settings, Trunk, portal_id
 from .control import Control, socket_path
 from .directory import directory
 from .errors import ConfigError, OursError, RefusedError
@@ -37,6 +37,7 @@ from .media.sound import read
 from .media.workers import Workers
 from .operators.channel import Channel
 from .operators.protocol import Loaded
+from .operators.turn import Turn
 from .portal.callback import Callbacks
 from .portal.callers import Callers
 from .portal.cards import Cards
@@ -178,6 +179,7 @@ class Bridge:
             clicked=clicks,
             notify=self._notices.unpaid_call,
             rouse=self._wake.rouse,
+            turn=_turn_of(settings.media),
         )
         check_announcements(settings)
         self._voice = voice_room(settings, self._post, shelf_of(settings, keys))
@@ -422,6 +424,12 @@ def voice_room(settings: Settings, post: Callable[[Event], None], shelf: Shelf) 
     if settings.media.workers <= 1:
         return Voice(media=settings.media, post=post, shelf=shelf)
     return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu, shelf=shelf)
+
+
+def _turn_of(media: Media) -> Turn | None:
+    if not media.turn_urls:
+        return None
+    return Turn(urls=media.turn_urls, secret=media.turn_secret.get_secret_value(), seconds=media.turn_seconds)
 
 
 def check_announcements(settings: Settings) -> None:

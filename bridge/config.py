@@ -21,6 +21,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from .errors import ConfigError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+_TURN = re.compile(
+    r"turns?:([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?(\?transport=(udp|tcp))?", re.ASCII | re.IGNORECASE
+)
 _SERVER = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?")
 
 
@@ -93,6 +96,12 @@ class Media(_Section):
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     """Processes that carry the voice, each with the next browser port and its share of `pbx_ports`; 0 or 1: the bridge itself."""
 
+    turn_urls: tuple[str, ...] = ()
+    """TURN servers for pages whose network lets no UDP out to `browser_port`; none by default."""
+    turn_secret_env: str = ""
+    """The variable that holds their shared secret (coturn: `static-auth-secret`)."""
+    turn_seconds: Annotated[int, Field(ge=60, le=604_800)] = 3600
+    """How long the credentials are valid that pages get; they are replaced after half of it."""
     engine: Literal["own", "rtpengine"] = "own"
     """Who carries the voice: the bridge, or an rtpengine, which has its own addresses and ports; PBXs hear plain RTP from it."""
     rtpengine: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+:\d{1,5}$")] = "127.0.0.1:2223"
@@ -102,6 +111,10 @@ class Media(_Section):
     def engine_address(self) -> tuple[str, int]:
         host, _, port = self.rtpengine.partition(":")
         return host, int(port)
+
+    @property
+    def turn_secret(self) -> SecretStr:
+        return _secret(self.turn_secret_env)
 
     def share(self, index: int) -> Media:
         """What one of several workers has for its own."""
@@ -128,6 +141,15 @@ class Media(_Section):
     def _ports(self) -> Media:
         if not re.fullmatch(r"(\d+\.\d+\.\d+\.\d+(:\d{1,5})?)?", self.browser_advertised, re.ASCII):
             raise ValueError('browser_advertised must be an IPv4 address, or "address:port"')
+        for url in self.turn_urls:
+            # A browser that can't read it makes no connection at all.
+            parts = _TURN.fullmatch(url)
+            if not parts or not 0 < int(parts[2] or 1) < 65_536:
+                raise ValueError(
+                    f'turn_urls: "{url}" is none; one is "turns:turn.example.com:443?transport=tcp", without user and password'
+                )
+        if self.turn_urls and not self.turn_secret_env:
+            raise ValueError("turn_urls want turn_secret_env, the variable with the TURN server's shared secret")
         first, last = self.pbx_ports
         if last >= 32768 or last - first < 1:
             raise ValueError(

@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
     "rtpengine": (lambda: shutil.which("rtpengine"), "rtpengine is not installed: Debian package rtpengine-daemon"),
     "postgres": (find_programs, "PostgreSQL is not installed: Debian package postgresql"),
     "janus": (lambda: shutil.which("janus"), "Janus is not installed: Debian package janus"),
+    "coturn": (lambda: shutil.which("turnserver"), "coturn is not installed: Debian package coturn"),
     "sipp": (lambda: shutil.which("sipp"), "sipp is not installed: Debian package sip-tester"),
 }
 

@@ -177,6 +177,7 @@ PURE = [
     "operators/picture.py",
     "operators/cards.py",
     "operators/colleagues.py",
+    "operators/turn.py",
     "operators/protocol.py",
     "portal/guardian.py",
     "portal/batch.py",

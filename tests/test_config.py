@@ -90,6 +90,9 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
             0,
             'needs media.engine = "own"',
         ),
+        (("[http]", '[media]\nturn_urls = ["turn:turn.example.com"]\n[http]'), 1, "want turn_secret_env"),
+        (("[http]", '[media]\nturn_urls = ["stun:turn.example.com"]\n[http]'), 1, "stun:turn.example.com"),
+        (("[http]", '[media]\nturn_urls = ["turn:turn.example.com:70000"]\n[http]'), 1, "one is"),
         (("[http]", "[http"), 0, "line 1"),
     ],
 )

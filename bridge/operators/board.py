@@ -50,6 +50,10 @@ class Board:
         """The live calls that an operator sees."""
         return self._calls.get(operator, {})
 
+    def operators(self) -> list[Operator]:
+        """Those who see a live call."""
+        return list(self._calls)
+
     def rings(self, operator: Operator) -> bool:
         return any(view.state == CallState.RINGING.value for view in self.of(operator).values())
 

@@ -31,6 +31,7 @@ from .floor import Floor, Outlook
 from .page import Page
 from .presence import Tab
 from .protocol import FROM_PAGE, Ack, CallState, PageKind, Refusal
+from .turn import Turn
 from .wire import Wire, Wires, frame
 
 MAX_SOCKETS = 20_000
@@ -99,6 +100,7 @@ class Channel:
         clicked: ClickedCards,
         notify: Callable[[Operator, CallView], None],
         rouse: Callable[[Operator], None],
+        turn: Turn | None = None,
         loaded: Callable[[Operator, say.Loaded], None] = lambda operator, load: None,
         is_open: Callable[[str], bool] = lambda portal: True,
         why_not: Callable[[Operator], str] = lambda operator: "",
@@ -111,7 +113,7 @@ class Channel:
         self._post = post
         self._phone_width = phone_width
         self._clock = clock
-        self._floor = Floor()
+        self._floor = Floor(turn)
         self._reachable, self._lamps = reachable, lamps
         self._clicked = clicked
         self._rouse = rouse
@@ -284,7 +286,7 @@ class Channel:
         """What the page shall show, put together once for all that shall show the same."""
         tab = self._floor.roster.tab(page.tab)
         if tab is None:  # it has not been seated yet
-            return _letter("state", say.State(lead=False, desktop=False, voicemail=0, calls=[]))
+            return _letter("state", say.State(lead=False, desktop=False, voicemail=0, ice_servers=[], calls=[]))
         outlook = self._floor.outlook(tab, page.farewells)
         if outlook not in self._shown:
             state = self._floor.state(outlook, page.farewells, self._clock())

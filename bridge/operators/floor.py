@@ -16,6 +16,7 @@ from .cards import Cards
 from .picture import Angle, angle, picture, voice_of
 from .presence import ABSENCE_SECONDS, Roster, Tab
 from .protocol import CallState, PageKind, State
+from .turn import Turn
 
 
 class Outlook(NamedTuple):
@@ -23,11 +24,16 @@ class Outlook(NamedTuple):
 
     operator: Operator
     lead: bool
+    relayed: bool
+    """It may have a leg to make, and a TURN server could help it."""
     calls: tuple[Angle, ...]
 
 
 class Floor:
-    def __init__(self) -> None:
+    def __init__(self, turn: Turn | None = None) -> None:
+        self._turn = turn
+        self._renewal = 0
+        """When what pages in calls know of the TURN server is to be replaced, Unix seconds."""
         self.roster = Roster()
         self.board = Board()
         self.cards = Cards()
@@ -106,7 +112,12 @@ class Floor:
         for operator in [one for one, bells in self._bells.items() if any(bell.due <= now for bell in bells.values())]:
             self._changed(operator, now)
         self._stale.update(self.cards.tick(now))
-        dues = [bell.due for bells in self._bells.values() for bell in bells.values()]
+        dues: list[float] = [bell.due for bells in self._bells.values() for bell in bells.values()]
+        if self._turn and (busy := self.board.operators()):
+            if self._renewal <= now:
+                self._stale.update(busy)
+                self._renewal = self._turn.renewal(now)
+            dues.append(self._renewal)
         others = (self.roster.deadline, self.cards.deadline)
         return min([*dues, *(due for due in others if due is not None)], default=None)
 
@@ -161,10 +172,14 @@ class Floor:
     def outlook(self, tab: Tab, farewells: Mapping[CallId, CallView]) -> Outlook:
         """How this page stands to everything that it shall show; calls that have just ended are shown once more."""
         bells = self._bells.get(tab.operator, {})
-        views = {**self.board.of(tab.operator), **farewells}
+        live = self.board.of(tab.operator)
+        views = {**live, **farewells}
+        lead = self.roster.lead(tab.operator) == tab.id
         return Outlook(
             operator=tab.operator,
-            lead=self.roster.lead(tab.operator) == tab.id,
+            lead=lead,
+            relayed=self._turn is not None
+            and any(lead or voice_of(view, tab.operator, self.roster) == tab.id for view in live.values()),
             calls=tuple(
                 angle(view, tab, self.roster, bells[view.id].tab if view.id in bells else None)
                 for view in sorted(views.values(), key=lambda view: view.started)
@@ -179,6 +194,7 @@ class Floor:
             lead=outlook.lead,
             desktop=self.cards.elsewhere(operator),
             voicemail=self._voicemail.get(operator, 0),
+            ice_servers=self._turn.servers(operator, now) if self._turn and outlook.relayed else [],
             calls=[
                 picture(views[seen.call], operator, seen, voice_of(views[seen.call], operator, self.roster), now)
                 for seen in outlook.calls

@@ -394,6 +394,14 @@ class Call(Message):
     """Why the last transfer came to nothing; the operator has the call back."""
 
 
+class IceServer(Message):
+    """What RTCPeerConnection takes in `iceServers`: a TURN server, and credentials that soon expire."""
+
+    urls: list[str]
+    username: str
+    credential: str
+
+
 class State(Message):
     """`state`: everything a page may know."""
 
@@ -403,6 +411,8 @@ class State(Message):
     """No page draws the cards of this operator's calls: Bitrix24's desktop application does."""
     voicemail: int
     """New voice messages that wait at the PBX."""
+    ice_servers: list[IceServer]
+    """For the legs that this page makes from now on; none where it has none to make, or the bridge knows no TURN server."""
     calls: list[Call]
 
 

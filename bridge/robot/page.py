@@ -195,7 +195,7 @@ class _Visit:
         self._inbox = inbox
         self._tasks = tasks
         self._say = say
-        self._state = State(lead=False, desktop=False, voicemail=0, calls=[])
+        self._state = State(lead=False, desktop=False, voicemail=0, ice_servers=[], calls=[])
         self._seen: dict[str, Call] = {}
         self._legs: dict[str, Leg] = {}
         self._ears: dict[str, Ear] = {}

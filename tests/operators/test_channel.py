@@ -38,7 +38,13 @@ async def test_a_page_is_welcomed_then_shown_the_state() -> None:
         welcome = await page.next("welcome")
         assert (welcome["user"], welcome["name"]) == (1, "Anna")
         assert rig.seal.open(SessionTicket, welcome["session"], rig.now) == ANNA
-        assert await page.next("state") == {"lead": True, "desktop": False, "voicemail": 0, "calls": []}
+        assert await page.next("state") == {
+            "lead": True,
+            "desktop": False,
+            "voicemail": 0,
+            "iceServers": [],
+            "calls": [],
+        }
         assert page.order[:3] == ["connect", "welcome", "state"]
         assert rig.channel.online() == {operator(ANNA)}
         assert rig.channel.tabs() == (("1@acme", "t1", "worker", "yes", "visible", "lead"),)

@@ -37,7 +37,7 @@ async def stages(
     asterisk: Asterisk, browsers: Callable[..., Any], bridges: Callable[..., Any]
 ) -> AsyncIterator[Stages]:
     """Sets a stage; arguments are settings of [calls] and `installed`, `browser`, `trunk`, `portal`, `worker`, `recordings`, `media`, `router`, `operators`, the port of a
-    `second_pbx`, and the url of a `store`."""
+    `second_pbx`, the url of a `store`, and `secrets` for its environment."""
     async with AsyncExitStack() as stack:
 
         async def set_stage(
@@ -52,6 +52,7 @@ async def stages(
             worker: dict[str, Any] | None = None,
             recordings: dict[str, Any] | None = None,
             media: dict[str, Any] | None = None,
+            secrets: dict[str, str] | None = None,
             operators: Collection[int] = tuple(AGENTS),
             store: str = "",
             **calls: Any,
@@ -79,7 +80,7 @@ async def stages(
             settings["recordings"] = recordings or {}
             settings["store"] = {"url": store} if store else {}
             settings["operator"] = [each for each in settings["operator"] if each["user_id"] in operators]
-            bridge = await bridges(settings, secrets_for(asterisk.passwords))
+            bridge = await bridges(settings, secrets_for(asterisk.passwords) | (secrets or {}))
             if installed:
                 await simulated.auto_install()
             for agent in (AGENTS[user] for user in operators):

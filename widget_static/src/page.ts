@@ -99,7 +99,7 @@ export class Page {
         this.ringback.stop();
         break;
       case "openLeg":
-        void voice.openLeg(effect.leg, effect.flow);
+        void voice.openLeg(effect.leg, effect.flow, effect.iceServers);
         break;
       case "setFlow":
         voice.setFlow(effect.leg, effect.flow);

@@ -303,6 +303,13 @@ export interface Call {
   transferFailed: TransferFailure | "";
 }
 
+/** What RTCPeerConnection takes in `iceServers`: a TURN server, and credentials that soon expire. */
+export interface IceServer {
+  urls: string[];
+  username: string;
+  credential: string;
+}
+
 /** `state`: everything a page may know. */
 export interface State {
   /** This page is the operator's lead: it rings, prepares the voice while it rings, opens the application. */
@@ -311,6 +318,8 @@ export interface State {
   desktop: boolean;
   /** New voice messages that wait at the PBX. */
   voicemail: number;
+  /** For the legs that this page makes from now on; none where it has none to make, or the bridge knows no TURN server. */
+  iceServers: IceServer[];
   calls: Call[];
 }
 

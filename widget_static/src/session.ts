@@ -11,6 +11,7 @@ import type {
   CardShown,
   Colleague,
   FromPage,
+  IceServer,
   MediaAnswer,
   Open,
   PageKind,
@@ -66,6 +67,7 @@ export interface Session {
   readonly voicemail: number;
   /** Whom a call can be passed to, as asked last. */
   readonly colleagues: readonly Colleague[];
+  readonly iceServers: IceServer[];
   readonly calls: readonly Call[];
   /** When `calls` were received, ms of the page's clock. */
   readonly heardAt: number;
@@ -143,7 +145,7 @@ export type Effect =
   | { type: "stopRing" }
   | { type: "startRingback" }
   | { type: "stopRingback" }
-  | { type: "openLeg"; leg: string; flow: Flow }
+  | { type: "openLeg"; leg: string; flow: Flow; iceServers: IceServer[] }
   | { type: "setFlow"; leg: string; flow: Flow }
   | { type: "reoffer"; leg: string; offer: string }
   | { type: "acceptAnswer"; leg: string; sdp: string }
@@ -173,6 +175,7 @@ export function begin(tab: string, page: PageKind, presence: Presence): Session 
     desktop: false,
     voicemail: 0,
     colleagues: [],
+    iceServers: [],
     calls: [],
     heardAt: 0,
     floor: "",
@@ -288,6 +291,7 @@ function stated(session: Session, state: State, at: number): Session {
     lead: state.lead,
     desktop: state.desktop,
     voicemail: state.voicemail,
+    iceServers: state.iceServers,
     calls: state.calls,
     heardAt: at,
     floor: floorOf(session, state.calls),

@@ -147,7 +147,7 @@ function offering(session: Session, calls: readonly Call[], effects: Effect[]): 
     const isHopeless = session.failed.includes(call.id) || (session.losses[call.id] ?? 0) > MAX_LOSSES;
     if (isHopeless || legs.some((leg) => leg.call === call.id)) continue;
     const leg = newLeg(call.id, name(), flowOf(session, call));
-    effects.push({ type: "openLeg", leg: leg.id, flow: leg.flow });
+    effects.push({ type: "openLeg", leg: leg.id, flow: leg.flow, iceServers: session.iceServers });
     legs.push(leg);
   }
   return [{ ...session, legs, offers }, effects];

@@ -20,8 +20,8 @@ export class Voice {
 
   constructor(private readonly report: Report) {}
 
-  async openLeg(id: string, flow: Flow): Promise<void> {
-    const leg = new VoiceLeg(id, this.report);
+  async openLeg(id: string, flow: Flow, iceServers: RTCIceServer[]): Promise<void> {
+    const leg = new VoiceLeg(id, iceServers, this.report);
     this.legs.set(id, leg);
     void leg.let(flow, this.source);
     await leg.offer(id);
@@ -71,8 +71,8 @@ export class Voice {
 /** One peer connection and its loudspeaker. */
 class VoiceLeg {
   flow: Flow = "warm";
-  private readonly pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-  private readonly sender = this.pc.addTransceiver("audio", { direction: "sendrecv" }).sender;
+  private readonly pc: RTCPeerConnection;
+  private readonly sender: RTCRtpSender;
   private readonly speaker = document.createElement("audio");
   private source: MediaStreamTrack | null = null;
   private clone: MediaStreamTrack | null = null;
@@ -81,8 +81,11 @@ class VoiceLeg {
 
   constructor(
     private readonly id: string,
+    iceServers: RTCIceServer[],
     private readonly report: Report,
   ) {
+    this.pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers });
+    this.sender = this.pc.addTransceiver("audio", { direction: "sendrecv" }).sender;
     this.pc.ontrack = ({ track }) => {
       this.speaker.srcObject = new MediaStream([track]);
       this.hear();

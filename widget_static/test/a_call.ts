@@ -42,7 +42,7 @@ export function aCall(part: Partial<Call> = {}): Call {
 }
 
 export function aState(part: Partial<State> = {}): State {
-  return { lead: true, desktop: false, voicemail: 0, calls: [], ...part };
+  return { lead: true, desktop: false, voicemail: 0, iceServers: [], calls: [], ...part };
 }
 
 /** The card of a call, as the portal introduces it. */

@@ -165,7 +165,19 @@ describe("talking", () => {
     const page = new Driven();
     page.connect();
     const effects = page.hear(aCall({ state: "rejoining", voice: TAB, muted: true }));
-    expect(effects).toContainEqual({ type: "openLeg", leg: page.leg().id, flow: "muted" });
+    expect(effects).toContainEqual({ type: "openLeg", leg: page.leg().id, flow: "muted", iceServers: [] });
+  });
+
+  test("a leg is made with the TURN servers that the bridge told last", () => {
+    const page = new Driven();
+    page.connect();
+    const known = (credential: string) => [{ urls: ["turns:turn.example.com"], username: "2:x", credential }];
+    const state = (credential: string) => aState({ calls: [aCall()], iceServers: known(credential) });
+    const [, first] = page.on({ type: "stated", state: state("old"), at: 0 });
+    expect(first).toMatchObject({ type: "openLeg", iceServers: known("old") });
+    expect(page.on({ type: "stated", state: state("new"), at: 1 }), "the leg that is there stays").toEqual([]);
+    const [, second] = page.on({ type: "legLost", leg: page.leg().id });
+    expect(second).toMatchObject({ type: "openLeg", iceServers: known("new") });
   });
 
   test("the end stops the microphone and closes the leg", () => {

@@ -1,7 +1,10 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { failureOf } from "../src/permission";
 import { type Score, samplesOf, scores, wav } from "../src/ring";
-import { withoutCandidates } from "../src/voice";
+import type { Event } from "../src/session";
+import { Voice, withoutCandidates } from "../src/voice";
+
+afterEach(() => vi.unstubAllGlobals());
 
 describe("why there is no microphone", () => {
   test.each([
@@ -26,6 +29,33 @@ test("an offer leaves without candidates and otherwise as the browser wrote it",
     "",
   ];
   expect(withoutCandidates(lines.join("\r\n"))).toBe("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:x\r\n");
+});
+
+test("a leg knows its TURN servers, and its offer does not wait for them", async () => {
+  const made: unknown[] = [];
+  /** Its gathering never ends. */
+  class Gathering {
+    localDescription: unknown = null;
+    constructor(configuration: unknown) {
+      made.push(configuration);
+    }
+    addTransceiver() {
+      return { sender: {} };
+    }
+    async setLocalDescription() {
+      this.localDescription = { sdp: "v=0\r\n" };
+    }
+    close() {}
+  }
+  vi.stubGlobal("RTCPeerConnection", Gathering);
+  vi.stubGlobal("document", { createElement: () => ({ pause: () => {} }) });
+  const iceServers = [{ urls: ["turns:turn.example.com"], username: "2:x", credential: "y" }];
+  const heard: Event[] = [];
+  const voice = new Voice((event) => heard.push(event));
+  await voice.openLeg("leg", "warm", iceServers);
+  voice.closeLeg("leg");
+  expect(made).toEqual([{ bundlePolicy: "max-bundle", iceServers }]);
+  expect(heard).toEqual([{ type: "legOffered", offer: "leg", sdp: "v=0\r\n" }]);
 });
 
 describe("a tone", () => {
