@@ -383,7 +383,7 @@ class Bridge:
 
     def _objection(self, trunk: str, offer: bytes) -> tuple[int, str] | None:
         policy = self._switchboard.directory.trunks.get(trunk, TrunkPolicy())
-        return objection(offer, policy.codecs, policy.media.srtp)
+        return objection(offer, policy.codecs, policy.media.srtp, ipv6=self.settings.media.has_ipv6)
 
     def _voicemail(self, trunk: str, account: str, new: int) -> None:
         """New voice messages wait at the PBX for whoever has this account."""

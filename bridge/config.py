@@ -91,6 +91,8 @@ class Media(_Section):
     browser_advertised: str = ""
     """What pages are told instead, where a NAT stands in between: `address` or `address:port`."""
     pbx_address: str = "127.0.0.1"
+    pbx_address6: str = ""
+    """Of IPv6, beside the other; "": PBXs that offer voice over IPv6 hear 488."""
     pbx_ports: tuple[Port, Port] = (21000, 21999)
     """First and last UDP port towards PBXs, below 32768; a call takes two."""
     workers: Annotated[int, Field(ge=0, le=64)] = 1
@@ -106,6 +108,11 @@ class Media(_Section):
     """Who carries the voice: the bridge, or an rtpengine, which has its own addresses and ports; PBXs hear plain RTP from it."""
     rtpengine: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+:\d{1,5}$")] = "127.0.0.1:2223"
     """Where its ng protocol is spoken (`listen-ng`): address and port."""
+
+    @property
+    def has_ipv6(self) -> bool:
+        """PBXs may speak to us over IPv6."""
+        return self.engine == "own" and self.pbx_address6 != ""
 
     @property
     def engine_address(self) -> tuple[str, int]:
@@ -412,6 +419,8 @@ class Trunk(_Numbers):
 
     srtp: Literal["never", "allowed", "required", "dtls", "webrtc"] = "allowed"
     """Encrypted voice: never, if the PBX offers it, no call without; our own offers bear keys in the SDP where it is `required` (wants a `tls` transport), and DTLS with the two last, which refuse everything else."""
+    voice: Literal["auto", "ipv4", "ipv6"] = "auto"
+    """What our own offers are for; auto: IPv6 if `server` is such an address, or the only kind of [sip]. The PBX's offers are followed."""
     transcode: Literal["when-needed", "opus-to-browser"] = "when-needed"
     """opus-to-browser: operators hear and speak opus whatever the PBX speaks, for bad networks; it costs CPU."""
     latch: Literal["never", "port", "address"] = "port"
@@ -556,6 +565,11 @@ class Settings(BaseSettings):
             raise ValueError("portal: two portals have the same url")
         if len(trunks) < len(self.trunk):
             raise ValueError("trunk: two trunks have the same name")
+        for trunk in self.trunk:
+            if trunk.voice == "ipv6" and not self.media.has_ipv6:
+                raise ValueError(
+                    f'trunk "{trunk.name}": voice = "ipv6" needs media.pbx_address6, our address for it, and media.engine = "own"'
+                )
         for account in self.operator:
             if portal_id(account.portal) not in portals:
                 raise ValueError(f'operator: no [[portal]] has the url "{account.portal}"')

@@ -50,6 +50,7 @@ def directory(
                 media=do.MediaPolicy(
                     latch=do.Latch(trunk.latch),
                     srtp=do.Secrecy.NEVER if plain else do.Secrecy(trunk.srtp),
+                    ipv6_first=is_met_over_ipv6(trunk, settings),
                     transcode=do.Transcode(trunk.transcode),
                 ),
             )
@@ -72,6 +73,13 @@ def directory(
         rejoin_seconds=settings.calls.rejoin_seconds,
         card_seconds=settings.calls.card_seconds,
     )
+
+
+def is_met_over_ipv6(trunk: Trunk, settings: Settings) -> bool:
+    """Our own offers to this PBX are for voice over IPv6."""
+    if not settings.media.has_ipv6 or trunk.voice != "auto":
+        return settings.media.has_ipv6 and trunk.voice == "ipv6"
+    return ":" in trunk.address[0] or all(":" in host for host in settings.sip.hosts)
 
 
 def early_media(place: Trunk | Line) -> str | None:

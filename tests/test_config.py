@@ -83,6 +83,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         (("[http]", "[media]\nbrowser_port = 65535\nworkers = 2\n[http]"), 1, "as many ports"),
         (("[[trunk]]", '[portal.tolls]\nnight = ["20:00", "07:00"]\n[[trunk]]'), 0, "wants the time_zone"),
         (("[[trunk]]", '[portal.tolls]\ntime_zone = "Europe/Atlantis"\n[[trunk]]'), 0, "no such zone"),
+        (('"127.0.0.1:5060"', '"127.0.0.1"\nvoice = "ipv6"'), 0, "needs media.pbx_address6"),
         (("[[trunk]]", '[portal.tolls]\nforbidden = ["abroad"]\n[[trunk]]'), 0, "tolls.forbidden"),
         (("[[trunk]]", '[portal.recording]\nannouncement = "missing.wav"\n[[trunk]]'), 0, "there is no missing.wav"),
         (

@@ -58,6 +58,8 @@ class MediaPolicy:
 
     latch: Latch = Latch.PORT
     srtp: Secrecy = Secrecy.ALLOWED
+    ipv6_first: bool = False
+    """Our own offers are for voice over IPv6, where the bridge has an address for it."""
     transcode: Transcode = Transcode.WHEN_NEEDED
 
 

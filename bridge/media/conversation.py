@@ -68,6 +68,7 @@ class Conversation:
         self._pbx_legs = PbxLegs(call, equipment, self._heard_key)
         self._session = memory.session if memory else PbxSession(secrets.randbits(62), secrets.token_bytes)
         self._session.begin(self._pbx_legs.fingerprint)
+        self._session.ipv6 = equipment.ports.have_ipv6
         self._allowed: tuple[str, ...] = memory.allowed if memory else ()
         """Names of codecs."""
         self._policy = memory.policy if memory else MediaPolicy()
@@ -139,7 +140,7 @@ class Conversation:
     async def speak_early(self, command: SpeakEarly) -> None:
         """Answer the PBX and let it hear something until a page is joined; SdpError."""
         session = self._session
-        session.secrecy = command.policy.srtp
+        session.secrecy, session.ipv6_first = command.policy.srtp, command.policy.ipv6_first
         session.invited(command.pbx_offer)
         self._allowed, self._policy = command.codecs, command.policy
         wanted = session.wanted(command.codecs)
@@ -160,7 +161,7 @@ class Conversation:
         """Answer a page's offer, or SdpError or PortsExhaustedError."""
         page = page_sdp.parse_page_offer(command.sdp)
         session = self._session
-        session.secrecy = command.policy.srtp
+        session.secrecy, session.ipv6_first = command.policy.srtp, command.policy.ipv6_first
         session.invited(command.pbx_offer)
         self._allowed, self._policy = command.codecs, command.policy
         codec = crossing.choose(session.wanted(command.codecs), page.audio, command.policy.transcode)
@@ -286,7 +287,7 @@ class Conversation:
 
     def _open_pbx(self) -> None:
         if self._pbx is None:
-            self._pbx = self._pbx_legs.open(by_dtls=self._session.by_dtls)
+            self._pbx = self._pbx_legs.open(by_dtls=self._session.by_dtls, ipv6=self._session.by_ipv6)
 
     def _spoke(self, tab: TabId, length: int, now: float) -> None:
         leg = self.legs[tab]

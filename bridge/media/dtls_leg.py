@@ -42,11 +42,11 @@ class DtlsLeg(PbxLeg):
         *,
         voice: Callable[[int, float], None],
         failed: Callable[[str], None],
+        ipv6: bool = False,
     ) -> None:
         super().__init__(equipment.buffer, voice)
-        rtp, self._rtcp = (
-            equipment.ports.bind()
-        )  # the second port is nobody else's, whether RTCP goes with the voice or not
+        # The second port is nobody else's, whether RTCP goes with the voice or not.
+        rtp, self._rtcp = equipment.ports.bind(ipv6=ipv6)
         self._hub = Hub(rtp, equipment.buffer, equipment.poller, drain=1)
         self._hub.stranger = self._dtls_from_elsewhere
         self._equipment, self._certificate, self._failed = equipment, certificate, failed

@@ -6,18 +6,21 @@ from collections.abc import Collection
 
 from ..calls.commands import Secrecy
 from . import sdp
-from .pbx_sdp import parse_pbx_offer
+from .pbx_sdp import NO_IPV6, parse_pbx_offer
 
+INCOMPATIBLE_ADDRESS = 301
 INCOMPATIBLE_TRANSPORT = 302
 NO_SUCH_MEDIA = 304
 INCOMPATIBLE_FORMAT = 305
 MISCELLANEOUS = 399
 
 
-def objection(offer: bytes, allowed: Collection[str], secrecy: Secrecy) -> tuple[int, str] | None:
+def objection(
+    offer: bytes, allowed: Collection[str], secrecy: Secrecy, *, ipv6: bool = False
+) -> tuple[int, str] | None:
     """Code and sentence; None for an offer that can be answered, and for a call that asks for ours.
 
-    `allowed`: names of codecs.
+    `allowed`: names of codecs; `ipv6`: we have an address for that, too.
     """
     if not offer:
         return None
@@ -28,9 +31,11 @@ def objection(offer: bytes, allowed: Collection[str], secrecy: Secrecy) -> tuple
     if not any(section.kind == "audio" and section.port for section in sections):
         return NO_SUCH_MEDIA, "the PBX offers no audio"
     try:
-        theirs = parse_pbx_offer(offer, secrecy)
+        theirs = parse_pbx_offer(offer, secrecy, ipv6=True)
     except sdp.SdpError as error:
         return INCOMPATIBLE_TRANSPORT, str(error)
+    if theirs.ipv6 and not ipv6:
+        return INCOMPATIBLE_ADDRESS, NO_IPV6
     if not any(codec.name in allowed for codec in theirs.codecs):
         return INCOMPATIBLE_FORMAT, f"none of the PBX's codecs is one of {', '.join(allowed)}"
     return None

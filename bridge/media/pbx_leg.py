@@ -11,7 +11,7 @@ from ..calls.commands import Latch
 from .peer import OurEnd
 from .relay import HEADER
 from .reports import Reports, Sent
-from .sdp import Address
+from .sdp import Address, is_ipv6
 from .terms import Terms
 
 
@@ -43,6 +43,10 @@ class PbxLeg(ABC):
     @abstractmethod
     def address(self) -> Address:
         """What the PBX is told."""
+
+    @property
+    def ipv6(self) -> bool:
+        return is_ipv6(self.address[0])
 
     @property
     def received(self) -> int:

@@ -27,22 +27,27 @@ class PbxLegs:
         self._certificate = equipment.certificates.current(datetime.datetime.now(datetime.UTC))
         self.fingerprint = fingerprint(self._certificate)
 
-    def open(self, *, by_dtls: bool) -> PbxLeg:
+    def open(self, *, by_dtls: bool, ipv6: bool) -> PbxLeg:
         """A leg on a port of its own; PortsExhaustedError."""
         equipment = self._equipment
         leg: PbxLeg
         if by_dtls:
-            leg = DtlsLeg(equipment, self._certificate, voice=nobody, failed=self._failed)
+            leg = DtlsLeg(equipment, self._certificate, voice=nobody, failed=self._failed, ipv6=ipv6)
         else:
-            leg = RtpLeg(equipment.ports, equipment.buffer, equipment.poller, voice=nobody)
+            leg = RtpLeg(equipment.ports, equipment.buffer, equipment.poller, voice=nobody, ipv6=ipv6)
         leg.event = self._key
         return leg
 
     def carrying(self, offer: PbxDescription | None, leg: PbxLeg) -> PbxLeg:
         """The leg itself if it can carry what the PBX offers, else another one; PortsExhaustedError."""
-        if offer is None or (offer.peer is not None) is isinstance(leg, DtlsLeg):
+        if offer is None:
             return leg
-        return self.open(by_dtls=offer.peer is not None)
+        by_dtls, ipv6 = offer.peer is not None, offer.ipv6
+        if offer.address is None and not by_dtls:  # the hold of RFC 2543 names no address of either kind
+            ipv6 = leg.ipv6
+        if (by_dtls, ipv6) == (isinstance(leg, DtlsLeg), leg.ipv6):
+            return leg
+        return self.open(by_dtls=by_dtls, ipv6=ipv6)
 
     def _failed(self, why: str) -> None:
         log.warning("pbx_voice_failed", call=self._call, why=why)

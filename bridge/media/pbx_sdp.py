@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field, replace
 
 from ..calls.commands import Secrecy
@@ -11,6 +10,7 @@ from .peer import OurEnd, Peer, from_section
 
 USUAL_PTIME = 20
 """Milliseconds."""
+NO_IPV6 = "the PBX offers its voice over IPv6, for which the bridge has no address (media.pbx_address6)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,11 @@ class PbxDescription:
         return _told(self.audio)
 
     @property
+    def ipv6(self) -> bool:
+        """It is met over IPv6. ICE is done over IPv4 only, whatever its c= line says."""
+        return sdp.is_ipv6(self.audio.address) and not (self.peer and self.peer.username)
+
+    @property
     def muxed(self) -> bool:
         """It sends RTCP with the voice, or wishes to (RFC 5761)."""
         return "rtcp-mux" in dict(self.audio.attributes)
@@ -48,7 +53,7 @@ class PbxDescription:
         host, port = self.address
         wish = self.audio.first("rtcp").split()
         if wish and (given := sdp.bounded(wish[0], 65_535)):
-            if len(wish) == 4 and wish[1:3] == ["IN", "IP4"] and sdp.is_unicast(wish[3]):
+            if len(wish) == 4 and wish[1] == "IN" and _is_sent_to(wish[3], ipv6=self.ipv6):
                 return wish[3], given
             return host, given
         return (host, port + 1) if port < 65_535 else None
@@ -93,8 +98,11 @@ _WANTED = {
 }
 
 
-def parse_pbx_offer(raw: bytes, secrecy: Secrecy = Secrecy.NEVER) -> PbxDescription:
-    """An offer that we can answer, or SdpError; DTLS goes before keys in the description, and those before plain audio."""
+def parse_pbx_offer(raw: bytes, secrecy: Secrecy = Secrecy.NEVER, *, ipv6: bool = False) -> PbxDescription:
+    """An offer that we can answer, or SdpError; DTLS goes before keys in the description, and those before plain audio.
+
+    `ipv6`: we have an address for that, too.
+    """
     sections = sdp.parse(raw)
     voices = [i for i, s in enumerate(sections) if s.kind == "audio" and s.port]
     if not voices:
@@ -115,6 +123,8 @@ def parse_pbx_offer(raw: bytes, secrecy: Secrecy = Secrecy.NEVER) -> PbxDescript
         proto = sections[voices[0]].proto[:40]
         raise sdp.SdpError(f"the PBX offers audio over {proto} only, we take {_WANTED[secrecy]}")
     offer = (*dtls, *secure, *plain)[0]
+    if offer.ipv6 and not ipv6:
+        raise sdp.SdpError(NO_IPV6)
     _check_reachable(offer)
     return offer
 
@@ -127,11 +137,11 @@ def _peer(section: sdp.Section) -> Peer | None:
 
 
 def _told(section: sdp.Section) -> sdp.Address | None:
-    return None if section.address == sdp.NOWHERE else (section.address, section.port)
+    return None if section.address in (sdp.NOWHERE, sdp.NOWHERE_6) else (section.address, section.port)
 
 
-def parse_pbx_answer(raw: bytes, index: int, offered: OurVoice) -> PbxDescription:
-    """An answer to our offer whose audio is the m-line at `index`, or SdpError."""
+def parse_pbx_answer(raw: bytes, index: int, offered: OurVoice, *, ipv6: bool = False) -> PbxDescription:
+    """An answer to our offer, over IPv6 or not, whose audio is the m-line at `index`, or SdpError."""
     sections = sdp.parse(raw)
     if index >= len(sections) or sections[index].kind != "audio":
         raise sdp.SdpError("the PBX's answer leaves the audio out")
@@ -150,6 +160,9 @@ def parse_pbx_answer(raw: bytes, index: int, offered: OurVoice) -> PbxDescriptio
         answer = replace(answer, peer=peer)
     elif offered.crypto:
         answer = replace(answer, crypto=_taken(audio, offered))
+    if answer.ipv6 is not ipv6 and answer.address is not None:
+        told, ours = ("IPv6", "IPv4") if answer.ipv6 else ("IPv4", "IPv6")
+        raise sdp.SdpError(f"the PBX answers with an address of {told}, we offered {ours}")
     _check_reachable(answer)
     return answer
 
@@ -169,17 +182,14 @@ def _taken(audio: sdp.Section, offered: OurVoice) -> tuple[sdes.Crypto, ...]:
 
 def _check_reachable(description: PbxDescription) -> None:
     """Where ICE finds the way, the c= line says nothing."""
-    if description.peer is None or not description.peer.username:
-        _check_unicast(description.audio.address)
+    if description.peer is not None and description.peer.username:
+        return
+    if not _is_sent_to(description.audio.address, ipv6=description.ipv6):
+        raise sdp.SdpError("the PBX's c= line must give the IP address of one host")
 
 
-def _check_unicast(text: str) -> None:
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        raise sdp.SdpError("the PBX's c= line must give an IPv4 address") from None
-    if not sdp.is_unicast(text):
-        raise sdp.SdpError("the PBX wants its voice at an address that isn't one host's")
+def _is_sent_to(text: str, *, ipv6: bool) -> bool:
+    return sdp.is_unicast_ipv6(text) if ipv6 else sdp.is_unicast(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +226,8 @@ class Origin:
 def write_for_pbx(origin: Origin, voice: OurVoice, theirs: PbxDescription | None) -> bytes:
     """Our description; m-lines stand where the PBX's newest description has them, all but the audio are refused."""
     host, _ = origin.address
-    lines = ["v=0", f"o=- {origin.id} {origin.version} IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
+    place = f"IN {'IP6' if sdp.is_ipv6(host) else 'IP4'} {host}"
+    lines = ["v=0", f"o=- {origin.id} {origin.version} {place}", "s=-", f"c={place}", "t=0 0"]
     if theirs is None:
         lines += _audio(voice, origin.address)
     else:

@@ -40,6 +40,10 @@ class PbxSession:
     def __init__(self, session_id: int, octets: Callable[[int], bytes]) -> None:
         self.secrecy = Secrecy.NEVER
         """The trunk's wish."""
+        self.ipv6 = False
+        """We have an address for it."""
+        self.ipv6_first = False
+        """Our own offers are for IPv6, if we have an address for it."""
         self.codec: sdp.Codec | None = None
         """What we send, under the PBX's payload type; None until the PBX has spoken and a page was chosen."""
         self.theirs: PbxDescription | None = None
@@ -53,6 +57,8 @@ class PbxSession:
         self.text = b""
         """Our newest description."""
         self._id, self._version, self._octets = session_id, 0, octets
+        self._told = ""
+        """The host that `text` names."""
         self._fingerprint = ""
         """Of our certificate."""
         self._direction = sdp.Direction.INACTIVE
@@ -130,6 +136,15 @@ class PbxSession:
         """The voice is, or is to be, encrypted by DTLS."""
         return self.theirs.peer is not None if self.theirs else self.secrecy in (Secrecy.DTLS, Secrecy.WEBRTC)
 
+    @property
+    def by_ipv6(self) -> bool:
+        """The voice goes, or is to go, over IPv6: as the PBX says, else as it was; ICE is done over IPv4 only."""
+        if self.theirs and (self.theirs.address is not None or not self._told):
+            return self.theirs.ipv6
+        if self._told:
+            return sdp.is_ipv6(self._told)
+        return self.ipv6 and self.ipv6_first and self.secrecy is not Secrecy.WEBRTC
+
     def _our_crypto(self, theirs: sdes.Crypto) -> sdes.Crypto | None:
         ours = self._voice.crypto if self._voice else ()
         return next((line for line in ours if (line.tag, line.suite) == (theirs.tag, theirs.suite)), None)
@@ -167,7 +182,7 @@ class PbxSession:
 
     def read(self, raw: bytes) -> PbxDescription:
         """An offer that this trunk may make, or SdpError; nothing is agreed by it."""
-        return parse_pbx_offer(raw, self.secrecy)
+        return parse_pbx_offer(raw, self.secrecy, ipv6=self.ipv6)
 
     def answer(self, name: str, address: sdp.Address) -> bytes:
         """Answer the newest offer with one codec and, if offered, telephone-event; SdpError if it has no such codec."""
@@ -309,7 +324,8 @@ class PbxSession:
         """Read an answer to our newest offer, the first or a later one; SdpError leaves everything as it was."""
         if self._offered is None:
             raise sdp.SdpError("an answer, but nothing was offered")
-        answer = parse_pbx_answer(raw, self.theirs.index if self.theirs else 0, self._offered)
+        index = self.theirs.index if self.theirs else 0
+        answer = parse_pbx_answer(raw, index, self._offered, ipv6=sdp.is_ipv6(self._told))
         codec = next((codec for codec in answer.codecs if self._offered.codec(codec.name)), None)
         if codec is None:
             raise sdp.SdpError("the PBX's answer has no codec that was offered")
@@ -326,7 +342,7 @@ class PbxSession:
 
     def _say(self, voice: OurVoice, address: sdp.Address) -> bytes:
         """Our description: its version rises if and only if anything else changed (RFC 3264, 8)."""
-        self._voice = voice
+        self._voice, self._told = voice, address[0]
         text = self._write(voice, address)
         if text != self.text:
             self._version += 1

@@ -10,10 +10,10 @@ from ..calls.commands import Latch
 from ..errors import OursError
 from .pbx_leg import PbxLeg
 from .peer import OurEnd
-from .poller import Poller
+from .poller import Poller, receiver
 from .relay import HEADER, LONGEST_DATAGRAM, RTP
 from .sdes import Crypto, Keys
-from .sdp import Address
+from .sdp import Address, is_ipv6
 from .source import Source
 from .srtp import Srtp, incoming_session, outgoing_session
 from .terms import Terms
@@ -26,44 +26,59 @@ class PortsExhaustedError(OursError):
 class PortPairs:
     """RTP on an even port, RTCP on the next (RFC 3550, 11); a freed pair is taken again as late as possible."""
 
-    def __init__(self, host: str, ports: tuple[int, int]) -> None:
+    def __init__(self, host: str, ports: tuple[int, int], ipv6: str = "") -> None:
+        """`ipv6`: our address for that, "" for none."""
         first, last = ports
-        self._host = host
+        self._host, self._ipv6 = host, ipv6
         self._even = range(first + first % 2, last, 2)
         self._next = 0
 
-    def bind(self) -> tuple[socket.socket, socket.socket]:
+    @property
+    def have_ipv6(self) -> bool:
+        return self._ipv6 != ""
+
+    def bind(self, *, ipv6: bool = False) -> tuple[socket.socket, socket.socket]:
         """Two bound sockets, or PortsExhaustedError."""
+        host = self._ipv6 if ipv6 else self._host
         for _ in self._even:
             port = self._even[self._next]
             self._next = (self._next + 1) % len(self._even)
-            if pair := self._bind(port):
+            if pair := _pair(host, port):
                 return pair
         raise PortsExhaustedError("no free pair of ports towards the PBX: widen media.pbx_ports")
 
-    def _bind(self, port: int) -> tuple[socket.socket, socket.socket] | None:
-        pair = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            for offset, sock in enumerate(pair):
-                sock.setblocking(False)
-                sock.bind((self._host, port + offset))
-        except OSError as error:
-            for sock in pair:
-                sock.close()
-            if error.errno == errno.EADDRINUSE:
-                return None
-            raise
-        return pair
+
+def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket] | None:
+    family = socket.AF_INET6 if is_ipv6(host) else socket.AF_INET
+    pair = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        for offset, sock in enumerate(pair):
+            sock.setblocking(False)
+            sock.bind((host, port + offset))
+    except OSError as error:
+        for sock in pair:
+            sock.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise
+    return pair
 
 
 class RtpLeg(PbxLeg):
     """RTP, or SRTP with keys of the SDP. `Source` says whose packets count."""
 
     def __init__(
-        self, ports: PortPairs, buffer: bytearray, poller: Poller, *, voice: Callable[[int, float], None]
+        self,
+        ports: PortPairs,
+        buffer: bytearray,
+        poller: Poller,
+        *,
+        voice: Callable[[int, float], None],
+        ipv6: bool = False,
     ) -> None:
         super().__init__(buffer, voice)
-        self._rtp, self._rtcp = ports.bind()
+        self._rtp, self._rtcp = ports.bind(ipv6=ipv6)
+        self._receive, self._receive_control = receiver(self._rtp), receiver(self._rtcp)
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._poller = poller
         self.source = Source()
@@ -75,7 +90,7 @@ class RtpLeg(PbxLeg):
 
     @property
     def address(self) -> Address:
-        host, port = self._rtp.getsockname()
+        host, port = self._rtp.getsockname()[:2]
         return host, port
 
     def expect(self, end: OurEnd | None) -> None:
@@ -141,7 +156,7 @@ class RtpLeg(PbxLeg):
     def _read(self, now: float) -> int:
         """One datagram: the poller comes back for the next, which costs less than reading until nothing is left."""
         try:
-            length, address = self._rtp.recvfrom_into(self._inlet)
+            length, address = self._receive(self._inlet)
         except OSError:  # nothing there, or an ICMP error that belongs to what we sent
             return 0
         first, second, sequence, timestamp, ssrc = RTP.unpack_from(self._buffer)
@@ -165,7 +180,7 @@ class RtpLeg(PbxLeg):
 
     def _read_control(self, now: float) -> int:
         try:
-            length, address = self._rtcp.recvfrom_into(self._inlet)
+            length, address = self._receive_control(self._inlet)
         except OSError:
             return 0
         self._take_control(length, address, now)

@@ -20,6 +20,7 @@ MAX_BYTES = 65_536
 MAX_SECTIONS = 32
 
 NOWHERE = "0.0.0.0"  # noqa: S104  # never bound
+NOWHERE_6 = "::"
 """The hold of RFC 2543: send nothing."""
 
 Address = tuple[str, int]
@@ -169,7 +170,20 @@ def _address(lines: list[str], default: str) -> str:
     parts = line.split()
     if len(parts) != 3 or parts[0] != "IN" or parts[1] not in ("IP4", "IP6"):
         raise SdpError("broken c= line")
-    return parts[2].partition("/")[0]
+    return _canonical(parts[2].partition("/")[0])
+
+
+def _canonical(text: str) -> str:
+    """An IPv6 address as the socket writes it (RFC 5952), everything else as it is."""
+    try:
+        return str(ipaddress.IPv6Address(text)) if ":" in text else text
+    except ValueError:
+        return text
+
+
+def is_ipv6(text: str) -> bool:
+    """It is, or would be, an IPv6 address rather than an IPv4 one."""
+    return ":" in text
 
 
 def _attributes(lines: list[str]) -> tuple[tuple[str, str], ...]:
@@ -199,6 +213,15 @@ def is_unicast(text: str) -> bool:
     except ValueError:
         return False
     return not address.is_multicast and address != ipaddress.IPv4Address("255.255.255.255")
+
+
+def is_unicast_ipv6(text: str) -> bool:
+    """It is the IPv6 address of one host, and means the same from everywhere; "::" counts, too."""
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return not (address.is_multicast or address.is_link_local or address.ipv4_mapped or address.scope_id)
 
 
 # ---- deciding

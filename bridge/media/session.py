@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -241,7 +242,7 @@ class Voice:
             buffer=buffer,
             poller=poller,
             hub=hub,
-            ports=PortPairs(self._media.pbx_address, self._media.pbx_ports),
+            ports=PortPairs(self._media.pbx_address, self._media.pbx_ports, self._media.pbx_address6),
             certificates=self._certificates,
             patience=self._patience,
             post=self._post,
@@ -256,14 +257,26 @@ def check_addresses(media: config.Media) -> None:
     """ConfigError for addresses of no use."""
     told, _ = media.browser_told or (media.browser_address, None)
     for address in (media.browser_address, told, media.pbx_address):
-        _check_address(address)
+        _check_address(address, ipaddress.IPv4Address)
+    if media.pbx_address6:
+        _check_address(media.pbx_address6, ipaddress.IPv6Address)
+        _check_here(media.pbx_address6)
 
 
-def _check_address(text: str) -> None:
+def _check_here(address: str) -> None:
+    """This machine has it: better no start than calls that fail."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise ConfigError(f"media: can't use pbx_address6 {address}: {error.strerror}") from error
+
+
+def _check_address(text: str, kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> None:
     """It is told to the other side, so it must be one that packets can be sent to."""
     try:
-        address = ipaddress.IPv4Address(text)
+        address = kind(text)
     except ValueError:
-        raise ConfigError(f'media: "{text}" is not an IPv4 address') from None
-    if address.is_unspecified or address.is_multicast:
+        raise ConfigError(f'media: "{text}" is not an {kind.__name__[:4]} address') from None
+    if address.is_unspecified or address.is_multicast or (address.version == 6 and address.is_link_local):
         raise ConfigError(f'media: "{text}" is no address of one interface, and it is what the other side is told')

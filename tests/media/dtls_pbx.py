@@ -45,18 +45,19 @@ class DtlsPbx:
         reads: Change = unchanged,
         forged: str = "",
         certificate: RTCCertificate | None = None,
+        ipv6: bool = False,
     ) -> None:
         assert here.voice._equipment is not None
         self._certificate = certificate or RTCCertificate.generateCertificate()
-        equipment = replace(here.voice._equipment, ports=PortPairs("127.0.0.1", (24_000, 24_999)))
+        equipment = replace(here.voice._equipment, ports=PortPairs("127.0.0.1", (24_000, 24_999), "::1"))
         self.heard: asyncio.Queue[Packet] = asyncio.Queue()
         self.failures: list[str] = []
         self._buffer, self._says, self._reads = equipment.buffer, says, reads
         self._said, self._ssrc = 0, secrets.randbits(32)
-        self.leg = DtlsLeg(equipment, self._certificate, voice=self._keep, failed=self.failures.append)
+        self.leg = DtlsLeg(equipment, self._certificate, voice=self._keep, failed=self.failures.append, ipv6=ipv6)
         self.session = PbxSession(77, secrets.token_bytes)
         self.session.begin(forged or fingerprint(self._certificate))
-        self.session.secrecy = Secrecy.WEBRTC
+        self.session.secrecy, self.session.ipv6 = Secrecy.WEBRTC, ipv6
 
     def _keep(self, length: int, now: float) -> None:
         self.heard.put_nowait(Packet.read(bytes(self._buffer[:length])))

@@ -56,7 +56,8 @@ def rtp(payload_type: int, sequence: int, timestamp: int, payload: bytes, ssrc: 
 def pbx_offer(port: int, *codecs: str, host: str = "127.0.0.1", direction: str = "sendrecv", version: int = 1) -> bytes:
     types = " ".join(str(PBX_TYPES[codec]) for codec in codecs)
     maps = [f"a=rtpmap:{PBX_TYPES[codec]} {ENCODINGS[codec]}" for codec in codecs]
-    lines = ["v=0", f"o=- 77 {version} IN IP4 {host}", "s=pbx", f"c=IN IP4 {host}", "t=0 0"]
+    place = f"IN {'IP6' if ':' in host else 'IP4'} {host}"
+    lines = ["v=0", f"o=- 77 {version} {place}", "s=pbx", f"c={place}", "t=0 0"]
     lines += [f"m=audio {port} RTP/AVP {types} 101", *maps, "a=rtpmap:101 telephone-event/8000", f"a={direction}"]
     return ("\r\n".join(lines) + "\r\n").encode()
 
@@ -280,11 +281,11 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    patience: Patience | None = None, workers: int = 1, rtpengine: str = "", shelf: Shelf | None = None
+    patience: Patience | None = None, workers: int = 1, rtpengine: str = "", shelf: Shelf | None = None, ipv6: str = ""
 ) -> AsyncIterator[Stage]:
     """A running room on free ports of the loopback; `rtpengine` is the address of one that carries the voice."""
     mail = Mailbox()
-    media = config.Media(browser_port=0, pbx_ports=(22_000, 23_999), workers=workers)
+    media = config.Media(browser_port=0, pbx_address6=ipv6, pbx_ports=(22_000, 23_999), workers=workers)
     room: Voice | Workers | RtpengineVoice = Voice(media=media, post=mail.post, patience=patience, shelf=shelf)
     if workers > 1:
         room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience, shelf=shelf)

@@ -44,6 +44,15 @@ def test_a_trunk_that_requires_encryption_objects_to_plain_voice() -> None:
     assert found[0] == 302
 
 
+def test_voice_over_ipv6_is_refused_by_name_where_the_bridge_has_no_address_for_it() -> None:
+    offer = USABLE.replace("IP4 192.0.2.1", "IP6 2001:db8::1").encode()
+    found = objection(offer, ALLOWED, Secrecy.ALLOWED)
+    assert found is not None
+    assert found[0] == 301
+    assert "pbx_address6" in found[1]
+    assert objection(offer, ALLOWED, Secrecy.ALLOWED, ipv6=True) is None
+
+
 def test_what_a_pbx_offers_is_no_reason() -> None:
     assert objection(ASTERISK.encode(), ALLOWED, Secrecy.ALLOWED) is None
 

@@ -478,6 +478,14 @@ async def test_an_address_that_nobody_could_be_told_is_refused(address: str) -> 
             pass
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::", "ff02::1", "fe80::1", "2001:db8::1", "bridge.example"])
+async def test_an_ipv6_address_that_nobody_could_be_told_or_is_not_here_is_refused(address: str) -> None:
+    voice = Voice(media=config.Media(browser_port=0, pbx_address6=address), post=Mailbox().post)
+    with pytest.raises(ConfigError):
+        async with voice.running():
+            pass
+
+
 async def test_a_port_that_is_taken_is_named() -> None:
     async with pbx_socket() as taken:
         voice = Voice(media=config.Media(browser_port=taken.port), post=Mailbox().post)

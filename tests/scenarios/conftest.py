@@ -97,7 +97,8 @@ async def stages(
 
 @pytest.fixture
 async def desks(bridges: Callable[..., Any]) -> AsyncIterator[Desks]:
-    """Sets a desk; arguments are the address of its only PBX, settings of that [[trunk]], and of `sip`, `portal` and `calls`."""
+    """Sets a desk; arguments are the address of its only PBX, settings of that [[trunk]], and of `sip`, `media`, `portal` and `calls`,
+    and `agent`, whose account Anna has then."""
     async with AsyncExitStack() as stack:
 
         async def set_desk(
@@ -105,6 +106,8 @@ async def desks(bridges: Callable[..., Any]) -> AsyncIterator[Desks]:
             *,
             trunk: Values,
             sip: Values | None = None,
+            media: Values | None = None,
+            agent: str = AGENTS[ANNA],
             portal: Values | None = None,
             calls: Values | None = None,
         ) -> Desk:
@@ -116,11 +119,14 @@ async def desks(bridges: Callable[..., Any]) -> AsyncIterator[Desks]:
             settings["trunk"][0].update(trunk)
             settings["portal"][0].update(portal or {})
             settings["sip"].update(sip or {})
-            bridge = await bridges(settings, secrets_for())
+            settings["media"].update(media or {})
+            anna = next(each for each in settings["operator"] if each["user_id"] == ANNA)
+            anna.update(sip_user=agent, password_env=f"PASSWORD_{agent}")
+            bridge = await bridges(settings, secrets_for({*AGENTS.values(), agent}))
             await simulated.auto_install()
             orders = Orders(answer_after=0)
-            anna = await stack.enter_async_context(headset(bridge.directory / "var", simulated.url, ANNA, orders))
-            return Desk(simulated, bridge, anna)
+            sits = await stack.enter_async_context(headset(bridge.directory / "var", simulated.url, ANNA, orders))
+            return Desk(simulated, bridge, sits)
 
         yield set_desk
 

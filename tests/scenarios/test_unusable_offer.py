@@ -35,9 +35,10 @@ def refused(script: str, status: int) -> str:
     [
         ("m=audio 16000 RTP/AVP 0", VIDEO, 488),
         ("RTP/AVP 0", "RTP/AVP 18", 488),
+        ("c=IN IP4 127.0.0.1", "c=IN IP6 ::1", 488),
         ("Content-Type: application/sdp", "Content-Type: text/plain", 415),
     ],
-    ids=["video", "codec", "text"],
+    ids=["video", "codec", "ipv6", "text"],
 )
 async def test_an_offer_without_usable_voice_is_refused(
     trunk_room: TrunkRoom, tmp_path: Path, was: str, becomes: str, status: int

@@ -102,7 +102,7 @@ def negotiation(data: bytes) -> None:
     """As an offer, the first one or a later one, or as the answer to ours."""
     here, secrecy = ("192.0.2.1", 4000), list(Secrecy)[len(data) % len(Secrecy)]
     session = PbxSession(1, bytes)
-    session.secrecy = secrecy
+    session.secrecy, session.ipv6 = secrecy, True
     session.begin("AB:" * 31 + "CD")
     if len(data) % 2:
         objection(data, ("PCMU", "opus"), secrecy)
