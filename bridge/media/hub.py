@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from .poller import Poller, receiver
+from .poller import Poller
 from .relay import HEADER, LONGEST_DATAGRAM
 
 log = structlog.get_logger()
@@ -69,10 +69,9 @@ class Hub:
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._poller = poller
         self._socket, self._drain = sock, drain
-        self._receive = receiver(sock)
         self.sendto = self._socket.sendto
         """For the hot path; raises OSError."""
-        self.address: Address = self._socket.getsockname()[:2]
+        self.address: Address = self._socket.getsockname()
         host, port = advertised or self.address
         self.told: Address = host, port or self.address[1]
         """Where pages send to: another address than ours where a NAT stands in between."""
@@ -108,7 +107,7 @@ class Hub:
             self.unsent += 1
 
     def _read(self, now: float) -> int:
-        receive, inlet, buffer, owners = self._receive, self._inlet, self.buffer, self.by_address
+        receive, inlet, buffer, owners = self._socket.recvfrom_into, self._inlet, self.buffer, self.by_address
         for count in range(self._drain):
             try:
                 length, address = receive(inlet)

@@ -21,20 +21,6 @@ ROUNDS: Final = 8
 """Looks at all sockets per wake-up at most, so that the loop stays fair."""
 MEASURE: Final = 0.1
 
-
-def receiver(sock: socket.socket) -> Callable[[memoryview], tuple[int, tuple[str, int]]]:
-    """What takes one datagram of a socket and says how long it is and whose; of an IPv6 address without flow and scope."""
-    receive = sock.recvfrom_into
-    if sock.family != socket.AF_INET6:
-        return receive
-
-    def receive_ipv6(inlet: memoryview) -> tuple[int, tuple[str, int]]:
-        length, address = receive(inlet)
-        return length, address[:2]
-
-    return receive_ipv6
-
-
 Reader = Callable[[float], int]
 """Reads what is there, gets the monotonic time, returns how many datagrams it was."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from ..calls.commands import Latch
 from ..errors import OursError
 from .pbx_leg import PbxLeg
 from .peer import OurEnd
-from .poller import Poller, receiver
+from .poller import Poller
 from .relay import HEADER, LONGEST_DATAGRAM, RTP
 from .sdes import Crypto, Keys
 from .sdp import Address, is_ipv6
@@ -49,8 +50,7 @@ class PortPairs:
 
 
 def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket] | None:
-    family = socket.AF_INET6 if is_ipv6(host) else socket.AF_INET
-    pair = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_DGRAM)
+    pair = _open(host), _open(host)
     try:
         for offset, sock in enumerate(pair):
             sock.setblocking(False)
@@ -62,6 +62,24 @@ def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket] | None:
             return None
         raise
     return pair
+
+
+def _open(host: str) -> socket.socket:
+    if is_ipv6(host):
+        return _Ipv6Socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+class _Ipv6Socket(socket.socket):
+    """Its addresses look like those of IPv4, without flow and scope: the way of a packet is one for both."""
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Address]:
+        length, address = super().recvfrom_into(buffer, nbytes, flags)
+        return length, address[:2]
+
+    def getsockname(self) -> Address:
+        host, port, *_ = super().getsockname()
+        return host, port
 
 
 class RtpLeg(PbxLeg):
@@ -78,7 +96,6 @@ class RtpLeg(PbxLeg):
     ) -> None:
         super().__init__(buffer, voice)
         self._rtp, self._rtcp = ports.bind(ipv6=ipv6)
-        self._receive, self._receive_control = receiver(self._rtp), receiver(self._rtcp)
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._poller = poller
         self.source = Source()
@@ -90,7 +107,7 @@ class RtpLeg(PbxLeg):
 
     @property
     def address(self) -> Address:
-        host, port = self._rtp.getsockname()[:2]
+        host, port = self._rtp.getsockname()
         return host, port
 
     def expect(self, end: OurEnd | None) -> None:
@@ -156,7 +173,7 @@ class RtpLeg(PbxLeg):
     def _read(self, now: float) -> int:
         """One datagram: the poller comes back for the next, which costs less than reading until nothing is left."""
         try:
-            length, address = self._receive(self._inlet)
+            length, address = self._rtp.recvfrom_into(self._inlet)
         except OSError:  # nothing there, or an ICMP error that belongs to what we sent
             return 0
         first, second, sequence, timestamp, ssrc = RTP.unpack_from(self._buffer)
@@ -180,7 +197,7 @@ class RtpLeg(PbxLeg):
 
     def _read_control(self, now: float) -> int:
         try:
-            length, address = self._receive_control(self._inlet)
+            length, address = self._rtcp.recvfrom_into(self._inlet)
         except OSError:
             return 0
         self._take_control(length, address, now)
