@@ -84,7 +84,7 @@ class Leg:
     def _referred(self, fact: Referred, now: float) -> list[Deed]:
         """Toll fraud: only to numbers that the operator might dial."""
         number = unquote(fact.target.user)
-        if not DIALLED.fullmatch(number) or self.heir is not None or fact.target.headers:
+        if not DIALLED.fullmatch(number) or self.heir is not None:
             return [(self.usage, self.usage.refuse_referral(603, now))]
         return [PbxReferred(call=self.call, number=number)]
 

@@ -14,6 +14,7 @@ from .address import NameAddr, Uri
 from .dialog import Dialog
 from .message import Request, Response
 from .output import Output, TransferFailed, TransferProgressed, Transferred
+from .replaces import Replaces
 from .transaction import Timers
 
 SIPFRAG = "message/sipfrag;version=2.0"
@@ -27,8 +28,10 @@ def blind(target: Uri) -> str:
 
 def attended(consulted: Dialog) -> str:
     """Refer-To for the far end of another dialog of ours, whose place the referred party takes (RFC 3891, 3515 2.1)."""
-    replaces = f"{consulted.call_id};to-tag={consulted.remote.tag};from-tag={consulted.local.tag}"
-    return f"<{replace(consulted.target, headers='Replaces=' + quote(replaces, safe=''))}>"
+    named = Replaces(
+        call_id=consulted.call_id, local_tag=consulted.remote.tag, remote_tag=consulted.local.tag, early_only=False
+    )
+    return f"<{replace(consulted.target, headers='Replaces=' + quote(str(named), safe=''))}>"
 
 
 def fragment_of(notify: Request) -> tuple[int, str]:

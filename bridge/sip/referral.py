@@ -7,13 +7,20 @@ from .headers import SipError
 from .matching import Key
 from .message import PHRASES, Request
 from .refer import SIPFRAG
+from .replaces import replaces_in
 
 SECONDS = 60
 """Of the subscription that a REFER makes."""
 
 
+def _target(line: str) -> Uri:
+    """Asterisk writes what its dialplan says, also a URI with `?headers` that lacks its brackets."""
+    bare = "?" in line and not {"<", '"'} & set(line)
+    return Uri.parse(line.strip()) if bare else NameAddr.parse(line).uri
+
+
 class Referral:
-    """One REFER of the peer's. SipError if it does not say whereto, once."""
+    """One REFER of the peer's. SipError if it does not say whereto, once, or whose place is to be taken there."""
 
     def __init__(self, key: Key, request: Request, *, first: bool) -> None:
         lines = request.headers.all("Refer-To")
@@ -21,16 +28,21 @@ class Referral:
             raise SipError("REFER needs one Refer-To")
         self.key = key
         self.request = request
-        self.target: Uri = NameAddr.parse(lines[0]).uri
+        self.target = _target(lines[0])
+        self._replaces = replaces_in(self.target)
         self.taken = False
         self.is_silent = (request.headers.get("Refer-Sub") or "").strip().lower() == "false"
         self._event = "refer" if first else f"refer;id={request.cseq[0]}"
 
     @property
-    def referred_by(self) -> list[tuple[str, str]]:
-        """For the INVITE to the target (RFC 3892)."""
+    def headers(self) -> list[tuple[str, str]]:
+        """For the INVITE to the target (RFC 3892, 3891).
+
+        With Require nobody is called anew where there is no session to replace.
+        """
         value = self.request.headers.get("Referred-By")
-        return [("Referred-By", value)] if value else []
+        by = [("Referred-By", value)] if value else []
+        return by + ([("Require", "replaces"), ("Replaces", str(self._replaces))] if self._replaces else [])
 
     def news(self, status: int, phrase: str = "") -> tuple[list[tuple[str, str]], bytes]:
         """Headers and body of the NOTIFY about a response to our INVITE; a final one is the last."""

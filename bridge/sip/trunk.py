@@ -185,7 +185,7 @@ class Trunks:
             self._act(leg.usage, leg.usage.refuse_referral(503, now), now)
             return
         number = unquote(referral.target.user)
-        heir = self._outbound(number, command.sdp, leg.account, leg.peer, ways, self._agent, referral.referred_by)
+        heir = self._outbound(number, command.sdp, leg.account, leg.peer, ways, self._agent, referral.headers)
         self._remember(heir, leg)
         self._do(leg.follow(heir, now), now)
         self._agent.call(heir, now)

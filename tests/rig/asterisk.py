@@ -263,7 +263,7 @@ class Asterisk:
         caller: str = "+4930123456",
         name: str = "Erika Mustermann",
         timeout: float = 30,
-        then: Literal["tone", "echo", "silence", "bridged"] = "tone",
+        then: Literal["tone", "echo", "silence", "refers", "replaces", "bridged"] = "tone",
     ) -> PhoneCall:
         """Someone calls the agent, gives up after `timeout` seconds, and plays a tone of 1004 Hz if it is answered.
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from bridge.robot import Orders
+
 from ..conftest import needs
 from ..interop import ASTERISK, SIPP, interop
-from ..rig.asterisk import free_port
+from ..rig.asterisk import EARLY_HZ, TONE_HZ, PhoneCall, free_port
 from ..rig.chromium import MICROPHONE_HZ
 from ..rig.ear import Ear
+from ..rig.headset import TONE_HZ as HEADSET_HZ
+from ..rig.headset import headset
 from ..rig.waiting import wait_for
 from .conftest import Stages
-from .stage import AGENTS, ANNA, Stage
+from .stage import AGENTS, ANNA, BORIS, Stage
 
 SCRIPTS = Path(__file__).parents[1] / "rig/sipp"
 
@@ -93,3 +98,44 @@ async def test_the_pbx_puts_the_operator_through_to_somebody_else(stage: Stage) 
     await wait_for(knows, what="the PBX to know it")
     second.hang_up()
     assert (await stage.record()).status_code == "200"
+
+
+@interop(ASTERISK, "attended, by the peer (REFER to us with Replaces)")
+async def test_the_pbx_puts_the_operator_in_the_place_of_a_colleague(stages: Stages) -> None:
+    """It asks twice: where there is nobody to replace the call stays, and the next time the operator gets that party."""
+    stage = await stages(browser=False)
+    pbx = stage.asterisk
+    async with (
+        headset(stage.state_dir, stage.portal.url, ANNA, Orders(answer_after=0)) as anna,
+        headset(stage.state_dir, stage.portal.url, BORIS, Orders(audio="echo")) as boris,
+    ):
+        before = pbx.outbound("1002")
+        await boris.dials("610")
+        consulted = await pbx.dialled("1002", before)
+        await boris.talks()
+        await wait_for(lambda: consulted.hears(TONE_HZ), what="its own tone, back from the colleague")
+
+        call = stage.ring(then="replaces")
+        await wait_for(lambda: "Nobody was replaced: FAILURE 481" in pbx.log(), what="the PBX to know it failed")
+        await wait_for(lambda: anna.hears(EARLY_HZ), what="the caller, who stayed")
+        assert fragments(call) == ["SIP/2.0 100 Trying", "SIP/2.0 481 Call/Transaction Does Not Exist"]
+
+        accepted = next(m for m in consulted.messages() if m.status == 200 and m.method == "INVITE")
+        there, here = (accepted.header(name).partition("tag=")[2] for name in ("To", "From"))
+        named = quote(f"{consulted.call_id};to-tag={there};from-tag={here}", safe="")
+        pbx.act("Setvar", Channel=call.channel, Variable="REPLACES", Value=named)
+        await boris.is_alone()
+        await anna.is_shown("610")
+        await wait_for(lambda: anna.hears(TONE_HZ), what="the party that the colleague had")
+        await wait_for(lambda: consulted.hears(HEADSET_HZ), what="the operator's tone at that party")
+        told = ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]
+        await wait_for(lambda: fragments(call)[2:] == told, what="the PBX to be told of the success")
+        await anna.press("hangUp")
+        await anna.is_alone()
+    assert (await stage.record_of("incoming")).status_code == "200"
+    assert (await stage.record_of("outgoing")).status_code == "200"
+
+
+def fragments(call: PhoneCall) -> list[str]:
+    """What our NOTIFYs told."""
+    return [m.body.strip() for m in call.messages() if m.is_request and m.method == "NOTIFY"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from bridge.calls.commands import FollowPbxReferral, HangUpPbx, RefusePbxReferral
@@ -38,6 +40,41 @@ def test_section_15_refer_without_exactly_one_refer_to_earns_400(lines: int) -> 
     assert statuses(desk.gets(asked)) == [(400, "REFER")]
 
 
+@pytest.mark.parametrize(
+    "replaces",
+    [
+        "Replaces=x",
+        "Replaces=a%3Bto-tag%3Db",
+        "Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc&Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc",
+        "Replaces=a%0D%0AX-Evil%3A%201%3Bto-tag%3Db%3Bfrom-tag%3Dc",
+        "Replaces=a%3Bto-tag%3Db%2Cd%3Bfrom-tag%3Dc",
+        "Replaces=%FF%3Bto-tag%3Db%3Bfrom-tag%3Dc",
+    ],
+)
+def test_section_15_refer_to_with_a_replaces_that_names_no_dialog_earns_400(replaces: str) -> None:
+    desk = Called().confirmed()
+    asked = desk.within("REFER", 2, b"", ("Refer-To", f"<sip:300@pbx?{replaces}>"))
+    assert statuses(desk.gets(asked)) == [(400, "REFER")]
+    again = desk.within("REFER", 3, b"", ("Refer-To", "<sip:300@pbx>"))
+    assert desk.gets(again) == [], "the next one is considered"
+
+
+@pytest.mark.parametrize("written", ["<{}>", "{}", '"Ann?" <{}>'], ids=["in brackets", "bare", "named"])
+@pytest.mark.parametrize("escaped", [True, False])
+async def test_section_15_whom_the_new_party_replaces_is_passed_on_and_no_other_header_of_the_refer_to(
+    pbx: WirePbx, room: Room, escaped: bool, written: str
+) -> None:
+    wish = "12@10.0.0.1;to-tag=a.b;from-tag=c~d;early-only"
+    wish = quote(wish, safe="") if escaped else wish
+    target = f"sip:300@pbx.example?Subject=x&replaces={wish}&Require=evil&Body=x"
+    call, _ = await referred(pbx, room, **{"Refer-To": written.format(target)})
+    await room.do(FollowPbxReferral(call=call, sdp=OFFER))
+    invite = await pbx.request("INVITE")
+    assert invite.headers.all("Replaces") == ("12@10.0.0.1;to-tag=a.b;from-tag=c~d;early-only",)
+    assert invite.headers.all("Require") == ("replaces",), "or a PBX without it would call somebody anew"
+    assert (invite.headers.get("Subject"), invite.body) == (None, OFFER)
+
+
 def test_section_15_only_in_a_dialog_that_stands() -> None:
     desk = Called()
     assert statuses(desk.gets(desk.within("REFER", 2, b"", ("Refer-To", "<sip:300@pbx>")))) == [(603, "REFER")]
@@ -50,7 +87,14 @@ def test_a_referral_that_nobody_decides_is_refused_before_its_sender_gives_up() 
 
 
 @pytest.mark.parametrize(
-    "target", ["<sip:evil@pbx>", "<sip:300@pbx?Replaces=x>", "<sip:300;x=y@pbx>", "<sip:pbx>", "<mailto:x@y>"]
+    "target",
+    [
+        "<sip:evil@pbx>",
+        "<sip:evil@pbx?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>",
+        "<sip:300;x=y@pbx>",
+        "<sip:pbx>",
+        "<mailto:x@y>",
+    ],
 )
 async def test_section_15_toll_fraud_other_destinations_than_numbers_earn_603(
     pbx: WirePbx, room: Room, target: str
