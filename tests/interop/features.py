@@ -23,7 +23,7 @@ UNTESTED = (
 
 FEATURES: dict[str, tuple[str, ...]] = {
     "Transports": (
-        "UDP", "TCP", "TLS", "mutual TLS", "WebSocket", "secure WebSocket", "IPv6 (signalling)", "IPv6 (voice)", "failover to the second SRV target",
+        "UDP", "TCP", "TLS", "mutual TLS", "SIPS (sips: addresses)", "WebSocket", "secure WebSocket", "IPv6 (signalling)", "IPv6 (voice)", "failover to the second SRV target",
         "RFC 5626 flows",
     ),
     "Connecting": (

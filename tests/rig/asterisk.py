@@ -98,13 +98,16 @@ class Asterisk:
         agents: int = 4,
         codecs: str = "ulaw,alaw,g722,opus",
         encryption: Encryption = "no",
+        short_tags: Collection[str] = (),
         root: Path | None = None,
     ) -> None:
+        """`short_tags`: to these agents it offers SRTP with authentication tags of 32 bits, and no other."""
         self.directory = directory.resolve()
         self.root = (root or default_root()).resolve()
         self.agents = [str(1001 + index) for index in range(agents)]
         self.codecs = codecs
         self.encryption = encryption
+        self.short_tags = short_tags
         self.sip_port = free_sip_port()
         self.tls_port = free_port(socket.SOCK_STREAM)
         self.mtls_port = free_port(socket.SOCK_STREAM)
@@ -222,7 +225,7 @@ class Asterisk:
             "ENCRYPTION": _encryption(self.encryption),
             "ICE_SUPPORT": "yes" if self.encryption == "webrtc" else "no",
             "ICE": _ice() if self.encryption == "webrtc" else "",
-            "AGENTS": "\n".join(_agent(number) for number in self.agents),
+            "AGENTS": "\n".join(_agent(number, short_tag=number in self.short_tags) for number in self.agents),
         }
         for name, hz in (("moh/hold", HOLD_HZ), ("sounds/tone", TONE_HZ)):
             tones.write_tone(self.directory / f"{name}.wav", hz, seconds=10, rate=8000)
@@ -364,8 +367,9 @@ def _ice() -> str:
     return f"ice_deny = 0.0.0.0/0\nice_permit = 127.0.0.0/8\n[ice_host_candidates]\n{own} => 127.0.0.1"
 
 
-def _agent(number: str) -> str:
+def _agent(number: str, *, short_tag: bool) -> str:
+    tag = "srtp_tag_32 = yes\n" * short_tag
     return (
-        f'[{number}](phone)\nauth = {number}\naors = {number}\ncallerid = "Agent {number}" <{number}>\n'
+        f'[{number}](phone)\nauth = {number}\naors = {number}\ncallerid = "Agent {number}" <{number}>\n{tag}'
         f"[{number}](login)\nusername = {number}\npassword = pw-{number}\n[{number}](place)\n"
     )

@@ -7,21 +7,25 @@ from collections.abc import Iterator
 
 import pytest
 
+from bridge.robot import Orders
+
 from ..conftest import needs
 from ..interop import ASTERISK, interop
-from ..rig.asterisk import Asterisk
+from ..rig.asterisk import TONE_HZ, Asterisk
+from ..rig.headset import TONE_HZ as HEADSET_HZ
+from ..rig.headset import headset
 from ..rig.waiting import wait_for
 from .conftest import Stages
-from .stage import ANNA, PHONE, Stage
+from .stage import AGENTS, ANNA, BORIS, PHONE, Stage
 
 HOLD = "[data-do=hold]"
 
 
 @pytest.fixture(scope="module")
 def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asterisk]:
-    """All its accounts want encryption: it refuses plain RTP."""
+    """All its accounts want encryption: it refuses plain RTP. Boris's calls have short tags."""
     needs("asterisk")
-    with Asterisk(tmp_path_factory.mktemp("srtp"), agents=2, encryption="sdes") as asterisk:
+    with Asterisk(tmp_path_factory.mktemp("srtp"), agents=2, encryption="sdes", short_tags=[AGENTS[BORIS]]) as asterisk:
         yield asterisk
 
 
@@ -67,4 +71,19 @@ async def test_where_the_trunk_requires_it_our_own_calls_are_encrypted(stages: S
     await stage.hang_up(page)
     await call.is_over()
     assert {"RTP/SAVP"} == profiles(stage, call.call_id)
+    assert_no_key_is_written_down(stage)
+
+
+@interop(ASTERISK, "SDES AES_CM_128_HMAC_SHA1_32", "two-way tone")
+async def test_a_pbx_that_wants_short_tags_is_understood(stages: Stages) -> None:
+    stage = await stages(browser=False)
+    async with headset(stage.state_dir, stage.portal.url, BORIS, Orders(answer_after=0)) as boris:
+        call = stage.ring(BORIS)
+        await wait_for(lambda: boris.hears(TONE_HZ), what="the caller's tone at the operator")
+        await wait_for(lambda: call.hears(HEADSET_HZ), what="the operator's tone at the PBX")
+        suites = re.findall(r"^a=crypto:\d+ (\w+) ", "\n".join(m.body for m in call.messages()), re.MULTILINE)
+        assert suites == ["AES_CM_128_HMAC_SHA1_32"] * 2, "its offer and our answer"
+        call.hang_up()
+        await boris.is_alone()
+    assert (await stage.record()).status_code == "200"
     assert_no_key_is_written_down(stage)

@@ -7,10 +7,12 @@ import pytest
 from bridge.calls.commands import DialPbx, RefusePbx
 from bridge.calls.events import CallId, PbxAnswered, PbxInvited
 
+from ..interop import ASTERISK, interop
 from ..rig.asterisk import Asterisk, free_port
 from .test_sip_transports import SDP, room_to, seen
 
 
+@interop(ASTERISK, "SIPS (sips: addresses)", "TLS", "registration", "incoming call", "outgoing call")
 async def test_an_account_of_sips_addresses_registers_is_called_and_calls(
     asterisk: Asterisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
