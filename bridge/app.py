@@ -28,13 +28,13 @@ from .control import Control, socket_path
 from .directory import directory
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
-from .media.archive import Archive, Retention
+from .media.engine.rtpengine import RtpengineVoice
 from .media.objection import objection
-from .media.recorder import Shelf
-from .media.rtpengine import RtpengineVoice
+from .media.recording.archive import Archive, Retention
+from .media.recording.recorder import Shelf
 from .media.session import Voice
 from .media.sound import read
-from .media.workers import Workers
+from .media.workers.workers import Workers
 from .operators.channel import Channel
 from .operators.protocol import Loaded
 from .operators.turn import Turn

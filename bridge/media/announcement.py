@@ -13,7 +13,7 @@ import structlog
 from av.error import FFmpegError
 
 from ..calls.recording import BEEP
-from . import codec
+from .codecs import codec
 from .sdp import CLOCK_RATES
 
 log = structlog.get_logger()

@@ -41,9 +41,9 @@ from .pages import Pages
 from .pbx_leg import PbxLeg
 from .pbx_legs import PbxLegs
 from .pbx_session import PbxSession
-from .recording import Recording
+from .recording.recording import Recording
+from .recording.tape import Channel
 from .relay import HEADER, Relay, Stream
-from .tape import Channel
 from .watch import Watch
 from .webrtc import BrowserLeg
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from ..calls.commands import Transcode
 from . import sdp
-from .conversion import Conversion
+from .codecs.conversion import Conversion
+from .codecs.transcoder import Transcoder
 from .relay import Relay
-from .transcoder import Transcoder
 
 NARROW_OPUS: Final = "maxplaybackrate=8000;sprop-maxcapturerate=8000;useinbandfec=1"
 """RFC 7587, 6.1: what a telephone can't carry need not be encoded, sent and decoded, and losses are to be made up for."""

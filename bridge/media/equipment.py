@@ -9,11 +9,11 @@ from typing import Any
 
 from ..calls.events import Event
 from .association import Certificates
+from .codecs.transcoder import Transcoder
 from .hub import Hub
 from .poller import Poller
-from .recorder import Recorder
+from .recording.recorder import Recorder
 from .rtp import PortPairs
-from .transcoder import Transcoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,15 +31,15 @@ from ..calls.commands import (
 from ..calls.events import CallId, Event
 from ..errors import ConfigError, OursError
 from .association import Certificates
+from .codecs.transcoder import Transcoder
 from .conversation import Conversation
 from .equipment import Equipment, Patience
 from .hub import Hub, bound_socket
 from .memory import unpacked
 from .poller import Poller
-from .recorder import Recorder, Shelf
+from .recording.recorder import Recorder, Shelf
 from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
 from .rtp import PortPairs
-from .transcoder import Transcoder
 
 log = structlog.get_logger()
 

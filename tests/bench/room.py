@@ -14,9 +14,9 @@ from typing import Any
 from bridge import config
 from bridge.calls.commands import ConnectBrowser, JoinMedia, StartRecording
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
-from bridge.media.recorder import Shelf
+from bridge.media.recording.recorder import Shelf
 from bridge.media.session import Voice
-from bridge.media.workers import Workers
+from bridge.media.workers.workers import Workers
 
 
 class Room:

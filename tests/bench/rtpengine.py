@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bridge.media.ng import EngineError, EngineSilentError, Words
-from bridge.media.ng_client import NgClient, ng_client
+from bridge.media.engine.ng import EngineError, EngineSilentError, Words
+from bridge.media.engine.ng_client import NgClient, ng_client
 
 from ..rig.asterisk import free_port
 from ..rig.waiting import wait_for

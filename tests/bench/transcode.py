@@ -20,10 +20,10 @@ from aiortc.codecs.opus import OpusDecoder, OpusEncoder
 from aiortc.jitterbuffer import JitterFrame
 from av import AudioCodecContext, CodecContext
 
-from bridge.media.codec import encoder
-from bridge.media.conversion import Conversion
-from bridge.media.pcm import frame_of
-from bridge.media.transcoder import Transcoder
+from bridge.media.codecs.codec import encoder
+from bridge.media.codecs.conversion import Conversion
+from bridge.media.codecs.pcm import frame_of
+from bridge.media.codecs.transcoder import Transcoder
 
 from ..media.stage import rtp
 from .figure import Figure

@@ -15,11 +15,11 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from bridge import config
 from bridge.calls.commands import ConnectBrowser, JoinMedia, MediaPolicy
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
+from bridge.media.engine.rtpengine import RtpengineVoice
 from bridge.media.equipment import Patience
-from bridge.media.recorder import Shelf
-from bridge.media.rtpengine import RtpengineVoice
+from bridge.media.recording.recorder import Shelf
 from bridge.media.session import Voice
-from bridge.media.workers import Workers
+from bridge.media.workers.workers import Workers
 
 CALL = CallId("call-1")
 TAB = TabId("tab-1")

@@ -12,9 +12,9 @@ from bridge.calls.commands import JoinMedia, MediaPolicy, SpeakEarly
 from bridge.calls.events import EarlyMediaReady, MediaReady
 from bridge.calls.routing import RINGBACK
 from bridge.errors import ConfigError
-from bridge.media import codec as codecs
 from bridge.media import sound
 from bridge.media.announcement import RATE
+from bridge.media.codecs import codec as codecs
 from bridge.media.comfort import QUIET
 from bridge.media.sdp import SdpError
 

@@ -19,13 +19,15 @@ from bridge.calls.commands import (
     Transcode,
 )
 from bridge.calls.events import BrowserAnswered, CodecChanged, MediaReanswered, MediaReoffered, TabId
-from bridge.media import codec, page_sdp, sdp, tape
+from bridge.media import page_sdp, sdp
+from bridge.media.codecs import codec
 from bridge.media.crossing import NARROW_OPUS, choose
-from bridge.media.recorder import Shelf
+from bridge.media.recording import tape
+from bridge.media.recording.recorder import Shelf
 
 from .offers import CHROMIUM
+from .recording.test_recording import SLOW, tape_of
 from .stage import CALL, CODECS, PBX_TYPES, TAB, Page, Stage, pbx_answer, pbx_offer, rtp, stage
-from .test_recording import SLOW, tape_of
 from .tones import loudness, tone
 
 OPUS = MediaPolicy(transcode=Transcode.OPUS_TO_BROWSER)

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bridge.media.ng import EngineError, EngineSilentError
-from bridge.media.ng_client import ng_client
+from bridge.media.engine.ng import EngineError, EngineSilentError
+from bridge.media.engine.ng_client import ng_client
 
 from .asterisk import free_port
 from .waiting import wait_for

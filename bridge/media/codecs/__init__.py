@@ -1,0 +1,1 @@
+"""Codecs, and voice from one to another."""

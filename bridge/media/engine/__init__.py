@@ -1,0 +1,1 @@
+"""An rtpengine as the voice, through its ng protocol."""

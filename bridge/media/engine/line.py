@@ -1,0 +1,123 @@
+"""One call at an rtpengine: the address that it lends towards the PBX, and what it is asked.
+
+To the engine a page is the one who offers, under a tag of its own, and the PBX (`PBX`) the one who answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import structlog
+
+from ...calls.events import CallId
+from .. import page_sdp, sdp
+from . import sdp as engine_sdp
+from .bencode import Value
+from .ng import EngineError, Words
+from .ng_client import NgClient
+from .sdp import PbxSide
+
+log = structlog.get_logger()
+
+PBX: Final = "pbx"
+KEY_MS, PAUSE_MS = 100, 60
+
+_COMMON: Final[Words] = {"SDES": ["off"], "replace": ["origin", "session connection"]}
+_TOWARDS_PBX: Final[Words] = {
+    **_COMMON,
+    "transport-protocol": "RTP/AVP",
+    "ICE": "remove",
+    "DTLS": "off",
+    "rtcp-mux": ["demux"],
+}
+_TOWARDS_PAGE: Final[Words] = {**_COMMON, "ICE": "force", "rtcp-mux": ["accept"]}
+
+
+class EngineLine:
+    """Whatever it asks may end in EngineError or EngineSilentError."""
+
+    def __init__(self, call: CallId, engine: NgClient) -> None:
+        self.address: sdp.Address | None = None
+        """Where the PBX sends its voice; None before a page was tied to it."""
+        self._call, self._engine = call, engine
+        self._silenced = False
+        self._blocked = ""
+        """Whose voice does not reach the PBX: a tag."""
+        self._keys = False
+
+    async def tie(self, tag: str, page: str, pbx: PbxSide) -> page_sdp.LocalTransport:
+        """Put the page of this tag and the PBX through to one another; what the page has to be told."""
+        more: Words = {"to-tag": PBX} if self.address else {}
+        offered = await self._ask("offer", from_tag=tag, sdp=page, flags=self._flags, **_TOWARDS_PBX, **more)
+        self.address = engine_sdp.place(str(offered.get("sdp", "")))
+        return engine_sdp.transport(await self.answer(tag, pbx))
+
+    async def answer(self, tag: str, pbx: PbxSide) -> str:
+        """What the PBX says of itself by now; the engine's description for the page."""
+        described = engine_sdp.of_pbx(pbx)
+        answered = await self._ask(
+            "answer", from_tag=tag, to_tag=PBX, sdp=described, flags=self._flags, **_TOWARDS_PAGE
+        )
+        return str(answered.get("sdp", ""))
+
+    async def gate(self, tag: str, *, held: bool, listens: bool) -> None:
+        """While we hold either side hears silence; a PBX that does not listen is sent nothing of this page.
+
+        To be said again after an answer: it opens the ways.
+        """
+        if held or self._silenced:
+            await self._ask("silence media" if held else "unsilence media")
+            self._silenced = held
+        if self._blocked and (listens or self._blocked != tag):
+            await self._ask("unblock media", from_tag=self._blocked)
+            self._blocked = ""
+        if not listens:
+            await self._ask("block media", from_tag=tag)
+            self._blocked = tag
+
+    def let_keys_in(self) -> bool:
+        """Keys may be put into the voice from the next `tie` on, which is needed if this says so.
+
+        The engine decodes and encodes the whole voice then: not before there is a key.
+        """
+        before, self._keys = self._keys, True
+        return not before
+
+    async def play(self, tag: str, digits: str) -> None:
+        """Keys towards the PBX, one after the other."""
+        for digit in digits:
+            await self._ask("play DTMF", from_tag=tag, digit=digit, duration=KEY_MS, pause=PAUSE_MS)
+
+    async def query(self) -> dict[str, Any]:
+        return cast(dict[str, Any], await self._ask("query"))
+
+    async def delete(self) -> None:
+        if self.address is None:
+            return
+        self.address = None
+        try:
+            await self._ask("delete", delete_delay=0)
+        except EngineError as error:  # it has forgotten it before
+            log.info("rtpengine_call_gone", call=self._call, why=str(error))
+
+    def forgotten(self) -> None:
+        """The engine knows nothing of the call any more."""
+        self.address, self._silenced, self._blocked = None, False, ""
+
+    @property
+    def _flags(self) -> list[Value]:
+        flags: list[Value] = ["trust address", "port latching"]
+        return [*flags, "inject DTMF"] if self._keys else flags
+
+    async def _ask(self, command: str, **words: Value) -> Words:
+        return await self._engine.ask(command, call_id=self._call, **words)
+
+
+def packets(answer: Mapping[str, Any]) -> dict[str, int]:
+    """Tag -> packets of voice that came under it, by the answer to `query`."""
+    counts = {}
+    for tag, each in answer.get("tags", {}).items():
+        streams = [stream for media in each.get("medias", []) for stream in media.get("streams", [])]
+        counts[tag] = sum(stream["stats"]["packets"] for stream in streams if "RTP" in stream.get("flags", []))
+    return counts

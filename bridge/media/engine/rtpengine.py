@@ -1,0 +1,169 @@
+"""The voice room with an rtpengine as the voice: the same commands in, the same events out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+
+from ... import config
+from ...calls.commands import (
+    AcceptPbxAnswer,
+    CloseMedia,
+    ConnectBrowser,
+    HoldMedia,
+    JoinMedia,
+    MediaCommand,
+    OfferMedia,
+    ReofferMedia,
+    SendDigits,
+)
+from ...calls.events import CallId, Event
+from ...errors import BridgeError, ConfigError
+from ..equipment import Patience
+from .call import EngineCall
+from .ng import EngineError, EngineSilentError
+from .ng_client import NgClient, ng_client
+
+log = structlog.get_logger()
+
+LOOK_SECONDS: Final = 0.5
+"""Between two looks at a call: one request each."""
+PING_SECONDS: Final = 2.0
+MOST_AT_ONCE: Final = 50
+"""Looks that are open at a time."""
+
+
+class RtpengineVoice:
+    """Every call in one rtpengine."""
+
+    def __init__(self, *, media: config.Media, post: Callable[[Event], None], patience: Patience | None = None) -> None:
+        self._media = media
+        self._post = post
+        self._patience = patience or Patience()
+        self._calls: dict[CallId, EngineCall] = {}
+        self._engine: NgClient | None = None
+        self._answers = True
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Talk to the engine until left, then have every call forgotten; ConfigError if it does not answer."""
+        host, port = self._media.engine_address
+        async with ng_client(host, port) as self._engine:
+            try:
+                await self._engine.ask("ping")
+            except (EngineError, EngineSilentError) as error:
+                raise ConfigError(
+                    f"media.rtpengine: nothing answers at {host}:{port} as an rtpengine does: {error}"
+                ) from None
+            async with asyncio.TaskGroup() as tasks:
+                watchers = [tasks.create_task(self._watch()), tasks.create_task(self._ping(self._engine))]
+                try:
+                    yield
+                finally:
+                    for watcher in watchers:
+                        watcher.cancel()
+                    for call in list(self._calls):
+                        await self._close(call)
+
+    @property
+    def obstacle(self) -> str:
+        """Why no further call can be carried now, "" if one can."""
+        return "" if self._answers else "rtpengine does not answer"
+
+    @property
+    def report(self) -> list[dict[str, Any]]:
+        """One row, for `bridge status`."""
+        host, port = self._media.engine_address
+        state = "live" if self._answers else "silent"
+        return [{"worker": f"rtpengine {host}:{port}", "state": state, "calls": len(self._calls)}]
+
+    async def perform(self, command: MediaCommand) -> None:
+        """Carry out one command; SdpError, DigitsError, EngineError or EngineSilentError if it can't be done."""
+        if isinstance(command, CloseMedia):
+            await self._close(command.call)
+            return
+        call = self._calls.get(command.call)
+        if call is None:
+            if not isinstance(command, ConnectBrowser | JoinMedia):
+                return
+            assert self._engine is not None, "commands are for a running room"
+            call = self._calls[command.call] = EngineCall(
+                command.call, self._engine, self._post, self._patience, time.monotonic
+            )
+        async with call.turn:
+            try:
+                await _obey(call, command)
+            finally:
+                if call.idle:
+                    self._calls.pop(command.call, None)
+
+    async def _close(self, name: CallId) -> None:
+        call = self._calls.pop(name, None)
+        if call is None:
+            return
+        async with call.turn:
+            try:
+                await call.close()
+            except EngineSilentError:
+                log.warning("rtpengine_call_left", call=name, why="it does not answer; its own timeout ends the call")
+
+    # ---- what goes on by itself
+
+    async def _watch(self) -> None:
+        turn = asyncio.Semaphore(MOST_AT_ONCE)
+        while True:
+            await asyncio.sleep(min(LOOK_SECONDS, self._patience.browser / 4))
+            async with asyncio.TaskGroup() as looks:
+                for call in list(self._calls.values()):
+                    looks.create_task(self._look(call, turn))
+
+    async def _look(self, call: EngineCall, turn: asyncio.Semaphore) -> None:
+        if call.turn.locked():
+            return
+        async with turn, call.turn:
+            try:
+                await call.look()
+            except BridgeError as error:
+                log.warning("media_look_failed", call=call.call, why=str(error))
+            except Exception:  # a fault in one call must not leave the others unwatched
+                log.exception("media_look_failed", call=call.call)
+
+    async def _ping(self, engine: NgClient) -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            before, self._answers = self._answers, await _answers(engine)
+            if before and not self._answers:
+                log.error("rtpengine_silent", remedy="no call is taken until it answers again")
+            elif self._answers and not before:
+                log.info("rtpengine_answers")
+
+
+async def _answers(engine: NgClient) -> bool:
+    try:
+        await engine.ask("ping")
+    except (EngineError, EngineSilentError):
+        return False
+    return True
+
+
+async def _obey(call: EngineCall, command: MediaCommand) -> None:
+    match command:
+        case ConnectBrowser():
+            await call.connect(command)
+        case JoinMedia():
+            await call.join(command.tab, speaks=command.speaks)
+        case ReofferMedia():
+            await call.reoffer(command)
+        case AcceptPbxAnswer():
+            await call.accept(command)
+        case HoldMedia():
+            await call.hold(command)
+        case OfferMedia():
+            await call.offer()
+        case SendDigits():
+            await call.press(command)

@@ -1,0 +1,1 @@
+"""The voice spread over several processes."""
