@@ -15,10 +15,20 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .errors import ConfigError
+from .tones import PLANS
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 _TURN = re.compile(
@@ -32,6 +42,14 @@ def _address(text: str, name: str) -> IPv4Address | IPv6Address:
         return ip_address(text)
     except ValueError:
         raise ValueError(f"{name} must be an IP address, not {text!r}") from None
+
+
+def _known_country(code: str) -> str:
+    if code.upper() not in PLANS:
+        raise ValueError(
+            f"its tones are not known here; those of {', '.join(sorted(PLANS))} are, all others have 425 Hz"
+        )
+    return code.upper()
 
 
 def _check_announcement(early_media: str | None, file: Path | None) -> None:
@@ -239,6 +257,14 @@ class _Numbers(_Section):
     """… and this put before them: "+" where it shows the country code without it."""
 
 
+class _Sounds(_Section):
+    """What is heard where nobody speaks; a line's word counts before a trunk's, a trunk's before a portal's."""
+
+    tones: Annotated[str, AfterValidator(_known_country)] | None = None
+    """ISO 3166: whose ringing, busy and other tones operators hear, and callers where early_media is a ringback tone;
+    the region's if not said."""
+
+
 class Worker(_Section):
     """When Bitrix24 calls a widget's page slow, and how many a day it bears; some portals say 3 s and 3 times."""
 
@@ -303,7 +329,7 @@ class PortalRecording(_Section):
         return self
 
 
-class Portal(_Numbers):
+class Portal(_Numbers, _Sounds):
     url: str
     client_id: str
     client_secret_env: str
@@ -313,6 +339,8 @@ class Portal(_Numbers):
     is the only portal and has none here."""
     prefer_responsible: bool = False
     """A client's call rings whoever looks after them first."""
+    hold_reminder_seconds: Annotated[int, Field(ge=0, le=120)] = 0
+    """After so long, and then so often, a quiet beep reminds an operator of a call on hold; 0: never."""
     phone_width: Annotated[int, Field(ge=300, le=2000)] = 520
     dial_from_card: bool = True
     """Make the call of a click when its card is drawn, before the portal's event arrives."""
@@ -344,7 +372,7 @@ class Portal(_Numbers):
 EarlyMedia = Literal["none", "ringback", "announce"]
 
 
-class Trunk(_Numbers):
+class Trunk(_Numbers, _Sounds):
     name: str
     server: str
     """`host` or `host:port` of the PBX; IPv6 in brackets. A name without a port is looked up as RFC 3263 says."""
@@ -470,7 +498,7 @@ class Trunk(_Numbers):
         return _secret(self.caller_password_env or self.password_env)
 
 
-class Line(_Section):
+class Line(_Sounds):
     """A dialled number that rings several operators at once."""
 
     number: str

@@ -12,6 +12,7 @@ from .calls import commands as do
 from .calls.events import Operator
 from .calls.recording import BEEP, RecordingMode, RecordingRules
 from .calls.routing import RINGBACK, Directory, TrunkPolicy
+from .calls.sounds import SoundBook, Sounds
 from .calls.tolls import TollRules
 from .config import Line, PortalRecording, Settings, Tolls, Trunk, portal_id
 from .numbers import Numbers
@@ -67,6 +68,7 @@ def directory(
             line.number: line.prefer_responsible for line in settings.line if line.prefer_responsible is not None
         },
         preferring_portals=frozenset(portal.id for portal in settings.portal if portal.prefer_responsible),
+        sounds=sound_book(settings),
         lookup_seconds=settings.calls.lookup_seconds,
         responsible_seconds=settings.calls.responsible_seconds,
         ring_seconds=settings.calls.ring_seconds,
@@ -91,6 +93,16 @@ def early_media(place: Trunk | Line) -> str | None:
             return str(place.announcement)
         case said:
             return None if said is None else ""
+
+
+def sound_book(settings: Settings) -> SoundBook:
+    return SoundBook(
+        lines={line.number: Sounds(tones=line.tones) for line in settings.line},
+        trunks={trunk.name: Sounds(tones=trunk.tones) for trunk in settings.trunk},
+        portals={
+            portal.id: Sounds(tones=portal.tones, reminder=portal.hold_reminder_seconds) for portal in settings.portal
+        },
+    )
 
 
 def toll_rules(tolls: Tolls) -> TollRules:

@@ -65,6 +65,9 @@ class Numbers:
     def dialled(self, portal: str, trunk: str, typed: str) -> PhoneNumber:
         return dialled(typed, self.rules(portal, trunk))
 
+    def region(self, portal: str, trunk: str) -> str:
+        return self.rules(portal, trunk).region
+
 
 def caller(shown: str, rules: Rules) -> PhoneNumber:
     """A caller's number as the PBX shows it."""

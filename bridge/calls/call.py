@@ -30,10 +30,11 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ..tones import Tone, plan_of, reminder
 from .commands import CallView, Command, Direction
 from .events import CallId, Client, Operator, Quality, TabId, Verdict
 from .numbering import PhoneNumber
-from .outcome import Ending, TransferFailure
+from .outcome import Ending, TransferFailure, failure_tone
 from .recording import Recording, RecordingRules
 from .routing import Directory, TrunkPolicy
 from .tolls import Dialled, TollBreach, TollRules, breach
@@ -153,6 +154,18 @@ class Call:
         return self.state is State.HELD or (self.state is State.REJOINING and self.resume is State.HELD)
 
     @property
+    def tone(self) -> Tone | None:
+        """What the operator is to hear in place of a voice."""
+        plan = plan_of(self.policy.tones)
+        if self.state is State.DIALLING:
+            return plan.ringback if self.progress == "ringing" else None
+        if self.state is State.HELD:
+            return reminder(self.policy.reminder) if self.policy.reminder else None
+        if self.state is State.ENDED and self.direction is Direction.OUTBOUND and self.ending and not self.answered:
+            return failure_tone(self.ending, plan)
+        return None
+
+    @property
     def view(self) -> CallView:
         return CallView(
             id=self.id,
@@ -180,6 +193,7 @@ class Call:
             quality=self.quality,
             recording=self.recording.value,
             recording_pausable=self.recording_rules.pausable,
+            tone=self.tone,
             consults=self.consults,
             transfer_to=self.transfer.to if self.transfer else "",
             transfer_rings=self.transfer is not None and self.transfer.rings,

@@ -13,7 +13,7 @@ from . import events as on
 from .call import JOIN_SECONDS, Call, State, Step, World
 from .commands import Direction
 from .outcome import Ending
-from .routing import TrunkPolicy, account_of
+from .routing import TrunkPolicy, account_of, policy_of
 
 NOBODY = "A callback was asked for, and no operator who could make it had a portal page open"
 
@@ -82,4 +82,4 @@ def taken(call: Call, event: on.OperatorAnswered, world: World) -> Step:
 
 def _policy(world: World, operator: on.Operator) -> TrunkPolicy:
     account = account_of(world.directory, operator)
-    return world.directory.trunks.get(account[0] if account else "", TrunkPolicy())
+    return policy_of(world.directory, operator.portal, account[0] if account else "")

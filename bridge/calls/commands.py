@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
+from ..tones import Tone
 from .events import CallId, Client, Operator, Quality, TabId, Verdict
 from .tolls import TollBreach
 
@@ -117,6 +118,8 @@ class CallView:
     """A `Recording.value`."""
     recording_pausable: bool = False
     """The operator may interrupt it."""
+    tone: Tone | None = None
+    """What the operator is to hear in place of a voice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,8 +311,8 @@ class SpeakEarly(MediaCommand):
     pbx_offer: bytes
     codecs: tuple[str, ...]
     policy: MediaPolicy
-    sound: str
-    """`ringback`, or the path of a file."""
+    sound: Tone | str
+    """A tone, or the path of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

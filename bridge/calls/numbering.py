@@ -43,6 +43,9 @@ class Numbering(Protocol):
     def dialled(self, portal: str, trunk: str, typed: str) -> PhoneNumber:
         """A number as an operator typed or clicked it."""
 
+    def region(self, portal: str, trunk: str) -> str:
+        """Where a number without country code belongs (ISO 3166), "" where nobody said it."""
+
 
 @dataclass(frozen=True, slots=True)
 class AsTheyCome:
@@ -54,3 +57,6 @@ class AsTheyCome:
     def dialled(self, portal: str, trunk: str, typed: str) -> PhoneNumber:
         kind = NumberKind.UNCLEAR if len(typed) > 5 else NumberKind.INTERNAL if typed else NumberKind.WITHHELD
         return PhoneNumber(kind=kind, number=typed, dial=typed)
+
+    def region(self, portal: str, trunk: str) -> str:
+        return ""

@@ -11,7 +11,7 @@ from .call import DIAL_SECONDS, JOIN_SECONDS, Call, State, Step, World
 from .commands import Command, Direction
 from .events import Event
 from .outcome import Ending, refusal
-from .routing import TrunkPolicy, account_of
+from .routing import account_of, policy_of
 from .tolls import TollBreach
 
 
@@ -49,7 +49,7 @@ def dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
         ended, commands = ending.end(dialling, Ending.FAILED, world, reason="This user has no account at a PBX")
         return ended, [register, *commands]
     trunk, name = account
-    policy = world.directory.trunks.get(trunk, TrunkPolicy())
+    policy = policy_of(world.directory, event.operator.portal, trunk)
     after = replace(dialling, trunk=trunk, account=name, line=name, policy=policy)
     return after, [register, *([do.JoinMedia(call=call.id, tab=event.voice)] if event.voice else [])]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ..tones import LASTS, SHORT, Plan, Tone
+
 
 class Ending(Enum):
     OPERATOR_HUNG_UP = "operator-hung-up"
@@ -124,6 +126,23 @@ def refusal(status: int, phrase: str, cause: int, *, provisional: bool) -> tuple
     known = status in _STATUSES or status >= 500 or status in {408, 415, 488, 606} or cause in _CAUSES
     code = _OWN_CODES.get(status) or (OUTBOUND[ending] if known else "OTHER")
     return ending, Outcome(None, code, f"{status} {phrase}".strip())
+
+
+_UNHEARD = {Ending.CANCELLED, Ending.VOICE_LOST, Ending.BRIDGE_STOPPED}
+"""Ends of a call nobody has answered at which the operator needs no tone, or has no page to hear it on."""
+
+
+def failure_tone(ending: Ending, plan: Plan) -> Tone | None:
+    """What an operator hears of a call that reached nobody; for a few seconds only."""
+    if ending in _UNHEARD:
+        return None
+    if ending is Ending.REJECTED:
+        return plan.busy.lasting(SHORT)
+    if ending is Ending.BUSY:
+        return plan.busy.lasting(LASTS)
+    if ending in {Ending.UNKNOWN_NUMBER, Ending.INCOMPLETE_NUMBER}:
+        return plan.unobtainable.lasting(LASTS)
+    return plan.congestion.lasting(LASTS)
 
 
 _TRANSFER_FAILURES = {failure.value: failure for failure in TransferFailure}

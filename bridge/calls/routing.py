@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ..tones import Tone, plan_of
 from .commands import MediaPolicy
 from .events import Operator
 from .numbering import AsTheyCome, Numbering
 from .recording import RecordingMode, RecordingRules
+from .sounds import SoundBook
 from .tolls import TollRules
 
 RINGBACK = "ringback"
@@ -17,7 +19,7 @@ RINGBACK = "ringback"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrunkPolicy:
-    """What a PBX wants to hear."""
+    """What a PBX wants to hear, and what is heard of it."""
 
     decline_status: int = 486
     """486 lets the PBX try its next branch, 603 stops them all."""
@@ -30,6 +32,10 @@ class TrunkPolicy:
     media: MediaPolicy = field(default_factory=MediaPolicy)
     early: str = ""
     """What callers hear from us before anybody answers: `ringback`, the path of a file, or "" for what their PBX plays."""
+    tones: str = ""
+    """The country whose tones are heard, as `tones.plan_of` knows it."""
+    reminder: float = 0
+    """Seconds after which, and then so often, an operator is reminded of a call on hold; 0: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +60,7 @@ class Directory:
     """Portal -> how its calls are recorded."""
     recorded_lines: Mapping[str, RecordingMode] = field(default_factory=dict)
     """Lines with a will of their own about whether."""
+    sounds: SoundBook = field(default_factory=SoundBook)
     lookup_seconds: float = 1
     """How long such a call waits for the CRM before the group rings."""
     responsible_seconds: float = 10
@@ -70,8 +77,8 @@ class Route:
     """Who may take the call; the first one answers for it in the CRM until somebody takes it."""
     ring_seconds: float
     policy: TrunkPolicy
-    early: str
-    """What the caller hears before the answer, as `TrunkPolicy.early`."""
+    early: Tone | str
+    """What the caller hears from us before the answer: a tone, the path of a file, or "" for nothing."""
     prefers_responsible: bool
     """Whoever looks after the client rings first."""
 
@@ -93,13 +100,24 @@ def route(directory: Directory, trunk: str, account: str, line: str) -> Route | 
     if not group:
         return None
     portal = (operator or group[0]).portal
-    policy = directory.trunks.get(trunk, TrunkPolicy())
+    policy = policy_of(directory, portal, trunk, line)
+    early = directory.early_lines.get(line, policy.early)
     return Route(
         operators=group,
         ring_seconds=directory.ring_seconds,
         policy=policy,
-        early=directory.early_lines.get(line, policy.early),
+        early=plan_of(policy.tones).ringback if early == RINGBACK else early,
         prefers_responsible=directory.preferring_lines.get(line, portal in directory.preferring_portals),
+    )
+
+
+def policy_of(directory: Directory, portal: str, trunk: str, line: str = "") -> TrunkPolicy:
+    """How calls of a portal over this trunk are treated. `line`: the number that was called from outside, "" for none."""
+    sounds = directory.sounds.of(portal, trunk, line)
+    return replace(
+        directory.trunks.get(trunk, TrunkPolicy()),
+        tones=sounds.tones or directory.numbers.region(portal, trunk),
+        reminder=sounds.reminder or 0,
     )
 
 

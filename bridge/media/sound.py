@@ -1,4 +1,4 @@
-"""What a caller hears before anybody answers: a ringback tone or an announcement, over and over."""
+"""What a caller hears before anybody answers: a tone or an announcement, over and over."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from typing import Final
 
 from av.error import FFmpegError
 
-from ..calls.routing import RINGBACK
 from ..errors import ConfigError
+from ..tones import Part, Tone
 from . import announcement
 
-TONE_HZ: Final = 425
-TONE_SECONDS, PAUSE_SECONDS = 1.0, 4.0
-"""As most of Europe and Russia ring (ITU-T E.180)."""
 TONE_LEVEL: Final = 4000
-"""Of 32768: about -18 dBm0."""
+"""Of 32768, all frequencies together: about -18 dBm0."""
 MOST_REMEMBERED: Final = 64
 
 
 @lru_cache(MOST_REMEMBERED)
-def frames(sound: str, codec: str) -> tuple[bytes, ...]:
-    """20 ms each, to be repeated; `sound` is `ringback` or the path of a file. ConfigError for a file of no use."""
-    return announcement.encoded(_ringback() if sound == RINGBACK else read(Path(sound)), codec)
+def frames(sound: Tone | str, codec: str) -> tuple[bytes, ...]:
+    """20 ms each, to be repeated; `sound` is a tone or the path of a file. ConfigError for a file of no use."""
+    pcm = b"".join(map(_pcm, sound.parts)) if isinstance(sound, Tone) else read(Path(sound))
+    return announcement.encoded(pcm, codec)
 
 
 def read(path: Path) -> bytes:
@@ -39,7 +37,10 @@ def read(path: Path) -> bytes:
     return pcm
 
 
-def _ringback() -> bytes:
-    count = int(TONE_SECONDS * announcement.RATE)
-    wave = (TONE_LEVEL * math.sin(2 * math.pi * TONE_HZ * n / announcement.RATE) for n in range(count))
-    return array("h", map(int, wave)).tobytes() + bytes(2 * int(PAUSE_SECONDS * announcement.RATE))
+def _pcm(part: Part) -> bytes:
+    count = round(part.seconds * announcement.RATE)
+    if not part.hertz:
+        return bytes(2 * count)
+    level = TONE_LEVEL / len(part.hertz)
+    turns = [2 * math.pi * hertz / announcement.RATE for hertz in part.hertz]
+    return array("h", (int(level * sum(math.sin(turn * n) for turn in turns)) for n in range(count))).tobytes()

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from ..calls import events
 from ..calls.commands import CallView
 from ..calls.events import CallId, Operator, TabId
+from ..tones import Tone as Heard
 from .presence import Roster, Tab
 from .protocol import (
     Call,
@@ -19,6 +20,8 @@ from .protocol import (
     Ended,
     Quality,
     Recording,
+    Tone,
+    TonePart,
     TransferFailure,
     Trouble,
     VoiceFailure,
@@ -57,7 +60,7 @@ def angle(view: CallView, tab: Tab, roster: Roster, sounding: TabId | None) -> A
         noisy = roster.lead(tab.operator)
     return Angle(
         call=view.id,
-        sound=view.state != CallState.ENDED and noisy == tab.id,
+        sound=(view.state != CallState.ENDED or view.tone is not None) and noisy == tab.id,
         away=speaker is not None and speaker.browser != tab.browser,
     )
 
@@ -95,7 +98,15 @@ def picture(view: CallView, operator: Operator, seen: Angle, voice: TabId | None
         transfer_to=view.transfer_to,
         transfer_rings=view.transfer_rings,
         transfer_failed=TransferFailure(view.transfer_failed) if view.transfer_failed else "",
+        tone=_tone(view.tone) if seen.sound else None,
     )
+
+
+def _tone(tone: Heard | None) -> Tone | None:
+    if tone is None:
+        return None
+    parts = [TonePart(hertz=list(part.hertz), seconds=part.seconds) for part in tone.parts]
+    return Tone(parts=parts, times=tone.times, volume=tone.volume)
 
 
 def _client(client: events.Client | None, operator: Operator) -> Client | None:

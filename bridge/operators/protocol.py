@@ -339,6 +339,22 @@ class Client(Message):
     """That is this operator."""
 
 
+class TonePart(Message):
+    hertz: list[int]
+    """What sounds together; nothing: a pause."""
+    seconds: float
+
+
+class Tone(Message):
+    """Sounds and pauses in turn."""
+
+    parts: list[TonePart]
+    times: int
+    """How often they are heard; 0: until somebody stops it."""
+    volume: float
+    """0 to 1, of each frequency."""
+
+
 class Call(Message):
     """One call as this page sees it."""
 
@@ -373,7 +389,7 @@ class Call(Message):
     pbx_holds: bool
     """The other side holds."""
     progress: Literal["", "ringing", "early"]
-    """Outbound before the answer: `ringing` – this page plays a ringback tone if `sound` is set; `early` – the PBX does."""
+    """Outbound before the answer: `ringing` – the page that speaks plays `tone`; `early` – the PBX plays its own."""
     talk_seconds: float | None
     """Seconds of talk when this message was sent; None before the answer."""
     ended: Ended
@@ -392,6 +408,8 @@ class Call(Message):
     """The new party's telephone rings."""
     transfer_failed: TransferFailure | Literal[""]
     """Why the last transfer came to nothing; the operator has the call back."""
+    tone: Tone | None
+    """What this page plays in place of a voice: that it rings at the far end, why nobody was reached, that somebody is on hold."""
 
 
 class IceServer(Message):

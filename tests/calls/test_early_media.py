@@ -7,6 +7,8 @@ from dataclasses import replace
 from bridge.calls import commands as do
 from bridge.calls import events as on
 from bridge.calls.routing import RINGBACK, Directory, TrunkPolicy
+from bridge.calls.sounds import SoundBook, Sounds
+from bridge.tones import ELSEWHERE, plan_of
 
 from .story import ANNA, ANSWERED, DIRECTORY, ID, INVITED, OFFERED, READY, Story, names
 
@@ -28,8 +30,16 @@ def test_it_rings_at_once_and_the_callers_pbx_is_told_when_there_is_something_to
     commands = story.tell(INVITED)
     assert names(commands)[0] == "RingPbx"
     (speak,) = story.of(do.SpeakEarly)
-    assert (speak.pbx_offer, speak.sound) == (b"v=0", RINGBACK)
+    assert (speak.pbx_offer, speak.sound) == (b"v=0", ELSEWHERE.ringback)
     assert story.tell(EARLY) == [do.ProgressPbx(call=ID, sdp=b"early")]
+
+
+def test_the_tone_is_that_of_the_lines_country() -> None:
+    book = SoundBook(lines={INVITED.line: Sounds(tones="GB")}, trunks={"pbx": Sounds(tones="US")})
+    for line, country in ((INVITED.line, "GB"), ("other", "US")):
+        story = Story(directory=replace(with_early(), sounds=book))
+        story.tell(replace(INVITED, line=line))
+        assert story.of(do.SpeakEarly)[0].sound == plan_of(country).ringback
 
 
 def test_a_line_has_its_own_announcement_or_none() -> None:

@@ -10,16 +10,18 @@ import pytest
 
 from bridge.calls.commands import JoinMedia, MediaPolicy, SpeakEarly
 from bridge.calls.events import EarlyMediaReady, MediaReady
-from bridge.calls.routing import RINGBACK
 from bridge.errors import ConfigError
 from bridge.media import sound
 from bridge.media.announcement import RATE
 from bridge.media.codecs import codec as codecs
 from bridge.media.comfort import QUIET
 from bridge.media.sdp import SdpError
+from bridge.tones import ELSEWHERE, plan_of
 
 from ..rig.tones import goertzel, write_tone
 from .stage import CALL, CODECS, TAB, Packet, Stage, pbx_offer, port_of, stage
+
+RINGBACK = ELSEWHERE.ringback
 
 
 def heard(frames: Sequence[bytes], codec: str) -> memoryview[int]:
@@ -32,9 +34,17 @@ def test_a_ringback_tone_is_one_second_of_425_hertz_in_five(codec: str) -> None:
     frames = sound.frames(RINGBACK, codec)
     assert len(frames) == 250
     everything = heard(frames, codec)
-    assert goertzel(everything[RATE // 10 : RATE * 9 // 10], RATE, sound.TONE_HZ) > 0.95
+    assert goertzel(everything[RATE // 10 : RATE * 9 // 10], RATE, 425) > 0.95
     assert 3_500 < max(everything[:RATE]) < 4_700
     assert max(map(abs, everything[RATE * 6 // 5 :])) <= 100
+
+
+def test_two_tones_that_sound_together_are_as_loud_as_one() -> None:
+    american = heard(sound.frames(plan_of("US").ringback, "G722"), "G722")
+    assert len(american) == 6 * RATE
+    assert 3_300 < max(american) < 4_700
+    for hertz in (440, 480):
+        assert 0.4 < goertzel(american[RATE // 2 : RATE * 3 // 2], RATE, hertz) < 0.6
 
 
 def test_an_announcement_is_said_as_it_is_recorded(tmp_path: Path) -> None:

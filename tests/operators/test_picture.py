@@ -5,6 +5,7 @@ from bridge.calls.events import TabId
 from bridge.operators.picture import angle, picture, voice_of
 from bridge.operators.presence import Roster, Tab
 from bridge.operators.protocol import Call, Capture, PageKind
+from bridge.tones import plan_of
 
 from .rig import ringing
 from .test_presence import ANNA, roster, tab
@@ -51,3 +52,20 @@ def test_pages_see_hold_and_progress() -> None:
     assert held.held
     early = ringing(state="dialling", progress="early", answered_by=ANNA, voice=TabId("a"))
     assert shown(early, page, made, 0.0).progress == "early"
+
+
+def test_a_tone_is_told_to_the_page_that_speaks_alone_and_so_is_that_of_a_call_that_failed() -> None:
+    pages = tab("a"), tab("b"), tab("far", browser="browser-2")
+    made = roster(*pages)
+    busy = plan_of("US").busy.lasting(4)
+    for state in ("dialling", "ended"):
+        call = ringing(state=state, answered_by=ANNA, voice=TabId("a"), tone=busy)
+        told = [shown(call, page, made, 0.0).tone for page in pages]
+        assert [tone is not None for tone in told] == [True, False, False]
+        assert told[0] is not None
+        assert (told[0].times, [(part.hertz, part.seconds) for part in told[0].parts]) == (
+            4,
+            [([480, 620], 0.5), ([], 0.5)],
+        )
+    silent = angle(ringing(state="ended", answered_by=ANNA, voice=TabId("a")), pages[0], made, None)
+    assert not silent.sound

@@ -1,4 +1,4 @@
-// Injected into every frame before it loads: hears what the page plays from its peer connections.
+// Injected into every frame before it loads: hears what the page plays from its peer connections, and the tones that it makes.
 // It reads remote audio frame by frame, so the throttled timers of a hidden frame do not matter to it. The frames come
 // as soon as a media element holds the track, even a paused one, so what counts is whether an element plays it aloud.
 (() => {
@@ -27,7 +27,7 @@
 
   const hear = (ear, hz) => {
     if (performance.now() - ear.at > FRESH_MS) return 0;
-    return [...elements].some((element) => plays(element, ear.track)) ? share(ear.samples, ear.rate, hz) : 0;
+    return ear.aloud() ? share(ear.samples, ear.rate, hz) : 0;
   };
 
   const take = (ear, audio) => {
@@ -47,8 +47,8 @@
     }
   };
 
-  const listen = async (track) => {
-    const ear = { track, samples: new Float32Array(0), rate: 48000, at: -Infinity };
+  const listen = async (track, aloud) => {
+    const ear = { aloud, samples: new Float32Array(0), rate: 48000, at: -Infinity };
     ears.push(ear);
     const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
     for (;;) {
@@ -71,10 +71,22 @@
   window.RTCPeerConnection = class extends window.RTCPeerConnection {
     constructor(...settings) {
       super(...settings);
-      this.addEventListener('track', (event) => event.track.kind === 'audio' && listen(event.track));
+      this.addEventListener('track', ({ track }) => {
+        if (track.kind === 'audio') listen(track, () => [...elements].some((element) => plays(element, track)));
+      });
     }
   };
-  // The share (0 to 1) of the power at hz in the last 100 ms, of whichever track has most of it.
+  const { connect } = AudioNode.prototype;
+  AudioNode.prototype.connect = function (target, ...rest) {
+    if (target instanceof AudioDestinationNode) {
+      const { context } = target;
+      const ear = new MediaStreamAudioDestinationNode(context);
+      connect.call(this, ear);
+      listen(ear.stream.getAudioTracks()[0], () => context.state === 'running');
+    }
+    return connect.call(this, target, ...rest);
+  };
+  // The share (0 to 1) of the power at hz in the last 100 ms, of whichever sound has most of it.
   window.__heard = (hz) => Math.max(0, ...ears.map((ear) => hear(ear, hz)));
   // Resolves with the time (ms since 1970) at which the tone is heard.
   window.__hears = (hz, least = 0.5) => new Promise((resolve) => waiting.push({ hz, least, resolve }));

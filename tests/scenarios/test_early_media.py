@@ -7,9 +7,8 @@ import pytest
 from bridge import config
 from bridge.calls.commands import CloseMedia, MediaPolicy, ProgressPbx, RefusePbx, RingPbx, SpeakEarly
 from bridge.calls.events import EarlyMediaReady, PbxInvited
-from bridge.calls.routing import RINGBACK
 from bridge.media.session import Voice
-from bridge.media.sound import TONE_HZ
+from bridge.tones import plan_of
 
 from ..interop import ASTERISK, interop
 from ..rig import tones
@@ -33,13 +32,17 @@ async def test_the_caller_hears_a_ringback_tone_of_ours(asterisk: Asterisk, monk
         call = invited.call
         await room.trunks.perform(RingPbx(call=call))
         command = SpeakEarly(
-            call=call, pbx_offer=invited.offer, codecs=("PCMU", "PCMA"), policy=MediaPolicy(), sound=RINGBACK
+            call=call,
+            pbx_offer=invited.offer,
+            codecs=("PCMU", "PCMA"),
+            policy=MediaPolicy(),
+            sound=plan_of("DE").ringback,
         )
         await voice.perform(command)
         early = await seen(room, EarlyMediaReady)
         await room.trunks.perform(ProgressPbx(call=call, sdp=early.sdp))
         await wait_for(
-            lambda: recording.exists() and tones.share(recording, TONE_HZ) > 0.8, 10, "the tone in the caller's ear"
+            lambda: recording.exists() and tones.share(recording, 425) > 0.8, 10, "the tone in the caller's ear"
         )
         await room.trunks.perform(RefusePbx(call=call, status=480, phrase=""))
         await voice.perform(CloseMedia(call=call))

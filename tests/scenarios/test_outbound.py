@@ -6,7 +6,7 @@ import pytest
 
 from ..interop import ASTERISK, interop
 from ..rig.waiting import wait_for
-from .stage import ANNA, PHONE, STOP, Stage
+from .stage import ANNA, PHONE, STOP, WORKER, Stage
 
 
 @interop(ASTERISK, "outgoing call", "two-way tone")
@@ -14,6 +14,7 @@ async def test_dialled_answered_talked_hung_up(stage: Stage) -> None:
     page = await stage.telephone()
     call = await stage.dial(page, "609")
     await stage.says(page, "Ringing")
+    await stage.heard(page, 425)
     await stage.talking(page, call)
     await page.click(STOP, frame=PHONE)
     await call.is_over()
@@ -35,21 +36,23 @@ async def test_early_media_is_heard_before_the_answer(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "code", "says"),
+    ("number", "status", "code", "says", "hertz"),
     [
-        ("605", 486, "486", "busy"),
-        ("99999", 404, "404", "number"),
-        ("607", 403, "403", "not allow"),
-        ("608", 503, "503", ""),
+        ("605", 486, "486", "busy", 425),
+        ("99999", 404, "404", "number", 1400),
+        ("607", 403, "403", "not allow", 425),
+        ("608", 503, "503", "", 425),
     ],
 )
 @interop(ASTERISK, "refusals with their codes")
-async def test_a_refusal_has_its_status_and_a_sentence(
-    stage: Stage, number: str, status: int, code: str, says: str
+async def test_a_refusal_has_its_status_a_sentence_and_a_tone(
+    stage: Stage, number: str, status: int, code: str, says: str, hertz: int
 ) -> None:
     page = await stage.telephone()
+    await page.evaluate(f"window.tone = __hears({hertz}); 0", frame=WORKER)
     call = await stage.dial(page, number)
     assert await call.is_answered() == status
+    assert await page.evaluate("tone", frame=WORKER), "the tone that fits is heard"
     await page.wait_for(
         f"document.body.innerText.toLowerCase().includes('{says}')", frame=PHONE, what="a sentence for the operator"
     )

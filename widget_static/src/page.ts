@@ -6,7 +6,7 @@ import { Channel } from "./channel";
 import { browserId, keepCard, sessionTicket } from "./memory";
 import { measureCapture, watchCapture } from "./permission";
 import type { Hello, Open, PageKind } from "./protocol";
-import { scores, Tone } from "./ring";
+import { Player, rings } from "./ring";
 import { begin, type Effect, type Event, type Session, step } from "./session";
 import { spokenCalls } from "./settle";
 import { cardTexts } from "./texts";
@@ -21,8 +21,8 @@ export class Page {
   session: Session;
   private readonly channel: Channel;
   private readonly voice: Voice;
-  private readonly ring = new Tone();
-  private readonly ringback = new Tone();
+  private readonly ring = new Player();
+  private readonly tone = new Player();
   private readonly browser = browserId();
   /** Of the pages of this browser: which call was answered in one of them. */
   private readonly answers = new BroadcastChannel("answers");
@@ -87,16 +87,16 @@ export class Page {
         this.channel.send(effect);
         break;
       case "startRing":
-        this.ring.start(scores[effect.tone]);
+        this.ring.start(rings[effect.tone]);
         break;
       case "stopRing":
         this.ring.stop();
         break;
-      case "startRingback":
-        this.ringback.start(scores.ringback);
+      case "startTone":
+        this.tone.start(effect.tone, () => this.dispatch({ type: "toneEnded" }));
         break;
-      case "stopRingback":
-        this.ringback.stop();
+      case "stopTone":
+        this.tone.stop();
         break;
       case "openLeg":
         void voice.openLeg(effect.leg, effect.flow, effect.iceServers);

@@ -248,6 +248,21 @@ export interface Client {
   mine: boolean;
 }
 
+export interface TonePart {
+  /** What sounds together; nothing: a pause. */
+  hertz: number[];
+  seconds: number;
+}
+
+/** Sounds and pauses in turn. */
+export interface Tone {
+  parts: TonePart[];
+  /** How often they are heard; 0: until somebody stops it. */
+  times: number;
+  /** 0 to 1, of each frequency. */
+  volume: number;
+}
+
 /** One call as this page sees it. */
 export interface Call {
   id: string;
@@ -281,7 +296,7 @@ export interface Call {
   held: boolean;
   /** The other side holds. */
   pbxHolds: boolean;
-  /** Outbound before the answer: `ringing` – this page plays a ringback tone if `sound` is set; `early` – the PBX does. */
+  /** Outbound before the answer: `ringing` – the page that speaks plays `tone`; `early` – the PBX plays its own. */
   progress: "" | "ringing" | "early";
   /** Seconds of talk when this message was sent; None before the answer. */
   talkSeconds: number | null;
@@ -301,6 +316,8 @@ export interface Call {
   transferRings: boolean;
   /** Why the last transfer came to nothing; the operator has the call back. */
   transferFailed: TransferFailure | "";
+  /** What this page plays in place of a voice: that it rings at the far end, why nobody was reached, that somebody is on hold. */
+  tone: Tone | null;
 }
 
 /** What RTCPeerConnection takes in `iceServers`: a TURN server, and credentials that soon expire. */

@@ -1,24 +1,20 @@
 // The tones that a page makes. Browsers refuse sound until somebody has clicked the portal's page, and `resume()` then stays pending
 // for ever. So: WebAudio; where it does not start, an <audio> element; where that is refused, again in a moment.
-// A cadence is one looped buffer: a hidden frame's timers run once a second.
+// A tone is one buffer, looped or played to its end: a hidden frame's timers run once a second.
 
-export interface Score {
-  hertz: readonly number[];
-  /** Of each of the sounds, 0 to 1. */
-  volume: number;
-  /** Seconds of sound, of silence, of sound, …; repeated for ever. */
-  cadence: readonly number[];
-}
+import type { Tone } from "./protocol";
 
-export const scores = {
-  ring: { hertz: [400, 450], volume: 0.12, cadence: [0.4, 0.2, 0.4, 2] },
+const part = (seconds: number, ...hertz: number[]) => ({ hertz, seconds });
+
+/** Those that the page knows by itself. */
+export const rings = {
+  ring: { parts: [part(0.4, 400, 450), part(0.2), part(0.4, 400, 450), part(2)], times: 0, volume: 0.12 },
   /** Heard beside a conversation. */
-  waiting: { hertz: [425], volume: 0.05, cadence: [0.2, 4.8] },
-  /** What the one who calls hears while it rings at the other end. */
-  ringback: { hertz: [425], volume: 0.1, cadence: [1, 4] },
-} as const satisfies Record<string, Score>;
+  waiting: { parts: [part(0.2, 425), part(4.8)], times: 0, volume: 0.05 },
+} satisfies Record<string, Tone>;
 
-const RATE = 8_000;
+/** Of all samples, Hz: the browser converts them. */
+export const RATE = 8_000;
 const RESUME_DEADLINE = 300;
 const RETRY = 2_000;
 
@@ -30,13 +26,19 @@ interface Turn {
   silence: Silence;
 }
 
-export class Tone {
+export class Player {
   private turn: Turn | null = null;
 
-  start(score: Score): void {
+  /** `ended` is called when a tone that ends by itself has ended, or could not be heard. */
+  start(tone: Tone, ended = () => {}): void {
     if (this.turn) return;
-    this.turn = { on: true, silence: () => {} };
-    void sound(this.turn, score);
+    const turn: Turn = { on: true, silence: () => {} };
+    this.turn = turn;
+    void sound(turn, tone, () => {
+      if (!turn.on) return;
+      this.stop();
+      ended();
+    });
   }
 
   stop(): void {
@@ -47,19 +49,21 @@ export class Tone {
   }
 }
 
-async function sound(turn: Turn, score: Score): Promise<void> {
+async function sound(turn: Turn, tone: Tone, ended: () => void): Promise<void> {
   while (turn.on) {
-    const silence = (await byContext(score)) ?? (await byElement(score));
+    const silence = (await byContext(tone, ended)) ?? (await byElement(tone, ended));
     if (silence) {
       if (turn.on) turn.silence = silence;
       else silence();
       return;
     }
+    // What ends by itself says nothing any more when it comes late.
+    if (tone.times) return ended();
     await pause(RETRY);
   }
 }
 
-async function byContext(score: Score): Promise<Silence | null> {
+async function byContext(tone: Tone, ended: () => void): Promise<Silence | null> {
   const context = new AudioContext();
   // Closing rejects only when it is closed already.
   const close = () => void context.close().catch(() => {});
@@ -68,19 +72,21 @@ async function byContext(score: Score): Promise<Silence | null> {
     close();
     return null;
   }
-  const samples = samplesOf(score, context.sampleRate);
-  const buffer = context.createBuffer(1, samples.length, context.sampleRate);
+  const samples = samplesOf(tone);
+  const buffer = context.createBuffer(1, samples.length, RATE);
   buffer.copyToChannel(samples, 0);
-  const source = new AudioBufferSourceNode(context, { buffer, loop: true });
+  const source = new AudioBufferSourceNode(context, { buffer, loop: !tone.times });
+  source.onended = ended;
   source.connect(context.destination);
   source.start();
   return close;
 }
 
-async function byElement(score: Score): Promise<Silence | null> {
-  const url = URL.createObjectURL(new Blob([wav(samplesOf(score, RATE), RATE)], { type: "audio/wav" }));
+async function byElement(tone: Tone, ended: () => void): Promise<Silence | null> {
+  const url = URL.createObjectURL(new Blob([wav(samplesOf(tone))], { type: "audio/wav" }));
   const element = new Audio(url);
-  element.loop = true;
+  element.loop = !tone.times;
+  element.onended = ended;
   const silence = () => {
     element.pause();
     URL.revokeObjectURL(url);
@@ -99,29 +105,32 @@ function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** One turn of the cadence. */
-export function samplesOf({ hertz, volume, cadence }: Score, rate: number): Float32Array<ArrayBuffer> {
-  const lengths = cadence.map((seconds) => Math.round(seconds * rate));
-  const samples = new Float32Array(lengths.reduce((sum, length) => sum + length, 0));
-  let at = 0;
-  for (const [part, length] of lengths.entries()) {
-    if (part % 2 === 0) writeTone(samples.subarray(at, at + length), rate, hertz, volume);
-    at += length;
+/** What is heard from start to end, or one turn of it, at `RATE`. */
+export function samplesOf({ parts, times, volume }: Tone): Float32Array<ArrayBuffer> {
+  const lengths = parts.map(({ seconds }) => Math.round(seconds * RATE));
+  const turn = lengths.reduce((sum, length) => sum + length, 0);
+  const samples = new Float32Array(turn * (times || 1));
+  for (let at = 0; at < samples.length; ) {
+    for (const [index, { hertz }] of parts.entries()) {
+      const length = lengths[index] ?? 0;
+      writeTone(samples.subarray(at, at + length), hertz, volume);
+      at += length;
+    }
   }
   return samples;
 }
 
-function writeTone(samples: Float32Array, rate: number, hertz: readonly number[], volume: number): void {
-  const fade = 0.01 * rate;
+function writeTone(samples: Float32Array, hertz: readonly number[], volume: number): void {
+  const fade = 0.01 * RATE;
   for (let i = 0; i < samples.length; i++) {
     const edge = Math.min(1, i / fade, (samples.length - 1 - i) / fade);
-    const turn = (2 * Math.PI * i) / rate;
+    const turn = (2 * Math.PI * i) / RATE;
     samples[i] = volume * edge * hertz.reduce((sum, each) => sum + Math.sin(each * turn), 0);
   }
 }
 
 /** A WAV file, 16 bit mono. */
-export function wav(samples: Float32Array, rate: number): ArrayBuffer {
+export function wav(samples: Float32Array): ArrayBuffer {
   const file = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const text = (at: number, word: string) => {
     for (let i = 0; i < word.length; i++) file.setUint8(at + i, word.charCodeAt(i));
@@ -132,8 +141,8 @@ export function wav(samples: Float32Array, rate: number): ArrayBuffer {
   file.setUint32(16, 16, true);
   file.setUint16(20, 1, true);
   file.setUint16(22, 1, true);
-  file.setUint32(24, rate, true);
-  file.setUint32(28, 2 * rate, true);
+  file.setUint32(24, RATE, true);
+  file.setUint32(28, 2 * RATE, true);
   file.setUint16(32, 2, true);
   file.setUint16(34, 16, true);
   text(36, "data");

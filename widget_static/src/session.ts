@@ -18,6 +18,7 @@ import type {
   Presence,
   Reoffer,
   State,
+  Tone,
   VoiceFailure,
 } from "./protocol";
 import { floorOf, MAX_LOSSES, settle, spokenCalls } from "./settle";
@@ -76,7 +77,10 @@ export interface Session {
   /** The call that ended last, and when; for showing it a while. */
   readonly last: { call: Call; at: number } | null;
   readonly ring: "" | "ring" | "waiting";
-  readonly ringback: boolean;
+  /** The call of whose end a tone tells, until that is over or there is another conversation. */
+  readonly parting: Call | null;
+  /** What is heard of which call in place of a voice, "" for nothing. */
+  readonly sounding: string;
   readonly legs: readonly Leg[];
   readonly offers: number;
   /** Legs lost of each call since its state last changed. */
@@ -135,6 +139,7 @@ export type Event =
   | { type: "colleaguesAsked" }
   | { type: "colleaguesTold"; colleagues: readonly Colleague[] }
   | { type: "complained"; text: string; card: string }
+  | { type: "toneEnded" }
   | { type: "left" };
 
 export type Send = { [Name in keyof FromPage]: { type: "send"; name: Name; payload: FromPage[Name] } }[keyof FromPage];
@@ -143,8 +148,8 @@ export type Effect =
   | Send
   | { type: "startRing"; tone: "ring" | "waiting" }
   | { type: "stopRing" }
-  | { type: "startRingback" }
-  | { type: "stopRingback" }
+  | { type: "startTone"; tone: Tone }
+  | { type: "stopTone" }
   | { type: "openLeg"; leg: string; flow: Flow; iceServers: IceServer[] }
   | { type: "setFlow"; leg: string; flow: Flow }
   | { type: "reoffer"; leg: string; offer: string }
@@ -181,7 +186,8 @@ export function begin(tab: string, page: PageKind, presence: Presence): Session 
     floor: "",
     last: null,
     ring: "",
-    ringback: false,
+    parting: null,
+    sounding: "",
     legs: [],
     offers: 0,
     losses: {},
@@ -261,8 +267,10 @@ function take(session: Session, event: Event): Step {
       return [{ ...session, colleagues: event.colleagues }, []];
     case "complained":
       return [complained(session, event.text, event.card), []];
+    case "toneEnded":
+      return [{ ...session, parting: null, sounding: "" }, []];
     case "left":
-      return [{ ...disconnected(session), calls: [], lead: false, floor: "" }, []];
+      return [{ ...disconnected(session), calls: [], lead: false, floor: "", parting: null }, []];
     default:
       return wished(session, event);
   }
@@ -283,6 +291,7 @@ function stated(session: Session, state: State, at: number): Session {
   const now = new Map(state.calls.map((call) => [call.id, call]));
   const moved = state.calls.filter((call) => before.get(call.id)?.state !== call.state);
   const ended = moved.find((call) => call.state === "ended");
+  const isOccupied = state.calls.some((call) => call.state !== "ended" && !call.held && !call.elsewhere);
   const hasDialled = moved.some((call) => call.direction === "outbound" && !before.has(call.id));
   const stays = (id: string) => now.has(id) && now.get(id)?.state === before.get(id)?.state;
   return {
@@ -296,6 +305,7 @@ function stated(session: Session, state: State, at: number): Session {
     heardAt: at,
     floor: floorOf(session, state.calls),
     last: ended ? { call: ended, at } : session.last,
+    parting: isOccupied ? null : ended?.tone ? ended : session.parting,
     legs: session.legs.map((leg) => ({ ...leg, stale: leg.stale || asksAnew(session, leg, state.calls) })),
     answering: now.get(session.answering)?.state === "ringing" ? session.answering : "",
     losses: Object.fromEntries(Object.entries(session.losses).filter(([id]) => stays(id))),

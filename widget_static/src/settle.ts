@@ -11,14 +11,7 @@ export const MAX_LOSSES = 4;
 
 /** The difference as effects. Without `card`, the call card stays as it is. */
 export function settle(session: Session, card: boolean): Step {
-  const parts = [
-    settleRing,
-    settleRingback,
-    settleMicrophone,
-    settleLegs,
-    ...(card ? [settleCard] : []),
-    settlePresence,
-  ];
+  const parts = [settleRing, settleTone, settleMicrophone, settleLegs, ...(card ? [settleCard] : []), settlePresence];
   let current: Session = { ...session, failed: session.failed.filter((id) => isVoiceOf(session, id)) };
   const all: Effect[] = [];
   for (const part of parts) {
@@ -83,14 +76,16 @@ function isBusyWith(call: Call): boolean {
   return call.state !== "ended" && call.state !== "ringing";
 }
 
-function settleRingback(session: Session): Step {
-  const wanted = session.synced && spokenCalls(session).some((call) => isRingingFarAway(session, call));
-  if (wanted === session.ringback) return [session, []];
-  return [{ ...session, ringback: wanted }, [{ type: wanted ? "startRingback" : "stopRingback" }]];
-}
-
-function isRingingFarAway(session: Session, call: Call): boolean {
-  return call.state === "dialling" && call.progress === "ringing" && call.id === session.floor;
+/** What is heard of a call in place of a voice: one tone at a time. */
+function settleTone(session: Session): Step {
+  const { floor, parting, sounding, synced } = session;
+  const spoken = synced ? spokenCalls(session) : [];
+  const call = parting ?? spoken.find((each) => each.tone && (each.id === floor || each.held));
+  const wanted = call ? `${call.id} ${call.state}` : "";
+  if (wanted === sounding) return [session, []];
+  const effects: Effect[] = sounding === "" ? [] : [{ type: "stopTone" }];
+  if (call?.tone) effects.push({ type: "startTone", tone: call.tone });
+  return [{ ...session, sounding: wanted }, effects];
 }
 
 // ---- the voice

@@ -2,7 +2,7 @@
 
 import type { CardEvent } from "../src/card";
 import type { Leg } from "../src/legs";
-import type { Call, CardShown, State } from "../src/protocol";
+import type { Call, CardShown, State, Tone } from "../src/protocol";
 import { begin, type Effect, type Event, type Session, step } from "../src/session";
 
 export const TAB = "tab-of-this-page";
@@ -37,7 +37,20 @@ export function aCall(part: Partial<Call> = {}): Call {
     transferTo: "",
     transferRings: false,
     transferFailed: "",
+    tone: null,
     ...part,
+  };
+}
+
+/** As the bridge describes one: heard for ever, or so many times. */
+export function aTone(times = 0): Tone {
+  return {
+    parts: [
+      { hertz: [425], seconds: 0.5 },
+      { hertz: [], seconds: 0.5 },
+    ],
+    times,
+    volume: 0.1,
   };
 }
 

@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CARD_EVENTS, type CardEvent } from "../src/card";
 import type { Flow } from "../src/legs";
-import type { Call, CallState } from "../src/protocol";
+import type { Call, CallState, Tone } from "../src/protocol";
 import type { Effect, Event, Session } from "../src/session";
-import { aCall, aState, Driven, said, TAB } from "./a_call";
+import { aCall, aState, aTone, Driven, said, TAB } from "./a_call";
 
 const STATES: CallState[] = ["ringing", "dialling", "joining", "talking", "held", "rejoining", "transferring", "ended"];
 const IDS = ["call-1", "call-2", "call-3"];
@@ -24,8 +24,9 @@ const call: fc.Arbitrary<Call> = fc
     progress: fc.constantFrom("", "ringing", "early"),
     card: fc.constantFrom("", "card-1"),
     consults: fc.constantFrom("", "call-1"),
+    isHeard: fc.boolean(),
   })
-  .map(aCall);
+  .map(({ isHeard, ...part }) => aCall({ ...part, tone: isHeard ? aTone(part.state === "ended" ? 5 : 0) : null }));
 const calls = fc.uniqueArray(call, { selector: (each) => each.id, maxLength: 3 });
 /** A part of the page reports on its present or an earlier piece of work. */
 type Report = (session: Session) => Event;
@@ -48,6 +49,7 @@ const stated = fc
 const event: fc.Arbitrary<Event | Report> = fc.oneof(
   { weight: 4, arbitrary: stated },
   fc.constant<Report>(({ presence }) => ({ type: "connected", told: presence })),
+  fc.constant<Report>(({ parting }) => ({ type: parting ? "toneEnded" : "colleaguesAsked" })),
   fc.constant<Event>({ type: "disconnected" }),
   fc.constant<Event>({ type: "left" }),
   onLeg((_, offer) => ({ type: "legOffered", offer, sdp: "v=0" })),
@@ -76,7 +78,7 @@ const history = fc.array(event, { maxLength: 40 });
 /** What runs in the page, as its effects left it. */
 class Machinery {
   ring = "";
-  ringback = false;
+  tone: Tone | null = null;
   microphone = 0;
   readonly legs = new Map<string, Flow>();
   readonly offers: string[] = [];
@@ -85,6 +87,7 @@ class Machinery {
 
   /** What the portal and the person do to the card. */
   hear(event: Event): void {
+    if (event.type === "toneEnded") this.tone = null;
     if (event.type === "cardLeft") this.card = event.card;
     if (event.type === "cardMissed" && this.card === event.card) this.card = "";
     if (event.type !== "cardSaid") return;
@@ -101,12 +104,12 @@ class Machinery {
       case "stopRing":
         this.ring = "";
         break;
-      case "startRingback":
-        expect(this.ringback, "one ringback tone").toBe(false);
-        this.ringback = true;
+      case "startTone":
+        expect(this.tone, "one tone at a time").toBeNull();
+        this.tone = effect.tone;
         break;
-      case "stopRingback":
-        this.ringback = false;
+      case "stopTone":
+        this.tone = null;
         break;
       case "capture":
         expect(this.microphone, "the microphone is released before it is asked for again").toBe(0);
@@ -177,7 +180,8 @@ test("when every call is over, nothing sounds, nothing captures, nothing is conn
     fc.property(history, (events) => {
       const over: Event = { type: "stated", state: aState(), at: 0 };
       const [page, machinery] = run([...events, over]);
-      expect(machinery).toMatchObject({ ring: "", ringback: false, microphone: 0 });
+      expect(machinery).toMatchObject({ ring: "", microphone: 0 });
+      expect(machinery.tone?.times, "what is heard ends by itself").not.toBe(0);
       expect(machinery.legs.size).toBe(0);
       expect(page.session.failed).toEqual([]);
     }),
@@ -212,12 +216,25 @@ test("a call that is held or muted sends no voice", () => {
   );
 });
 
-test("the ringback tone sounds only on the page that speaks, while it rings at the other end", () => {
+test("a tone that goes on sounds only for a call that this page speaks in", () => {
   fc.assert(
     fc.property(history, calls, fc.boolean(), (events, last, lead) => {
       const [, machinery] = run([...events, { type: "stated", state: aState({ lead, calls: last }), at: 0 }]);
-      const ringing = last.filter((each) => each.state === "dialling" && each.progress === "ringing");
-      if (machinery.ringback) expect(ringing.filter((each) => isSpokenHere(each, lead))).not.toEqual([]);
+      const audible = last.filter((each) => each.tone?.times === 0 && isSpokenHere(each, lead));
+      if (machinery.tone?.times === 0) expect(audible).not.toEqual([]);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("of a call's end nothing is heard any more once there is a conversation, or once it was heard", () => {
+  fc.assert(
+    fc.property(history, calls, (events, last) => {
+      const [page, machinery] = run([...events, { type: "stated", state: aState({ calls: last }), at: 0 }]);
+      const talks = last.some((each) => each.state !== "ended" && !each.held && !each.elsewhere);
+      if (machinery.tone?.times) expect(talks).toBe(false);
+      expect(page.on({ type: "toneEnded" }).filter(({ type }) => type === "stopTone")).toEqual([]);
+      expect(page.session.parting).toBeNull();
     }),
     { numRuns: 500 },
   );

@@ -1,6 +1,8 @@
+import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { failureOf } from "../src/permission";
-import { type Score, samplesOf, scores, wav } from "../src/ring";
+import type { Tone } from "../src/protocol";
+import { Player, RATE, rings, samplesOf, wav } from "../src/ring";
 import type { Event } from "../src/session";
 import { Voice, withoutCandidates } from "../src/voice";
 
@@ -59,22 +61,83 @@ test("a leg knows its TURN servers, and its offer does not wait for them", async
 });
 
 describe("a tone", () => {
+  const peak = (samples: Float32Array, from: number, to: number) =>
+    Math.max(...samples.subarray(Math.round(from * RATE), Math.round(to * RATE)).map(Math.abs));
+
   test("is a file that says its own length", () => {
-    const samples = samplesOf(scores.ring, 8_000);
-    expect(new DataView(wav(samples, 8_000)).getUint32(40, true)).toBe(2 * samples.length);
+    const samples = samplesOf(rings.ring);
+    expect(new DataView(wav(samples)).getUint32(40, true)).toBe(2 * samples.length);
   });
 
-  test.each(Object.entries(scores))("%s sounds in its cadence and never clips", (_, score) => {
-    const samples = samplesOf(score, 8_000);
-    const peak = (from: number, to: number) => Math.max(...samples.subarray(from * 8_000, to * 8_000).map(Math.abs));
-    const [on, off] = score.cadence;
-    expect(peak(0, on)).toBeGreaterThan(0.04);
-    expect(peak(0, on)).toBeLessThan(0.5);
-    expect(peak(on, on + off)).toBe(0);
+  test.each(Object.entries(rings))("%s sounds in its cadence and never clips", (_, tone) => {
+    const samples = samplesOf(tone);
+    const [on, off] = tone.parts.map(({ seconds }) => seconds) as [number, number];
+    expect(peak(samples, 0, on)).toBeGreaterThan(0.04);
+    expect(peak(samples, 0, on)).toBeLessThan(0.5);
+    expect(peak(samples, on, on + off)).toBe(0);
   });
 
   test("call waiting is softer than the ring", () => {
-    const loudest = (score: Score) => Math.max(...samplesOf(score, 8_000));
-    expect(loudest(scores.waiting)).toBeLessThan(loudest(scores.ring) / 2);
+    const loudest = (tone: Tone) => Math.max(...samplesOf(tone));
+    expect(loudest(rings.waiting)).toBeLessThan(loudest(rings.ring) / 2);
+  });
+
+  test("is as long as its parts together, as often as it is to be heard, and one turn of it if that is for ever", () => {
+    const part = fc.record({ hertz: fc.subarray([400, 425, 620]), seconds: fc.constantFrom(0.1, 0.033, 0.05) });
+    const tone = fc.record({
+      parts: fc.array(part, { minLength: 1, maxLength: 4 }),
+      times: fc.nat(5),
+      volume: fc.constant(0.1),
+    });
+    fc.assert(
+      fc.property(tone, (each) => {
+        const samples = samplesOf(each);
+        const turn = samples.length / (each.times || 1);
+        expect(turn).toBe(each.parts.reduce((sum, { seconds }) => sum + Math.round(seconds * RATE), 0));
+        expect(samples.slice(0, turn).join()).toBe(samples.slice(-turn).join());
+        expect(Math.max(0, ...samples.map(Math.abs))).toBeLessThanOrEqual(0.3);
+        if (each.parts[0]?.hertz.length) expect(peak(samples, 0.01, 0.03)).toBeGreaterThan(0.08);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe("a tone that ends by itself", () => {
+  const tone: Tone = { parts: [{ hertz: [425], seconds: 0.1 }], times: 3, volume: 0.1 };
+
+  /** Browsers that let no page sound. */
+  function forbid() {
+    vi.stubGlobal(
+      "AudioContext",
+      class {
+        state = "suspended";
+        resume = () => Promise.reject(new Error("not allowed"));
+        close = async () => {};
+      },
+    );
+    vi.stubGlobal(
+      "Audio",
+      class {
+        play = () => Promise.reject(new Error("not allowed"));
+        pause() {}
+      },
+    );
+  }
+
+  test("is over at once where the browser lets nobody hear it: late it would say nothing any more", async () => {
+    forbid();
+    const player = new Player();
+    await new Promise<void>((resolve) => player.start(tone, resolve));
+  });
+
+  test("says nothing of its end once it was stopped", async () => {
+    forbid();
+    const player = new Player();
+    let ends = 0;
+    player.start(tone, () => ends++);
+    player.stop();
+    await new Promise<void>((resolve) => player.start(tone, resolve));
+    expect(ends).toBe(0);
   });
 });

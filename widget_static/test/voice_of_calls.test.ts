@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from "vitest";
 import type { Call } from "../src/protocol";
-import { aCall, aState, Driven, TAB, types } from "./a_call";
+import { aCall, aState, aTone, Driven, TAB, types } from "./a_call";
 
 const dialling = aCall({ state: "dialling", direction: "outbound", voice: TAB, sound: false });
+const farEndRings: Call = { ...dialling, progress: "ringing", tone: aTone() };
 const talking = aCall({ state: "talking", voice: TAB, talkSeconds: 0 });
 const held: Call = { ...talking, state: "held", held: true };
 const second = aCall({ id: "call-2" });
@@ -52,25 +53,75 @@ describe("a call to somebody", () => {
     ["the answer", [{ ...talking, direction: "outbound" }]],
     ["the end", [{ ...dialling, state: "ended", ended: "busy" }]],
     ["the end that was missed", []],
-    ["the voice going elsewhere", [{ ...dialling, progress: "ringing", voice: "another" }]],
+    ["the voice going elsewhere", [{ ...farEndRings, tone: null, voice: "another" }]],
   ])("the ringback tone sounds until %s", (_, after) => {
     const page = connected();
     page.hear(dialling);
-    expect(page.hear({ ...dialling, progress: "ringing" })).toEqual([{ type: "startRingback" }]);
-    expect(types(page.hear(...after))).toContain("stopRingback");
+    expect(page.hear(farEndRings)).toEqual([{ type: "startTone", tone: aTone() }]);
+    expect(page.hear(farEndRings)).toEqual([]);
+    expect(types(page.hear(...after))).toContain("stopTone");
   });
 
   test("the ringback tone does not sound into another conversation", () => {
     const page = connected();
-    page.hear({ ...dialling, progress: "ringing" });
-    page.hear({ ...dialling, progress: "ringing" }, second);
+    page.hear(farEndRings);
+    page.hear(farEndRings, second);
     const answered: Call = { ...second, state: "joining", voice: TAB };
-    expect(types(page.hear({ ...dialling, progress: "ringing" }, answered))).toContain("stopRingback");
+    expect(types(page.hear(farEndRings, answered))).toContain("stopTone");
   });
 
   test("the ringback tone sounds on no other page", () => {
     const page = connected();
-    expect(page.hear({ ...dialling, progress: "ringing", voice: "another" })).toEqual([]);
+    expect(page.hear({ ...farEndRings, voice: "another" })).toEqual([]);
+  });
+});
+
+describe("a call that reached nobody", () => {
+  const busy: Call = { ...dialling, state: "ended", ended: "busy", tone: aTone(5) };
+  const dialled = () => {
+    const page = connected();
+    page.hear(dialling);
+    return page;
+  };
+
+  test("is heard on the page that spoke, before its microphone goes: afterwards a browser may refuse every sound", () => {
+    expect(types(dialled().hear(busy))).toEqual(["startTone", "release", "closeLeg"]);
+  });
+
+  test("is heard no second time, whatever the bridge says then, and whatever becomes of the socket", () => {
+    const page = dialled();
+    page.hear(busy);
+    expect(page.hear()).toEqual([]);
+    expect(page.on({ type: "toneEnded" })).toEqual([]);
+    page.on({ type: "disconnected" });
+    page.connect();
+    expect(types(page.hear())).not.toContain("startTone");
+  });
+
+  test.each<[string, Call]>([
+    ["one that comes in", second],
+    ["one that is dialled", { ...dialling, id: "call-2" }],
+  ])("does not disturb the next call, %s", (_, next) => {
+    const page = dialled();
+    page.hear(busy);
+    page.hear();
+    expect(types(page.hear(next))).toContain("stopTone");
+    expect(types(page.hear())).not.toContain("startTone");
+  });
+
+  test("is heard while the call that it asked about is on hold, and the reminder of that one afterwards", () => {
+    const page = connected();
+    const waits: Call = { ...held, tone: aTone() };
+    page.hear(waits, { ...dialling, id: "call-2" });
+    expect(types(page.hear(waits, { ...busy, id: "call-2" }))).toEqual(["stopTone", "startTone", "closeLeg"]);
+    expect(page.on({ type: "toneEnded" })).toEqual([{ type: "startTone", tone: aTone() }]);
+    expect(types(page.hear(talking))).toContain("stopTone");
+  });
+
+  test("is not heard on a page that leaves", () => {
+    const page = dialled();
+    page.hear(busy);
+    expect(types(page.on({ type: "left" }))).toContain("stopTone");
   });
 });
 
