@@ -44,9 +44,11 @@ check: lint
 	@$(NPM) test
 	@.venv/bin/pytest -q -m "not scenario"
 
+# Tests wait more than they compute: on one core, too, two processes are quicker.
+test: JOBS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 2 ? 2 : cores > 4 ? 4 : cores)))
 test: setup parts asterisk
 	@$(NPM) test
-	@.venv/bin/pytest -q -rs
+	@.venv/bin/pytest -q -rs --numprocesses $(JOBS) --dist worksteal
 
 # Marked tests only; docs/interop.md is what they showed. INTEROP="trunk or hold" runs those (-k of pytest), and keeps
 # what the others showed before; INTEROP=nothing writes the page again after a merge.

@@ -36,6 +36,10 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
+# A runner of several processes tells each how wide its terminal is, and rich keeps what it finds when it is imported.
+os.environ.pop("COLUMNS", None)
+
+
 def is_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 

@@ -61,10 +61,15 @@ def is_unpacked(root: Path | None = None) -> bool:
     return ((root or default_root()) / ".complete").exists()
 
 
+_LANES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Processes that run tests side by side take every other port, so none takes what another has just found free."""
+
+
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
     """A port of 127.0.0.1 that nobody has at this moment, and that the kernel hands out to nobody who connects meanwhile."""
     while True:
-        port = random.randint(22_100, 25_999)  # other parts have those around
+        port = random.randrange(22_100 + _LANE, 26_000, _LANES)  # other parts have those around
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
             probe.bind(("127.0.0.1", port))
             return port
@@ -73,7 +78,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
 def free_sip_port() -> int:
     """A port of 127.0.0.1 that is free for UDP and TCP, below those that the kernel hands out to whoever connects."""
     while True:
-        port = random.randint(10_000, 19_999)
+        port = random.randrange(10_000 + _LANE, 20_000, _LANES)
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
@@ -82,6 +87,16 @@ def free_sip_port() -> int:
             udp.bind(("127.0.0.1", port))
             tcp.bind(("127.0.0.1", port))
             return port
+
+
+def free_block(ports: int) -> int:
+    """The first of that many neighbours, even, all of them free for UDP: for what takes its ports itself."""
+    while True:
+        first = random.randrange(10_000, 19_900, 2)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for port in range(first, first + ports):
+                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("127.0.0.1", port))
+            return first
 
 
 class Asterisk:

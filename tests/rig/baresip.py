@@ -12,12 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .asterisk import free_sip_port
+from .asterisk import free_block, free_sip_port
 from .tones import share
 from .waiting import wait_for
 
 TONE_HZ = 700
 CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1", "opus": "opus/48000/2"}
+
+RTP_PORTS = 20
 
 CONFIG = """
 sip_listen 127.0.0.1:{sip}
@@ -25,7 +27,7 @@ sip_certificate {certificate}
 sip_cafile {authority}
 net_interface 127.0.0.1
 call_max_calls 4
-rtp_ports 22000-22099
+rtp_ports {first_port}-{last_port}
 rtcp_mux {mux}
 ctrl_tcp_listen 127.0.0.1:{control}
 audio_source ausine,{hz}
@@ -66,8 +68,9 @@ class Baresip:
         self._process: subprocess.Popen[bytes] | None = None
         modules = next(path.parent for path in Path("/usr/lib").glob("**/baresip/modules/g711.so"))
         directory.mkdir(parents=True, exist_ok=True)
+        rtp = free_block(RTP_PORTS)
         config = CONFIG.format(
-            sip=sip_port, control=self._control, directory=directory, modules=modules, hz=hz,
+            sip=sip_port, first_port=rtp, last_port=rtp + RTP_PORTS - 1, control=self._control, directory=directory, modules=modules, hz=hz,
             mux="yes" if "medianat=ice" in account else "no",
             **(tls or {"certificate": "", "authority": ""}),
         )  # fmt: skip
