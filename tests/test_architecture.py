@@ -167,6 +167,7 @@ PURE = [
     "media/engine/quality.py",
     "media/engine/sdp.py",
     "media/memory.py",
+    "media/progress.py",
     "media/engine/ng.py",
     "media/workers/placement.py",
     "media/relay.py",

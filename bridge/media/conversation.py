@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 
 from ..calls.commands import (
     AcceptPbxAnswer,
@@ -32,6 +33,8 @@ from ..calls.events import (
     PbxPressed,
     TabId,
 )
+from ..errors import ConfigError
+from ..tones import Tone
 from . import crossing, page_sdp, sdp, sound
 from .crossing import Crossing
 from .digits import DigitsError, HeardKeys
@@ -41,6 +44,7 @@ from .pages import Pages
 from .pbx_leg import PbxLeg
 from .pbx_legs import PbxLegs
 from .pbx_session import PbxSession
+from .progress import Progress
 from .recording.recording import Recording
 from .recording.tape import Channel
 from .relay import HEADER, Relay, Stream
@@ -68,12 +72,12 @@ class Conversation:
         self._pbx_legs = PbxLegs(call, equipment, self._heard_key)
         self._session = memory.session if memory else PbxSession(secrets.randbits(62), secrets.token_bytes)
         self._session.begin(self._pbx_legs.fingerprint)
-        self._session.ipv6 = equipment.ports.have_ipv6
+        self._session.ipv6 = equipment.homes.have_ipv6
         self._allowed: tuple[str, ...] = memory.allowed if memory else ()
         """Names of codecs."""
         self._policy = memory.policy if memory else MediaPolicy()
-        self._early = False
-        """The caller hears what we play until somebody answers."""
+        self._early: Tone | str = ""
+        """What the caller hears until somebody answers."""
         self._moved = False
         """The PBX has yet to be told our new address, once it has answered the offer with the old one."""
         self._asked: tuple[TabId, str] | None = None
@@ -89,8 +93,6 @@ class Conversation:
         )
         self._crossing: Crossing | None = None
         """While page and PBX speak different codecs."""
-        self._recorded = memory.recorded if memory else None
-        """What is to be gone on with."""
 
     @property
     def legs(self) -> dict[TabId, BrowserLeg]:
@@ -109,24 +111,47 @@ class Conversation:
     @property
     def memory(self) -> Memory | None:
         """What is needed to go on elsewhere; None while the PBX knows nothing of us."""
-        known = self._session.text != b""
-        return self._remembered if known else None
-
-    @property
-    def _remembered(self) -> Memory:
+        pbx = self._pbx
+        if pbx is None or not self._session.text:
+            return None
         return Memory(
-            session=self._session, allowed=self._allowed, policy=self._policy, recorded=self._recording.memory
+            session=self._session,
+            allowed=self._allowed,
+            policy=self._policy,
+            address=pbx.address,
+            cname=pbx.reports.cname,
+            early=self._early,
+            recorded=self._recording.memory,
         )
 
-    def go_on(self) -> None:
-        """Open the PBX leg of a call that is remembered, at a new address that the PBX has to be told."""
-        self._open_pbx()
-        self._open_relay(self._session.codec or self._session.offered[0])
-        if self._recorded is not None and self._relay is not None:
-            self._recording.go_on(self._recorded, self._relay)
+    @property
+    def progress(self) -> Progress | None:
+        return self._pbx.progress(self._equipment.clock()) if self._pbx is not None else None
+
+    def go_on(self, memory: Memory, progress: Progress | None) -> None:
+        """Open the PBX leg of a call that is remembered, where it was; if that can't be, the PBX has to be told."""
+        session = self._session
+        pbx = self._pbx = self._pbx_legs.open(
+            by_dtls=session.by_dtls, ipv6=session.by_ipv6, towards=session.towards, at=memory.address
+        )
+        pbx.reports.cname = memory.cname
+        relay = self._open_relay(session.codec or session.offered[0], progress)
+        if progress is not None:
+            pbx.go_on(progress, self._equipment.clock())
+        if memory.recorded is not None:
+            self._recording.go_on(memory.recorded, relay)
             self._wire()
-        self._moved = True
+        self._moved = session.by_dtls or pbx.address != memory.address
         self._tell_address()
+        if memory.early and session.codec is not None:
+            self._early = memory.early
+            self._equipment.spawn(self._say_again(session.codec.name, relay))
+
+    async def _say_again(self, codec: str, relay: Relay) -> None:
+        with suppress(ConfigError):  # the file is gone: silence is better than no call
+            frames = await asyncio.to_thread(sound.frames, self._early, codec)
+            if self._early:  # nobody has answered meanwhile
+                relay.fill(frames)
 
     def _tell_address(self) -> None:
         if self._moved and self._pbx is not None and self._session.codec is not None:
@@ -154,7 +179,7 @@ class Conversation:
         codec = session.codec
         assert codec is not None
         self._open_relay(codec).fill(frames)
-        self._early = True
+        self._early = command.sound
         self._equipment.post(EarlyMediaReady(call=self.call, sdp=text))
 
     async def connect(self, command: ConnectBrowser) -> None:
@@ -287,7 +312,8 @@ class Conversation:
 
     def _open_pbx(self) -> None:
         if self._pbx is None:
-            self._pbx = self._pbx_legs.open(by_dtls=self._session.by_dtls, ipv6=self._session.by_ipv6)
+            session = self._session
+            self._pbx = self._pbx_legs.open(by_dtls=session.by_dtls, ipv6=session.by_ipv6, towards=session.towards)
 
     def _spoke(self, tab: TabId, length: int, now: float) -> None:
         leg = self.legs[tab]
@@ -299,7 +325,7 @@ class Conversation:
         if self._relay is None:
             self._start_relay(leg)
         elif self._early and self._pbx is not None:
-            self._early = False
+            self._early = ""
             self._relay.fill(())
             self._watch.expect_pbx(self._pbx)
         self._attach(leg)
@@ -324,9 +350,13 @@ class Conversation:
             session.answer(name if name in wanted else wanted[0], address)
         self._open_relay(session.codec or session.offered[0])
 
-    def _open_relay(self, codec: sdp.Codec) -> Relay:
+    def _open_relay(self, codec: sdp.Codec, progress: Progress | None = None) -> Relay:
+        """`progress`: how far its stream to the PBX had come elsewhere."""
         assert self._pbx is not None
-        relay = self._relay = Relay(self._pbx, self._stream(codec, secrets.randbits(32)), codec.name)
+        up = self._stream(codec, progress.ssrc if progress else secrets.randbits(32))
+        if progress is not None:
+            up.resume(progress, progress.skipped(self._equipment.clock(), self._session.ptime))
+        relay = self._relay = Relay(self._pbx, up, codec.name)
         self._pbx.sent = relay.up
         self._wire()
         if self._session.codec is not None:

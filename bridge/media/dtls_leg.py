@@ -18,6 +18,8 @@ from .handshake import Handshake
 from .hub import Hub
 from .pbx_leg import PbxLeg
 from .peer import Credentials, OurEnd
+from .ports import Pair
+from .progress import Progress
 from .relay import RTP
 from .sdp import Address
 from .terms import Terms
@@ -39,14 +41,14 @@ class DtlsLeg(PbxLeg):
         self,
         equipment: Equipment,
         certificate: RTCCertificate,
+        pair: Pair,
         *,
         voice: Callable[[int, float], None],
         failed: Callable[[str], None],
-        ipv6: bool = False,
     ) -> None:
         super().__init__(equipment.buffer, voice)
         # The second port is nobody else's, whether RTCP goes with the voice or not.
-        rtp, self._rtcp = equipment.ports.bind(ipv6=ipv6)
+        rtp, self._rtcp = pair
         self._hub = Hub(rtp, equipment.buffer, equipment.poller, drain=1)
         self._hub.stranger = self._dtls_from_elsewhere
         self._equipment, self._certificate, self._failed = equipment, certificate, failed
@@ -102,6 +104,9 @@ class DtlsLeg(PbxLeg):
             self._current.renewed = partial(self._renewed, handshake)
         else:
             self._begin(handshake)
+
+    def go_on(self, progress: Progress, now: float) -> None:
+        """Nothing: the PBX has to be met anew, and new keys count from zero."""
 
     def _renewed(self, handshake: Handshake, data: bytes) -> None:
         """The PBX begins anew, as it was free to."""

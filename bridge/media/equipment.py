@@ -10,10 +10,11 @@ from typing import Any
 from ..calls.events import Event
 from .association import Certificates
 from .codecs.transcoder import Transcoder
+from .homes import Homes
 from .hub import Hub
 from .poller import Poller
+from .ports import PortPairs
 from .recording.recorder import Recorder
-from .rtp import PortPairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Equipment:
     buffer: bytearray
     poller: Poller
     hub: Hub
+    homes: Homes
     ports: PortPairs
     certificates: Certificates
     patience: Patience

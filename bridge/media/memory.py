@@ -6,7 +6,9 @@ import pickle
 from dataclasses import dataclass
 
 from ..calls.commands import MediaPolicy, StartRecording
+from ..tones import Tone
 from .pbx_session import PbxSession
+from .sdp import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,12 @@ class Memory:
     allowed: tuple[str, ...]
     """Names of codecs."""
     policy: MediaPolicy
+    address: Address
+    """Ours, as the PBX knows it."""
+    cname: str
+    """Whom its reports are from."""
+    early: Tone | str = ""
+    """What the caller is to hear until somebody answers."""
     recorded: Recorded | None = None
 
     def packed(self) -> bytes:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from ..calls.commands import Latch
 from .peer import OurEnd
-from .relay import HEADER
-from .reports import Reports, Sent
+from .progress import Progress
+from .relay import HEADER, Stream
+from .reports import Reports
 from .sdp import Address, is_ipv6
 from .terms import Terms
 
@@ -32,7 +33,7 @@ class PbxLeg(ABC):
             clock_rate=8000,
             wall=time.time() - time.monotonic(),
         )
-        self.sent: Sent | None = None
+        self.sent: Stream | None = None
         """What we send it, for the reports."""
         self.strange = 0
         """Packets that were not believed, or not sent."""
@@ -61,6 +62,29 @@ class PbxLeg(ABC):
         """What is agreed from now on."""
         self._payload_type, self._event_type = terms.payload_type, terms.event_type
         self.reports.tune(terms.clock_rate)
+
+    def progress(self, now: float) -> Progress | None:
+        """How far its streams have come; to be asked for every few minutes at least. None before there is any."""
+        sent = self.sent
+        if sent is None:
+            return None
+        return Progress(
+            at=now,
+            ssrc=sent.ssrc,
+            sequence=sent.sequence,
+            timestamp=sent.timestamp,
+            spoke=sent.spoke,
+            packets=sent.packets,
+            octets=sent.octets,
+            reports=self.reports.written,
+            ciphered=False,
+            remote=None,
+            heard=None,
+        )
+
+    @abstractmethod
+    def go_on(self, progress: Progress, now: float) -> None:
+        """Take up what another process had counted, once it follows the same terms; `sent` has taken up its part."""
 
     @abstractmethod
     def send(self, length: int) -> None:

@@ -15,6 +15,7 @@ from .pages import nobody
 from .pbx_leg import PbxLeg
 from .pbx_sdp import PbxDescription
 from .rtp import RtpLeg
+from .sdp import Address
 
 log = structlog.get_logger()
 
@@ -27,14 +28,19 @@ class PbxLegs:
         self._certificate = equipment.certificates.current(datetime.datetime.now(datetime.UTC))
         self.fingerprint = fingerprint(self._certificate)
 
-    def open(self, *, by_dtls: bool, ipv6: bool) -> PbxLeg:
-        """A leg on a port of its own; PortsExhaustedError."""
+    def open(self, *, by_dtls: bool, ipv6: bool, towards: str, at: Address | None = None) -> PbxLeg:
+        """A leg on a port of its own for voice with that host; PortsExhaustedError.
+
+        `at`: where it was in another process, if that is there to be had.
+        """
         equipment = self._equipment
+        home = equipment.homes.towards(towards, equipment.clock(), ipv6=ipv6)
+        pair = equipment.ports.bind(home, at)
         leg: PbxLeg
         if by_dtls:
-            leg = DtlsLeg(equipment, self._certificate, voice=nobody, failed=self._failed, ipv6=ipv6)
+            leg = DtlsLeg(equipment, self._certificate, pair, voice=nobody, failed=self._failed)
         else:
-            leg = RtpLeg(equipment.ports, equipment.buffer, equipment.poller, voice=nobody, ipv6=ipv6)
+            leg = RtpLeg(pair, equipment.buffer, equipment.poller, voice=nobody)
         leg.event = self._key
         return leg
 
@@ -47,7 +53,7 @@ class PbxLegs:
             ipv6 = leg.ipv6
         if (by_dtls, ipv6) == (isinstance(leg, DtlsLeg), leg.ipv6):
             return leg
-        return self.open(by_dtls=by_dtls, ipv6=ipv6)
+        return self.open(by_dtls=by_dtls, ipv6=ipv6, towards=offer.address[0] if offer.address else "")
 
     def _failed(self, why: str) -> None:
         log.warning("pbx_voice_failed", call=self._call, why=why)

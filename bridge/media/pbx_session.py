@@ -137,6 +137,11 @@ class PbxSession:
         return self.theirs.peer is not None if self.theirs else self.secrecy in (Secrecy.DTLS, Secrecy.WEBRTC)
 
     @property
+    def towards(self) -> str:
+        """The host that the voice goes to, "" while that is not known."""
+        return self.theirs.address[0] if self.theirs and self.theirs.address else ""
+
+    @property
     def by_ipv6(self) -> bool:
         """The voice goes, or is to go, over IPv6: as the PBX says, else as it was; ICE is done over IPv4 only."""
         if self.theirs and (self.theirs.address is not None or not self._told):

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from .comfort import QUIET
 from .digits import DigitsError, EventFrame, Keypad
+from .progress import Progress
 
 RTP: Final = struct.Struct("!BBHII")
 HEADER: Final = 12
@@ -132,6 +133,18 @@ class Stream:
             self.ssrc,
         )
         return length
+
+    @property
+    def spoke(self) -> float:
+        """When the newest packet was sent, below 0 for never."""
+        return self._at
+
+    def resume(self, progress: Progress, skipped: int) -> None:
+        """Go on with a stream that came so far elsewhere; so many packets are taken for lost."""
+        self.sequence = (progress.sequence + skipped) & 0xFFFF
+        self.timestamp = progress.timestamp
+        self._at = progress.spoke if progress.spoke >= 0 else progress.at
+        self.packets, self.octets = progress.packets, progress.octets
 
     def _follow(self, ssrc: int, sequence: int, timestamp: int, now: float) -> int:
         self._go_on(now)

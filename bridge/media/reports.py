@@ -48,7 +48,10 @@ class Reports:
         self.heard = 0
         """Reports of the other side."""
         self.broken = 0
-        self._cname, self._ssrc, self._rate, self._wall = cname, ssrc, clock_rate, wall
+        self.written = 0
+        """Reports of ours."""
+        self.cname = cname
+        self._ssrc, self._rate, self._wall = ssrc, clock_rate, wall
         self.due = 0.0
         """When the next report is to be sent."""
         self._last_report, self._last_report_at = 0, 0.0
@@ -67,6 +70,7 @@ class Reports:
 
     def write(self, sent: Sent | None, now: float, *, goodbye: bool = False) -> bytes:
         """A sender report if anything was sent, else a receiver report; what came since the last one counts as told."""
+        self.written += 1
         block = self._block(now)
         sender = None
         if sent is not None and sent.packets:
@@ -75,7 +79,7 @@ class Reports:
             )
         ssrc = sent.ssrc if sent is not None else self._ssrc
         report = rtcp.Report(ssrc=ssrc, sender=sender, blocks=(block,) if block else ())
-        return rtcp.write(report, self._cname, goodbye=goodbye)
+        return rtcp.write(report, self.cname, goodbye=goodbye)
 
     def _block(self, now: float) -> rtcp.Block | None:
         reception = self.reception

@@ -2,106 +2,38 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 from ..calls.commands import Latch
-from ..errors import OursError
 from .pbx_leg import PbxLeg
 from .peer import OurEnd
 from .poller import Poller
+from .ports import Pair
+from .progress import Cycles, Progress
 from .relay import HEADER, LONGEST_DATAGRAM, RTP
 from .sdes import Crypto, Keys
-from .sdp import Address, is_ipv6
+from .sdp import Address
 from .source import Source
-from .srtp import Srtp, incoming_session, outgoing_session
+from .srtp import Srtp, go_on_hearing, go_on_reporting, go_on_sending, incoming_session, outgoing_session
 from .terms import Terms
-
-
-class PortsExhaustedError(OursError):
-    """Every port pair of the configured range is taken."""
-
-
-class PortPairs:
-    """RTP on an even port, RTCP on the next (RFC 3550, 11); a freed pair is taken again as late as possible."""
-
-    def __init__(self, host: str, ports: tuple[int, int], ipv6: str = "") -> None:
-        """`ipv6`: our address for that, "" for none."""
-        first, last = ports
-        self._host, self._ipv6 = host, ipv6
-        self._even = range(first + first % 2, last, 2)
-        self._next = 0
-
-    @property
-    def have_ipv6(self) -> bool:
-        return self._ipv6 != ""
-
-    def bind(self, *, ipv6: bool = False) -> tuple[socket.socket, socket.socket]:
-        """Two bound sockets, or PortsExhaustedError."""
-        host = self._ipv6 if ipv6 else self._host
-        for _ in self._even:
-            port = self._even[self._next]
-            self._next = (self._next + 1) % len(self._even)
-            if pair := _pair(host, port):
-                return pair
-        raise PortsExhaustedError("no free pair of ports towards the PBX: widen media.pbx_ports")
-
-
-def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket] | None:
-    pair = _open(host), _open(host)
-    try:
-        for offset, sock in enumerate(pair):
-            sock.setblocking(False)
-            sock.bind((host, port + offset))
-    except OSError as error:
-        for sock in pair:
-            sock.close()
-        if error.errno == errno.EADDRINUSE:
-            return None
-        raise
-    return pair
-
-
-def _open(host: str) -> socket.socket:
-    if is_ipv6(host):
-        return _Ipv6Socket(socket.AF_INET6, socket.SOCK_DGRAM)
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-
-class _Ipv6Socket(socket.socket):
-    """Its addresses look like those of IPv4, without flow and scope: the way of a packet is one for both."""
-
-    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Address]:
-        length, address = super().recvfrom_into(buffer, nbytes, flags)
-        return length, address[:2]
-
-    def getsockname(self) -> Address:
-        host, port, *_ = super().getsockname()
-        return host, port
 
 
 class RtpLeg(PbxLeg):
     """RTP, or SRTP with keys of the SDP. `Source` says whose packets count."""
 
-    def __init__(
-        self,
-        ports: PortPairs,
-        buffer: bytearray,
-        poller: Poller,
-        *,
-        voice: Callable[[int, float], None],
-        ipv6: bool = False,
-    ) -> None:
+    def __init__(self, pair: Pair, buffer: bytearray, poller: Poller, *, voice: Callable[[int, float], None]) -> None:
         super().__init__(buffer, voice)
-        self._rtp, self._rtcp = ports.bind(ipv6=ipv6)
+        self._rtp, self._rtcp = pair
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._poller = poller
         self.source = Source()
         self._control: Address | None = None
         self._keys: Keys | None = None
         self._srtp: Srtp | None = None
+        self._sent = Cycles(-1)
+        self._heard: tuple[int, Cycles] | None = None
+        """What the keys count, as far as `progress` was asked for; the second under the PBX's SSRC."""
         poller.add(self._rtp, self._read)
         poller.add(self._rtcp, self._read_control)
 
@@ -139,6 +71,41 @@ class RtpLeg(PbxLeg):
             incoming = keep_in.incoming if keep_in else incoming_session(keys.incoming)
             outgoing = keep_out.outgoing if keep_out else outgoing_session(keys.outgoing)
             self._srtp = Srtp(self._buffer, incoming, outgoing)
+        reception = self.reports.reception
+        if keep_in is None:
+            self._heard = (reception.ssrc, Cycles.after(reception.highest)) if reception.ssrc >= 0 else None
+        if keep_out is None:
+            self._sent = Cycles.after(self.sent.sequence if self.sent else -1)
+
+    # ---- going on elsewhere
+
+    def progress(self, now: float) -> Progress | None:
+        progress, reception = super().progress(now), self.reports.reception
+        if progress is None:
+            return None
+        if reception.ssrc >= 0 and (self._heard is None or self._heard[0] != reception.ssrc):
+            self._heard = reception.ssrc, Cycles(reception.highest)
+        return replace(
+            progress,
+            sequence=self._sent.follow(progress.sequence),
+            ciphered=self._srtp is not None,
+            remote=self.source.remote,
+            heard=(self._heard[0], self._heard[1].follow(reception.highest & 0xFFFF)) if self._heard else None,
+        )
+
+    def go_on(self, progress: Progress, now: float) -> None:
+        if progress.remote is not None:
+            self.source.remember(progress.remote)
+        if self._srtp is None or self._keys is None or self.sent is None:
+            return
+        self._sent = Cycles(progress.sequence)
+        go_on_sending(self._srtp.outgoing, progress.ssrc, self._sent.follow(self.sent.sequence))
+        self.reports.written = progress.skipped_reports(now)
+        go_on_reporting(self._srtp.outgoing, progress.ssrc, self.reports.written)
+        if progress.heard is not None:
+            ssrc, index = progress.heard
+            go_on_hearing(self._srtp.incoming, self._keys.incoming, ssrc, index)
+            self._heard = ssrc, Cycles(index)
 
     def send(self, length: int) -> None:
         remote, srtp = self.source.remote, self._srtp

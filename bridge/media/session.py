@@ -34,12 +34,14 @@ from .association import Certificates
 from .codecs.transcoder import Transcoder
 from .conversation import Conversation
 from .equipment import Equipment, Patience
+from .homes import Homes
 from .hub import Hub, bound_socket
 from .memory import unpacked
 from .poller import Poller
+from .ports import PortPairs
+from .progress import Progress
 from .recording.recorder import Recorder, Shelf
 from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
-from .rtp import PortPairs
 
 log = structlog.get_logger()
 
@@ -146,11 +148,17 @@ class Voice:
         memory = conversation.memory if conversation else None
         return memory.packed() if memory else b""
 
-    def restore(self, call: CallId, memory: bytes) -> None:
+    def progress(self, call: CallId) -> Progress | None:
+        """How far the call's voice has come, for `restore`; None while the PBX was told nothing."""
+        conversation = self._conversations.get(call)
+        return conversation.progress if conversation else None
+
+    def restore(self, call: CallId, memory: bytes, progress: Progress | None) -> None:
         """Go on with a call whose process is dead; PortsExhaustedError."""
         assert self._equipment is not None, "calls are restored in a running room"
-        conversation = Conversation(call, self._equipment, unpacked(memory))
-        conversation.go_on()
+        known = unpacked(memory)
+        conversation = Conversation(call, self._equipment, known)
+        conversation.go_on(known, progress)
         self._conversations[call] = conversation
         self._fill_in(conversation)
 
@@ -242,7 +250,8 @@ class Voice:
             buffer=buffer,
             poller=poller,
             hub=hub,
-            ports=PortPairs(self._media.pbx_address, self._media.pbx_ports, self._media.pbx_address6),
+            homes=Homes(self._media.pbx_address, self._media.pbx_address6),
+            ports=PortPairs(self._media.pbx_ports),
             certificates=self._certificates,
             patience=self._patience,
             post=self._post,

@@ -42,6 +42,10 @@ class Source:
             self._before = self.fixed or self._before
         self.fixed = self._suspect = None
 
+    def remember(self, remote: Address) -> None:
+        """Whom we believed in another process, under the same description."""
+        self._before = self.remote = remote
+
     def believes(self, address: Address, ssrc: int, sequence: int, *, voice: bool) -> bool:
         """Whether a packet counts; `voice` says that it bears the payload type agreed."""
         if self.fixed is not None:

@@ -5,6 +5,8 @@ pylibsrtp's own methods copy every packet; `tests/media/test_webrtc.py` notices 
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from typing import Final
 
 from pylibsrtp import Policy, Session
@@ -33,6 +35,36 @@ def outgoing_session(crypto: Crypto) -> Session:
 
 def _session(crypto: Crypto, which: int) -> Session:
     return Session(Policy(key=crypto.key, ssrc_type=which, srtp_profile=_PROFILES[crypto.suite]))
+
+
+_STEP: Final = 0x6000
+"""Of a sequence number, small enough to be taken for one forwards."""
+
+
+def go_on_sending(session: Session, ssrc: int, index: int) -> None:
+    """What is sent next follows the packet of this index (RFC 3711, 3.3.1); libsrtp has no other way to be told."""
+    for packet in _ladder(ssrc, index):
+        session.protect(packet)
+
+
+def go_on_hearing(session: Session, crypto: Crypto, ssrc: int, index: int) -> None:
+    """What is heard next follows the packet of this index."""
+    sender = outgoing_session(crypto)
+    for packet in _ladder(ssrc, index):
+        session.unprotect(sender.protect(packet))
+
+
+def go_on_reporting(session: Session, ssrc: int, reports: int) -> None:
+    """So many reports were sent under this key."""
+    empty = struct.pack("!BBHI", 0x80, 201, 1, ssrc)
+    for _ in range(reports):
+        session.protect_rtcp(empty)
+
+
+def _ladder(ssrc: int, index: int) -> Iterator[bytes]:
+    """Packets that lead to an index, which nobody gets."""
+    for rung in (*range(0, index, _STEP), *([index] if index >= 0 else [])):
+        yield struct.pack("!BBHIIB", 0x80, 0, rung & 0xFFFF, 0, ssrc, 0)
 
 
 class Srtp:

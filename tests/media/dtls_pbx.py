@@ -7,7 +7,6 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -18,7 +17,7 @@ from bridge.media.association import fingerprint
 from bridge.media.dtls_leg import DtlsLeg
 from bridge.media.hub import Address
 from bridge.media.pbx_session import PbxSession
-from bridge.media.rtp import PortPairs
+from bridge.media.ports import PortPairs
 
 from .stage import SOON, Packet, Stage, rtp
 
@@ -49,12 +48,12 @@ class DtlsPbx:
     ) -> None:
         assert here.voice._equipment is not None
         self._certificate = certificate or RTCCertificate.generateCertificate()
-        equipment = replace(here.voice._equipment, ports=PortPairs("127.0.0.1", (24_000, 24_999), "::1"))
+        equipment, pair = here.voice._equipment, PortPairs((24_000, 24_999)).bind("::1" if ipv6 else "127.0.0.1")
         self.heard: asyncio.Queue[Packet] = asyncio.Queue()
         self.failures: list[str] = []
         self._buffer, self._says, self._reads = equipment.buffer, says, reads
         self._said, self._ssrc = 0, secrets.randbits(32)
-        self.leg = DtlsLeg(equipment, self._certificate, voice=self._keep, failed=self.failures.append, ipv6=ipv6)
+        self.leg = DtlsLeg(equipment, self._certificate, pair, voice=self._keep, failed=self.failures.append)
         self.session = PbxSession(77, secrets.token_bytes)
         self.session.begin(forged or fingerprint(self._certificate))
         self.session.secrecy, self.session.ipv6 = Secrecy.WEBRTC, ipv6

@@ -268,7 +268,7 @@ async def test_a_call_that_goes_on_in_another_process_meets_the_pbx_anew(here: S
         memory = here.voice.memory(CALL)
         await here.voice._close(CALL)
         here.voice._certificates._newest = Certificate.generateCertificate()
-        here.voice.restore(CALL, memory)
+        here.voice.restore(CALL, memory, None)
         moved = await here.mail.next(PbxLegMoved)
         await here.voice.perform(AcceptPbxAnswer(call=CALL, sdp=pbx.answer(moved.sdp)))
         await pbx.connected()

@@ -13,7 +13,7 @@ from bridge.calls.commands import CloseMedia
 from bridge.media import rtcp
 from bridge.media.conversation import Conversation
 from bridge.media.equipment import Patience
-from bridge.media.rtp import PortPairs
+from bridge.media.ports import PortPairs
 
 from .stage import CALL, SOON, TAB, Page, Pbx, Stage, pbx_offer, pbx_socket, rtp, stage
 
@@ -28,7 +28,7 @@ async def here() -> AsyncIterator[Stage]:
 async def control(here: Stage) -> AsyncIterator[Pbx]:
     """The PBX's RTCP port, the next after that of its voice."""
     loop = asyncio.get_running_loop()
-    pair = PortPairs("127.0.0.1", (26_000, 26_400)).bind()
+    pair = PortPairs((26_000, 26_400)).bind("127.0.0.1")
     (_, here.pbx), (_, found) = [await loop.create_datagram_endpoint(Pbx, sock=sock) for sock in pair]
     yield found
     here.pbx.transport.close()

@@ -9,8 +9,9 @@ import pytest
 
 from bridge.calls.commands import Latch
 from bridge.media.poller import Poller
+from bridge.media.ports import PortPairs, PortsExhaustedError
 from bridge.media.relay import BUFFER_BYTES
-from bridge.media.rtp import PortPairs, PortsExhaustedError, RtpLeg
+from bridge.media.rtp import RtpLeg
 from bridge.media.source import LATCH_PACKETS
 from bridge.media.terms import Terms
 
@@ -39,7 +40,8 @@ async def heard() -> Heard:
 @pytest.fixture
 async def leg(heard: Heard) -> AsyncIterator[RtpLeg]:
     poller = Poller()
-    leg = RtpLeg(PortPairs("127.0.0.1", (24_000, 24_999)), heard.buffer, poller, voice=heard.voice)
+    pair = PortPairs((24_000, 24_999)).bind("127.0.0.1")
+    leg = RtpLeg(pair, heard.buffer, poller, voice=heard.voice)
     yield leg
     leg.close()
     poller.close()
@@ -127,14 +129,14 @@ async def test_junk_is_counted_and_harms_nothing(leg: RtpLeg, heard: Heard) -> N
 
 
 def test_ports_run_out_with_a_clear_error_and_come_back() -> None:
-    ports = PortPairs("127.0.0.1", (25_001, 25_005))
-    pairs = [ports.bind(), ports.bind()]
+    ports = PortPairs((25_001, 25_005))
+    pairs = [ports.bind("127.0.0.1"), ports.bind("127.0.0.1")]
     assert [rtp.getsockname()[1] for rtp, _ in pairs] == [25_002, 25_004]
     with pytest.raises(PortsExhaustedError, match=r"media\.pbx_ports"):
-        ports.bind()
+        ports.bind("127.0.0.1")
     for sock in pairs[0]:
         sock.close()
-    again = ports.bind()
+    again = ports.bind("127.0.0.1")
     for sock in (*pairs[1], *again):
         sock.close()
     assert again[0].fileno() == -1

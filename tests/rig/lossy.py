@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -81,6 +82,8 @@ class _Voice:
     def __init__(self, way: Way) -> None:
         self.bridge = self.pbx = 0
         """Their own RTP ports, as soon as they have told them."""
+        self.heard: list[tuple[int, int, int]] = []
+        """Sequence number, timestamp and SSRC of what the PBX got of the bridge's voice."""
         self.for_pbx = self._pair(lambda plus, data: way.there.pass_on(partial(self._to_pbx, plus, data)))
         self.for_bridge = self._pair(lambda plus, data: way.back.pass_on(partial(self._to_bridge, plus, data)))
 
@@ -93,6 +96,8 @@ class _Voice:
                 first.close()
 
     def _to_pbx(self, plus: int, data: bytes) -> None:
+        if not plus and not 191 < data[1] < 224:
+            self.heard.append(struct.unpack_from("!xxHII", data))
         self.for_bridge[plus].send(data, self.pbx and self.pbx + plus)
 
     def _to_bridge(self, plus: int, data: bytes) -> None:
@@ -109,6 +114,12 @@ class PbxWay:
         self.port = 0
         """Where the bridge finds the PBX."""
         self._voices: dict[bytes, _Voice] = {}
+
+    @property
+    def heard(self) -> list[tuple[int, int, int]]:
+        """Sequence number, timestamp and SSRC of each packet of the one call's voice that the PBX got."""
+        (voice,) = self._voices.values()
+        return voice.heard
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[PbxWay]:

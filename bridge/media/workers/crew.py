@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ...calls.commands import MediaCommand
@@ -20,6 +20,8 @@ SILENT_SECONDS: Final = 10.0
 """Without a pulse, which comes twice a second: it hangs."""
 LEAVE_SECONDS: Final = 3.0
 """For saying goodbye to pages and PBXs when the bridge ends."""
+DIE_SECONDS: Final = 1.0
+"""Until a killed one is gone."""
 INHERITED: Final = ("PATH", "PYTHONPATH", "HOME", "LANG", "TZ", "TMPDIR")
 """Of the environment: no secrets."""
 
@@ -101,6 +103,13 @@ class Mate:
         except TimeoutError:
             self.kill()
             await self._process.wait()
+
+    async def die(self) -> None:
+        """Afterwards its ports are free, if the system lets go of it in time."""
+        self.kill()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DIE_SECONDS):
+                await self._process.wait()
 
     def kill(self) -> None:
         if self._process.returncode is None:

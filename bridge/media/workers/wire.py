@@ -16,6 +16,7 @@ from ...calls.commands import MediaCommand
 from ...calls.events import CallId, Event
 from ...errors import BridgeError
 from ..equipment import Patience
+from ..progress import Progress
 from ..recording.recorder import Shelf
 
 LENGTH: Final = struct.Struct("!I")
@@ -44,6 +45,8 @@ class Restore:
 
     call: CallId
     memory: bytes
+    progress: Progress | None
+    """The newest that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +78,15 @@ class Kept:
 
     call: CallId
     memory: bytes
+    progress: Progress | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
     """Twice a second."""
+
+    progress: dict[CallId, Progress]
+    """How far the calls have come."""
 
     cpu: float
     """Share of a core since the last one."""

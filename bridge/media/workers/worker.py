@@ -19,6 +19,7 @@ import structlog
 from ... import logs
 from ...calls.events import CallId, Event
 from ...errors import BridgeError, OursError
+from ..progress import Progress
 from ..session import Voice
 from .wire import Done, Duty, FromWorker, Happened, Kept, Perform, Pulse, Ready, Restore, Unfit, packed, received
 
@@ -61,7 +62,7 @@ class Worker:
             message, error = lane[0], None
             try:
                 if isinstance(message, Restore):
-                    self._voice.restore(call, message.memory)
+                    self._voice.restore(call, message.memory, message.progress)
                 else:
                     await self._voice.perform(message.command)
             except BridgeError as refused:
@@ -90,7 +91,11 @@ class Worker:
             self._kept[call] = memory
         else:
             del self._kept[call]
-        self._tell(Kept(call=call, memory=memory))
+        self._tell(Kept(call=call, memory=memory, progress=self._voice.progress(call)))
+
+    def _progress(self) -> dict[CallId, Progress]:
+        known = ((call, self._voice.progress(call)) for call in self._kept)
+        return {call: progress for call, progress in known if progress is not None}
 
     def _tell(self, message: FromWorker) -> None:
         self._writer.write(packed(message))
@@ -101,7 +106,7 @@ class Worker:
             await asyncio.sleep(PULSE_SECONDS)
             before, at = at, time.monotonic()
             used_before, used = used, time.process_time()
-            self._tell(Pulse(cpu=(used - used_before) / (at - before)))
+            self._tell(Pulse(cpu=(used - used_before) / (at - before), progress=self._progress()))
 
 
 async def serve(stream: socket.socket) -> None:

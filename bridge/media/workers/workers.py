@@ -1,7 +1,7 @@
 """The voice room spread over several processes: the same commands in, the same events out.
 
-A call lives in one worker. When that dies, its pages are told to offer anew, and another worker goes on with the PBX leg at a new
-address; what was asked and not done is asked once more there.
+A call lives in one worker. When that dies, its pages are told to offer anew, and another worker goes on with the PBX leg: on the
+same port and with the same stream, so that the PBX need not know; what was asked and not done is asked once more there.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -59,7 +60,7 @@ class Workers:
         )
         self._mates: dict[int, Mate] = {}
         """Slot -> whoever lives there."""
-        self._memories: dict[CallId, bytes] = {}
+        self._memories: dict[CallId, Kept] = {}
         self._tabs: dict[CallId, dict[TabId, None]] = {}
         """Pages that may have a leg."""
         self._changed = asyncio.Event()
@@ -163,8 +164,8 @@ class Workers:
                 async with started(slot, incarnation) as mate:
                     mate.tell(Duty(media=self._media.share(slot), patience=self._patience, shelf=self._shelf))
                     why = await mate.listen(lambda message, mate=mate: self._heard(mate, message))  # type: ignore[misc]
+                    await mate.die()
                     self._mourn(mate, why)
-                    mate.kill()
             except OSError as error:
                 self._died(slot, incarnation, f"can't be started: {error.strerror}")
             await asyncio.sleep(max(0.0, self._placement.slots[slot].due - time.monotonic()))
@@ -178,8 +179,11 @@ class Workers:
                 self._awaken()
             case Pulse(cpu=cpu):
                 self._placement.loaded(mate.slot, mate.incarnation, cpu)
-            case Kept(call=call, memory=memory) if self._placement.believes(call, mate.slot, mate.incarnation):
-                self._memories[call] = memory
+                for call, progress in message.progress.items():
+                    if self._placement.believes(call, mate.slot, mate.incarnation) and call in self._memories:
+                        self._memories[call] = replace(self._memories[call], progress=progress)
+            case Kept(call=call) if self._placement.believes(call, mate.slot, mate.incarnation):
+                self._memories[call] = message
             case Happened(event=event) if self._placement.believes(event.call, mate.slot, mate.incarnation):
                 self._note(event)
                 self._post(event)
@@ -214,8 +218,8 @@ class Workers:
             self._tell_pages(call)
 
     def _restore(self, call: CallId, mate: Mate) -> None:
-        if memory := self._memories.get(call):
-            mate.tell(Restore(call=call, memory=memory))
+        if (kept := self._memories.get(call)) and kept.memory:
+            mate.tell(Restore(call=call, memory=kept.memory, progress=kept.progress))
 
     def _tell_pages(self, call: CallId) -> None:
         for tab in self._tabs.pop(call, {}):

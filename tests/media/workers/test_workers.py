@@ -16,14 +16,17 @@ from bridge.calls.commands import (
     CloseMedia,
     HoldMedia,
     JoinMedia,
+    MediaPolicy,
     PauseRecording,
     ReofferMedia,
     ResumeRecording,
+    SpeakEarly,
     StartRecording,
 )
 from bridge.calls.events import (
     BrowserLost,
     CallId,
+    EarlyMediaReady,
     MediaReady,
     MediaReanswered,
     MediaReoffered,
@@ -31,18 +34,23 @@ from bridge.calls.events import (
     TabId,
 )
 from bridge.errors import BridgeError
+from bridge.media import sound
 from bridge.media.comfort import QUIET
+from bridge.media.progress import SLACK
 from bridge.media.recording import tape
 from bridge.media.recording.recorder import Shelf
 from bridge.media.sdp import SdpError
 from bridge.media.workers.crew import START_SECONDS
 from bridge.media.workers.workers import Workers
+from bridge.tones import ELSEWHERE
 
 from ...rig.waiting import wait_for
-from ..stage import CALL, SOON, TAB, Page, Stage, pbx_answer, pbx_offer, port_of, rtp, stage
+from ..stage import CALL, CODECS, SOON, TAB, Packet, Page, Stage, pbx_answer, pbx_offer, port_of, rtp, stage
+from ..test_sdes import LINE, SecurePbx, secure_offer
 
 pytestmark = pytest.mark.scenario
 OTHER = CallId("call-2")
+TONE = ELSEWHERE.ringback
 
 
 async def talking(here: Stage) -> Page:
@@ -71,11 +79,23 @@ async def kill_the_carrier(here: Stage, tab: TabId = TAB) -> int:
     return pid
 
 
-async def moved(here: Stage) -> PbxLegMoved:
-    """The PBX leg is open again, and the PBX follows it."""
-    event = await here.mail.next(PbxLegMoved, START_SECONDS)
-    here.pbx.bridge = "127.0.0.1", port_of(event.sdp)
-    return event
+async def goes_on(here: Stage, before: Packet) -> Packet:
+    """What the PBX hears after the packet of a worker that was killed is the same stream from the same place."""
+    async with asyncio.timeout(START_SECONDS):
+        packet = Packet.read(await here.pbx.heard.get())
+    assert here.mail.empty, "the PBX has nothing to be told"
+    assert packet.ssrc == before.ssrc
+    passed = (packet.timestamp - before.timestamp & 0xFFFFFFFF) / 8000
+    assert 0 < (packet.sequence - before.sequence & 0xFFFF) <= passed * 50 + 2 * SLACK
+    return packet
+
+
+async def newest(here: Stage) -> Packet:
+    """That the PBX has heard."""
+    packet = await here.pbx.next()
+    while not here.pbx.heard.empty():
+        packet = await here.pbx.next()
+    return packet
 
 
 async def rejoin(here: Stage, payload: bytes) -> Page:
@@ -83,6 +103,10 @@ async def rejoin(here: Stage, payload: bytes) -> Page:
     await here.join(page, TabId("tab-2"), first=payload)
     await here.pbx.next_with(payload)
     return page
+
+
+def version_of(sdp: bytes) -> int:
+    return int(next(line for line in sdp.decode().splitlines() if line.startswith("o=")).split()[2])
 
 
 async def test_calls_are_spread_and_each_is_carried_both_ways() -> None:
@@ -102,13 +126,9 @@ async def test_a_recording_goes_on_in_the_next_worker_and_stays_paused_if_it_was
         await talking(here)
         await here.room.perform(StartRecording(call=CALL, portal="p", announcement=""))
         await kill_the_carrier(here)
-        await moved(here)
-        await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=2)))
         await rejoin(here, b"recorded")
         await here.room.perform(PauseRecording(call=CALL))
         await kill_the_carrier(here, TabId("tab-2"))
-        await moved(here)
-        await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=3)))
         page = await rejoin(here, b"secret")
         await here.room.perform(ResumeRecording(call=CALL))
         await page.say(b"again")
@@ -148,19 +168,30 @@ async def test_commands_are_refused_and_ignored_as_without_workers() -> None:
 async def test_a_call_goes_on_in_another_worker_when_its_own_is_killed() -> None:
     async with stage(workers=2) as here:
         await talking(here)
-        before = here.pbx.bridge
         killed = await kill_the_carrier(here)
-        event = await moved(here)
-        assert here.pbx.bridge != before
-        assert b"a=sendrecv" in event.sdp
-        assert (await here.pbx.next()).payload in QUIET["PCMU"], "until the next page speaks"
-        await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=2)))
+        assert (await goes_on(here, await newest(here))).payload in QUIET["PCMU"], "until the next page speaks"
         page = await rejoin(here, b"again")
         await heard(here, page)
         assert carrier(here)["pid"] != killed
         await wait_for(
             lambda: all(row["state"] == "live" for row in workers_of(here)), START_SECONDS, "the slot to live again"
         )
+
+
+async def test_encrypted_voice_goes_on_under_the_same_keys_and_count() -> None:
+    async with stage(workers=2) as here:
+        page = await here.offer_to(TAB, secure_offer(here.pbx.port), CODECS)
+        pbx = SecurePbx(here, LINE, (await here.join(page)).sdp.decode())
+        before = await pbx.next()
+        pbx.send(rtp(0, 65_000, 160, b"before"))
+        assert (await page.next()).payload == b"before"
+        await kill_the_carrier(here)
+        page = await here.connect(TabId("tab-2"))
+        await here.join(page, TabId("tab-2"), first=b"again")
+        assert (await pbx.next_with(b"again")).ssrc == before.ssrc
+        pbx.send(rtp(0, 65_001, 320, b"hello"))
+        assert (await page.next()).payload == b"hello"
+        assert here.mail.empty, "the PBX has nothing to be told"
 
 
 async def test_a_call_that_is_held_stays_held() -> None:
@@ -172,22 +203,55 @@ async def test_a_call_that_is_held_stays_held() -> None:
             AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", direction="recvonly", version=2))
         )
         await kill_the_carrier(here)
-        event = await moved(here)
-        assert b"a=sendonly" in event.sdp
-        assert version_of(event.sdp) == version_of(offered) + 1
+        await here.room.perform(HoldMedia(call=CALL, held=False))
+        resumed = (await here.mail.next(MediaReoffered, START_SECONDS)).sdp
+        assert port_of(resumed) == port_of(offered)
+        assert version_of(resumed) == version_of(offered) + 1
 
 
-def version_of(sdp: bytes) -> int:
-    return int(next(line for line in sdp.decode().splitlines() if line.startswith("o=")).split()[2])
-
-
-async def test_the_pbx_is_told_only_after_it_answered_what_it_was_offered_before() -> None:
+async def test_what_the_dead_worker_offered_is_answered_and_in_force_in_the_next() -> None:
+    """The PBX rings, with its own tone or a voice (183), and then answers: nothing has to be told to it."""
     async with stage(workers=2) as here:
-        page, _ = await here.dial("PCMU")
+        await here.dial("PCMU")
         await kill_the_carrier(here)
-        await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU")))
-        await moved(here)
-        assert page.payload_type == 0
+        for version in (1, 2):
+            await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=version)))
+            page = await rejoin(here, b"again %d" % version)
+            await heard(here, page)
+            await kill_the_carrier(here, TabId("tab-2"))
+        assert here.mail.empty
+
+
+async def test_the_caller_hears_the_ringback_on_from_the_next_worker_until_somebody_answers() -> None:
+    async with stage(workers=2) as here:
+        offer = here.offer("PCMU")
+        await here.room.perform(SpeakEarly(call=CALL, pbx_offer=offer, codecs=CODECS, policy=MediaPolicy(), sound=TONE))
+        described = (await here.mail.next(EarlyMediaReady)).sdp
+        here.pbx.bridge = "127.0.0.1", port_of(described)
+        tone = frozenset(sound.frames(TONE, "PCMU")[:50])
+        before = await here.pbx.next_with(*tone)
+        os.kill(carrier(here)["pid"], signal.SIGKILL)
+        while not here.pbx.heard.empty():
+            before = await here.pbx.next()
+        await goes_on(here, before)
+        await here.pbx.next_with(*tone)
+        page = await here.connect()
+        ready = await here.join(page)
+        assert ready.sdp == described
+        assert (await here.pbx.next_with(b"first")).ssrc == before.ssrc
+
+
+async def test_the_pbx_is_told_where_the_old_port_is_not_to_be_had() -> None:
+    async with stage() as here:
+        await talking(here)
+        memory, progress = here.voice.memory(CALL), here.voice.progress(CALL)
+        assert progress is not None
+        here.voice.restore(OTHER, memory, progress)
+        moved = await here.mail.next(PbxLegMoved)
+        assert port_of(moved.sdp) != here.pbx.bridge[1]
+        await here.room.perform(CloseMedia(call=CALL))
+        packet = await newest(here)
+        assert packet.ssrc == progress.ssrc
 
 
 async def test_a_command_under_way_when_the_worker_dies_is_carried_out_by_another() -> None:
@@ -200,7 +264,6 @@ async def test_a_command_under_way_when_the_worker_dies_is_carried_out_by_anothe
         await asyncio.sleep(0)
         os.kill(pid, signal.SIGKILL)
         await here.mail.next(BrowserLost)
-        await moved(here)
         answered = await here.mail.next(MediaReanswered)
         assert answered.held
         assert port_of(answered.sdp) == here.pbx.bridge[1]
@@ -209,11 +272,13 @@ async def test_a_command_under_way_when_the_worker_dies_is_carried_out_by_anothe
 
 async def test_calls_wait_for_a_worker_when_all_are_dead() -> None:
     async with stage(workers=2) as here:
-        await talking(here)
+        page = await here.connect()
+        await here.join(page)
+        before = await newest(here)
         for row in workers_of(here):
             os.kill(row["pid"], signal.SIGKILL)
         await here.mail.next(BrowserLost)
-        await moved(here)
+        await goes_on(here, before)
         await rejoin(here, b"again")
 
 
