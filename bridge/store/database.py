@@ -23,10 +23,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from ..errors import ConfigError
 from ..tickets import Seal
 from .accounts import Accounts
+from .desk import PooledDesk
 from .hearings import Hearings
 from .outbox import Outbox
 from .portals import Portals
-from .sqlite import connect
+from .sqlite import connect, prepare
+from .sqlite_desk import SqliteDesk
 from .transaction import is_reading, unbroken
 from .worker_history import WorkerHistory
 from .writer import Writer
@@ -43,8 +45,9 @@ class Store:
         self._engine = _engine(url)
         self.portals = Portals(self._engine, seal)
         self.accounts = Accounts(self._engine, seal)
-        self._writer = Writer(self._engine)
-        self.outbox = Outbox(self._engine, self._writer)
+        self._desk = _desk(self._engine)
+        self._writer = Writer(self._desk)
+        self.outbox = Outbox(self._engine, self._desk, self._writer)
         self.worker_history = WorkerHistory(self._engine)
         self.hearings = Hearings(self._engine)
 
@@ -59,7 +62,7 @@ class Store:
             except (SQLAlchemyError, OSError) as error:
                 where = self._engine.url.render_as_string(hide_password=True)
                 raise ConfigError(f"store.url: {where} can't be used: {_cause(error)}") from error
-            async with self._writer.running():
+            async with self._desk.running(), self._writer.running():
                 yield
         finally:
             await self._engine.dispose()
@@ -80,8 +83,14 @@ def _engine(url: str) -> AsyncEngine:
         raise ConfigError(f"store.url: {error}") from None
 
 
+def _desk(engine: AsyncEngine) -> SqliteDesk | PooledDesk:
+    """A database in memory has one connection, that of the pool."""
+    is_file = engine.dialect.name == "sqlite" and engine.url.database
+    return SqliteDesk(engine.url) if is_file else PooledDesk(engine)
+
+
 def _sqlite(url: URL) -> AsyncEngine:
-    """One connection: SQLite has one writer anyway, and waiting in the pool is fair, waiting for its lock is not."""
+    """One connection beside the desk's: SQLite has one writer anyway, and waiting in the pool is fair, waiting for its lock is not."""
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         limits = {"pool_size": 1, "max_overflow": 0}
@@ -90,12 +99,8 @@ def _sqlite(url: URL) -> AsyncEngine:
     engine = create_async_engine(url, async_creator=partial(connect, url), hide_parameters=True, **limits)
 
     @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we send BEGIN ourselves: the driver's own comes too late for a read
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+    def begun(connection: Any, _record: object) -> None:
+        prepare(connection)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:

@@ -12,39 +12,24 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    and_,
-    bindparam,
-    case,
-    delete,
-    exists,
-    func,
-    literal,
-    or_,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import and_, case, delete, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..calls.commands import Direction
 from ..calls.events import CallId, Verdict
-from . import promising
+from . import keeping, promising
+from .desk import Desk
+from .due import NEXT_AT, first_of, promise_in, promises
 from .hearings import written
 from .promises import CallRecord, Kind, Promise, Slot, State
-from .promising import BASIS, RECORD_LOST, REGISTRATION_LOST
 from .tables import calls, outbox
 from .transaction import reading, unbroken
 from .writer import Writer, down, may_pass
 
-_LOST = {Kind.REGISTER: REGISTRATION_LOST, Kind.FINISH: RECORD_LOST}
-_earlier = outbox.alias()
+BUSY_STEP = 16
 
 
 class Look(NamedTuple):
@@ -56,8 +41,9 @@ class Look(NamedTuple):
 
 
 class Outbox:
-    def __init__(self, engine: AsyncEngine, writer: Writer) -> None:
+    def __init__(self, engine: AsyncEngine, desk: Desk, writer: Writer) -> None:
         self._engine = engine
+        self._desk = desk
         self._reads = reading(engine)
         self._writer = writer
 
@@ -124,29 +110,33 @@ class Outbox:
         rows = await self._first(portal, free, busy=busy, forgotten=forgotten)
         found, next_at = list[Promise](), dict[Slot, float]()
         for slot in free:
-            due = [row for row in rows if row["slot"] == slot.value and row["next_at"] <= now][: free[slot]]
-            later = [row["next_at"] for row in rows if row["slot"] == slot.value and row["next_at"] > now]
-            if later and len(due) < free[slot]:
-                next_at[slot] = later[0]
+            mine = [row[:-1] for row in rows if row[-1] == slot.value]
+            due = [row for row in mine if row[NEXT_AT] <= now][: free[slot]]
+            if len(mine) > len(due) < free[slot]:
+                next_at[slot] = mine[len(due)][NEXT_AT]
             for row in due:
                 try:
-                    found.append(_promise(row))
+                    found.append(promise_in(row))
                 except (ValueError, TypeError) as error:
                     aside = {"state": State.SET_ASIDE, "last_error": f"this version can't read it: {error}"}
-                    await self._writer.write(self._rewrite, (row["id"], aside))
+                    await self._writer.write(keeping.rewrite, (row[0], aside))
                     next_at[slot] = now  # there may be more behind it
         return Look(found, next_at)
 
-    @unbroken
     async def _first(
         self, portal: str, free: Mapping[Slot, int], *, busy: Collection[int], forgotten: float
-    ) -> list[Mapping[Any, Any]]:
+    ) -> Sequence[Sequence[Any]]:
         """Of each slot one more than there is room for, in order of time: a row that is not due says when the next one is."""
         room = {f"room_{slot.value}": limit + 1 for slot, limit in free.items()}
-        given = {"portal_": portal, "busy_": list(busy), "forgotten_": forgotten, **room}
-        async with self._begin(self._reads) as connection:
-            rows = (await connection.execute(_first_of(tuple(free)), given)).mappings().all()
-        return sorted(rows, key=lambda row: (row["next_at"], row["id"]))
+        alike = [0] * (-len(busy) % BUSY_STEP)  # so that there are few statements of different lengths
+        given = {"portal_": portal, "busy_": [*busy, *alike], "forgotten_": forgotten, **room}
+        try:
+            rows = await self._desk.read(lambda hand: hand.rows(first_of(tuple(free)), given))
+        except Exception as error:
+            if may_pass(error):
+                raise down(error) from error
+            raise
+        return sorted(rows, key=lambda row: (row[NEXT_AT], row[0]))
 
     @unbroken
     async def waiting_portals(self) -> list[str]:
@@ -156,77 +146,31 @@ class Outbox:
 
     async def sending(self, promise: Promise, now: float) -> None:
         """From now on the outcome is unknown, whatever happens to us."""
-        await self._writer.write(self._sending, {"of": promise.id, "now_": now})
+        await self._writer.write(keeping.sending, {"of": promise.id, "now_": now})
 
     async def registered(self, promise: Promise, card: str, settles: float | None = None) -> bool:
         """The portal's CALL_ID is known, the promise is kept. True while the call lives. No finish goes out before `settles`."""
-        return await self._writer.write(self._registered, (promise, card, settles))
+        return await self._writer.write(keeping.registered, (promise, card, settles))
 
     async def kept(self, promise: Promise) -> None:
-        await self._writer.write(self._kept, promise.id)
+        await self._writer.write(keeping.kept, promise.id)
 
     async def postpone(self, promise: Promise, next_at: float, error: str, *, untouched: bool) -> None:
         """Try again later. `untouched`: the portal certainly did not carry it out, so what was known before still holds."""
         values: dict[str, Any] = {"next_at": next_at, "last_error": error}
         if untouched:
             values |= {"first_sent": promise.first_sent, "attempts": promise.attempts}
-        await self._writer.write(self._rewrite, (promise.id, values))
+        await self._writer.write(keeping.rewrite, (promise.id, values))
 
     async def single_out(self, promise: Promise, now: float, error: str) -> None:
         """It was not carried out among others: it counts as tried, and its next attempt is its own."""
         tried = {"first_sent": promise.first_sent, "attempts": promise.attempts + 1}
         values = {"next_at": now, "last_error": error, **tried}
-        await self._writer.write(self._rewrite, (promise.id, values))
+        await self._writer.write(keeping.rewrite, (promise.id, values))
 
     async def set_aside(self, promise: Promise, error: str) -> None:
         """Out of the way, for a person to look at; what can't be without it goes with it."""
-        await self._writer.write(self._set_aside, (promise, error))
-
-    @staticmethod
-    async def _sending(connection: AsyncConnection, items: Sequence[Mapping[str, Any]]) -> list[None]:
-        since = func.coalesce(outbox.c.first_sent, bindparam("now_", type_=outbox.c.first_sent.type))
-        values = {"attempts": outbox.c.attempts + 1, "first_sent": since}
-        await connection.execute(update(outbox).where(outbox.c.id == bindparam("of")).values(**values), list(items))
-        return [None] * len(items)
-
-    @staticmethod
-    async def _registered(
-        connection: AsyncConnection, items: Sequence[tuple[Promise, str, float | None]]
-    ) -> list[bool]:
-        cards = [{"of": promise.call, "card_": card, "settles_": settles} for promise, card, settles in items]
-        values: dict[str, Any] = {"card": bindparam("card_"), "settles": bindparam("settles_")}
-        await connection.execute(update(calls).where(calls.c.id == bindparam("of")).values(**values), cards)
-        await connection.execute(delete(outbox).where(outbox.c.id.in_([promise.id for promise, _, _ in items])))
-        for promise, _, settles in items:
-            if settles is not None:
-                finish = and_(outbox.c.call == promise.call, outbox.c.kind == Kind.FINISH, outbox.c.next_at < settles)
-                await connection.execute(update(outbox).where(finish).values(next_at=settles))
-        these = calls.c.id.in_([promise.call for promise, _, _ in items])
-        living = set((await connection.scalars(select(calls.c.id).where(these, calls.c.ended.is_(None)))).all())
-        return [promise.call in living for promise, _, _ in items]
-
-    @staticmethod
-    async def _kept(connection: AsyncConnection, items: Sequence[int]) -> list[None]:
-        await connection.execute(delete(outbox).where(outbox.c.id.in_(items)))
-        return [None] * len(items)
-
-    @staticmethod
-    async def _rewrite(connection: AsyncConnection, items: Sequence[tuple[int, Mapping[str, Any]]]) -> list[None]:
-        for promise, values in items:
-            await connection.execute(update(outbox).where(outbox.c.id == promise).values(**values))
-        return [None] * len(items)
-
-    @staticmethod
-    async def _set_aside(connection: AsyncConnection, items: Sequence[tuple[Promise, str]]) -> list[None]:
-        for promise, error in items:
-            # The row lock orders this against a `finish` of the same call on another connection.
-            await connection.execute(select(calls.c.id).where(calls.c.id == promise.call).with_for_update())
-            aside = {"state": State.SET_ASIDE, "last_error": error}
-            await connection.execute(update(outbox).where(outbox.c.id == promise.id).values(**aside))
-            if lost := _LOST.get(promise.kind):
-                rest = and_(outbox.c.call == promise.call, outbox.c.id != promise.id, outbox.c.state == State.PENDING)
-                await connection.execute(update(outbox).where(rest).values(**aside | {"last_error": lost}))
-        return [None] * len(items)
+        await self._writer.write(keeping.set_aside, (promise, error))
 
     # ---- for people
 
@@ -238,9 +182,9 @@ class Outbox:
     async def open_promises(self, limit: int) -> list[Promise]:
         """What is not kept yet: what was set aside first, then what waits, each oldest first."""
         waits = case((outbox.c.state == State.SET_ASIDE, 0), else_=1)
-        query = _promises().order_by(waits, outbox.c.id).limit(limit)
+        query = promises().order_by(waits, outbox.c.id).limit(limit)
         async with self._begin(self._reads) as connection:
-            return [_promise(row, lenient=True) for row in (await connection.execute(query)).mappings()]
+            return [promise_in(row, lenient=True) for row in await connection.execute(query)]
 
     @unbroken
     async def payloads(self, kind: Kind) -> list[Mapping[str, Any]]:
@@ -261,10 +205,10 @@ class Outbox:
                 aside = and_(
                     aside, outbox.c.call.in_(select(outbox.c.call).where(outbox.c.id == promise).scalar_subquery())
                 )
-            rows = (await connection.execute(_promises().where(aside))).mappings().all()
+            rows = (await connection.execute(promises().where(aside))).all()
             again = {"state": State.PENDING, "next_at": now, "attempts": 0, "first_sent": None, "last_error": ""}
             await connection.execute(update(outbox).where(aside).values(**again))
-        return [_promise(row, lenient=True) for row in rows]
+        return [promise_in(row, lenient=True) for row in rows]
 
     @unbroken
     async def counts(self) -> dict[str, tuple[int, int]]:
@@ -279,11 +223,9 @@ class Outbox:
 
     # ---- surviving
 
-    @unbroken
     async def touch(self, now: float) -> None:
         """All living calls were alive at this moment."""
-        async with self._begin(self._engine) as connection:
-            await connection.execute(update(calls).where(calls.c.ended.is_(None)).values(seen=now))
+        await self._writer.write(keeping.touch, now)
 
     @unbroken
     async def unfinished(self) -> list[CallRecord]:
@@ -315,73 +257,6 @@ class Outbox:
             unkept = await connection.execute(delete(outbox).where(outbox.c.call.in_(old)))
             await connection.execute(delete(calls).where(calls.c.ended < before))
         return unkept.rowcount
-
-
-@cache
-def _first_of(slots: Sequence[Slot]) -> Select[Any]:
-    """Built once: that took longer than the database does."""
-    waits = and_(
-        outbox.c.portal == bindparam("portal_"),
-        outbox.c.state == State.PENDING,
-        outbox.c.id.not_in(bindparam("busy_", expanding=True)),
-    )
-    parts = [
-        _promises()
-        .add_columns(literal(slot.value).label("slot"))
-        .where(waits, _of_slot(slot))
-        .order_by(outbox.c.next_at, outbox.c.id)
-        .limit(bindparam(f"room_{slot.value}"))
-        .subquery()
-        for slot in slots
-    ]
-    together: Select[Any] = select(union_all(*(select(part) for part in parts)).subquery())
-    return together
-
-
-def _of_slot(slot: Slot) -> ColumnElement[bool]:
-    """What can be kept with nothing before it in the way."""
-    forgotten = bindparam("forgotten_", type_=outbox.c.first_sent.type)
-    lost = and_(outbox.c.kind == Kind.REGISTER, func.coalesce(outbox.c.first_sent, forgotten) < forgotten)
-    match slot:
-        case Slot.RING:
-            return and_(outbox.c.kind == Kind.REGISTER, ~lost, calls.c.ended.is_(None))
-        case Slot.REGISTER:
-            return and_(outbox.c.kind == Kind.REGISTER, ~lost, calls.c.ended.is_not(None))
-        case Slot.FINISH:
-            return and_(outbox.c.kind == Kind.FINISH, calls.c.card != "")
-        case Slot.SLOW:
-            of_call = _earlier.c.call == outbox.c.call
-            basis = exists().where(of_call, _earlier.c.kind.in_(BASIS))
-            older = and_(
-                _earlier.c.kind == outbox.c.kind, _earlier.c.id < outbox.c.id, _earlier.c.state == State.PENDING
-            )
-            unkept = exists().where(of_call, older)
-            more = and_(outbox.c.kind.not_in(BASIS), calls.c.ended.is_not(None), ~basis, ~unkept)
-            return or_(lost, more)
-
-
-def _promises() -> Any:
-    return select(outbox, calls.c.card, calls.c.number, calls.c.ended).select_from(outbox.join(calls))
-
-
-def _promise(row: Mapping[Any, Any], *, lenient: bool = False) -> Promise:
-    """ValueError for a row that can't be read, unless `lenient`: then as far as it can be."""
-    payload = {} if lenient else json.loads(row["payload"])
-    return Promise(
-        id=row["id"],
-        call=CallId(row["call"]),
-        portal=row["portal"],
-        kind=Kind(row["kind"]),
-        payload=payload,
-        attempts=row["attempts"],
-        next_at=row["next_at"],
-        first_sent=row["first_sent"],
-        state=State(row["state"]),
-        last_error=row["last_error"],
-        card=row["card"],
-        number=row["number"],
-        ended=row["ended"] is not None,
-    )
 
 
 def _record(row: Mapping[Any, Any]) -> CallRecord:

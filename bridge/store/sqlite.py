@@ -10,10 +10,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiosqlite
 from sqlalchemy.engine import URL
+
+Result = TypeVar("Result")
+
+
+def prepare(connection: sqlite3.Connection | Any) -> None:
+    connection.isolation_level = None  # we send BEGIN ourselves: the driver's own comes too late for a read
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
 
 
 async def connect(url: URL) -> Connection:
@@ -60,6 +70,11 @@ class Connection(aiosqlite.Connection):
         was_open, self._is_open, self._begin = self._is_open, False, ""
         if was_open:
             await super().rollback()
+
+    async def carry_out_whole(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Not while one of SQLAlchemy's transactions is open here."""
+        result: Result = await self._execute(lambda: work(self._conn))  # type: ignore[no-untyped-call]
+        return result
 
     def _in_thread(self, begin: str, work: Callable[[sqlite3.Cursor], bool]) -> bool:
         cursor = self._conn.cursor()

@@ -7,17 +7,16 @@ function and one item for it; all items of one function that wait are given to i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import NetworkError
-from .transaction import unbroken
+from .desk import Desk, Hand
 
 WINDOW_SECONDS = 0.003
 """How long the first change waits for company. Nobody who rings or talks waits for it."""
@@ -37,7 +36,7 @@ class StoreDownError(NetworkError):
 
 @dataclass(slots=True)
 class _Change:
-    carry_out: Callable[[AsyncConnection, Sequence[Any]], Awaitable[Sequence[Any]]]
+    carry_out: Callable[[Hand, Sequence[Any]], Sequence[Any]]
     item: Any
     done: asyncio.Future[Any]
 
@@ -45,11 +44,12 @@ class _Change:
 class Writer:
     """Use `write` inside `running()`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._waiting: list[_Change] = []
         self._some = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._alone: asyncio.TimerHandle | None = None
+        """Runs while the first change waits for company."""
         self._open = False
 
     @asynccontextmanager
@@ -66,41 +66,32 @@ class Writer:
                 await asyncio.wait([task])
 
     async def write(
-        self,
-        carry_out: Callable[[AsyncConnection, Sequence[Item]], Awaitable[Sequence[Result]]],
-        item: Item,
-        *,
-        at_once: bool = False,
+        self, carry_out: Callable[[Hand, Sequence[Item]], Sequence[Result]], item: Item, *, at_once: bool = False
     ) -> Result:
         """The item's result, once the transaction is committed; StoreDownError when it can't be. `at_once` waits for no company."""
         if not self._open:
             raise StoreDownError("the store is closed")
-        change = _Change(carry_out, item, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        change = _Change(carry_out, item, loop.create_future())
         self._waiting.append(change)
-        self._some.set()
         if at_once:
-            self._hurry.set()
+            self._some.set()
+        elif self._alone is None:
+            self._alone = loop.call_later(WINDOW_SECONDS, self._some.set)
         result: Result = await change.done
         return result
 
     async def _run(self) -> None:
         while self._open or self._waiting:
             await self._some.wait()
-            if self._open:
-                await self._wait_for_company()
+            if self._alone is not None:
+                self._alone.cancel()
+                self._alone = None
             changes, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            if not self._waiting:
+            if not self._waiting and self._open:
                 self._some.clear()
             if changes:
                 await self._commit(changes)
-            if not self._open:
-                self._some.set()
-
-    async def _wait_for_company(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(WINDOW_SECONDS):
-                await self._hurry.wait()
-        self._hurry.clear()
 
     async def _commit(self, changes: list[_Change]) -> None:
         try:
@@ -120,17 +111,18 @@ class Writer:
                 if not change.done.done():
                     change.done.set_result(result)
 
-    @unbroken
     async def _carry_out(self, changes: list[_Change]) -> list[tuple[_Change, Any]]:
         alike: dict[Any, list[_Change]] = {}
         for change in changes:
             alike.setdefault(change.carry_out, []).append(change)
-        found: list[tuple[_Change, Any]] = []
-        async with self._engine.begin() as connection:
+
+        def work(hand: Hand) -> list[tuple[_Change, Any]]:
+            found: list[tuple[_Change, Any]] = []
             for carry_out, group in alike.items():
-                results = await carry_out(connection, [change.item for change in group])
-                found += zip(group, results, strict=True)
-        return found
+                found += zip(group, carry_out(hand, [change.item for change in group]), strict=True)
+            return found
+
+        return await self._desk.write(work)
 
 
 def may_pass(error: Exception) -> bool:

@@ -23,6 +23,7 @@ from bridge.portal.oauth import OAuth
 from bridge.portal.rest import ORDINARY, Plan, Rest
 from bridge.portal.telephony import Telephony
 from bridge.store.database import Store
+from bridge.store.sqlite_desk import SqliteDesk
 from bridge.tickets import Seal
 
 from ..rig.empty_store import prepare
@@ -201,8 +202,8 @@ async def day(
     store = Store(f"sqlite+aiosqlite:///{path}", Seal([KEY]))
     events: list[Event] = []
     assert isinstance(loop, VirtualTimeLoop)
-    pool = cast(QueuePool, store._engine.pool)
-    loop.hold(lambda: pool.checkedout() > 0)
+    pool, desk = cast(QueuePool, store._engine.pool), cast(SqliteDesk, store._desk)
+    loop.hold(lambda: pool.checkedout() > 0 or desk.under_way > 0)
     async with store.running():
         if fresh:
             await store.portals.save(enrolled(portal))

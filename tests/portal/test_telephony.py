@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -14,6 +14,7 @@ from bridge.calls.commands import Direction, RecordAnswer
 from bridge.calls.events import CallId, CallRegistered, Operator
 from bridge.portal.words import WITHHELD, phone_number
 from bridge.store.promises import Kind
+from bridge.store.sqlite_desk import SqliteDesk
 
 from .fake import FINISH, REGISTER, FakePortal, hang, lose_answer, refuse
 from .house import NOW, Clock, House, enrolled, house, leave_as_killed
@@ -378,8 +379,9 @@ async def test_a_full_disk_delays_promises_and_loses_none(room: House, monkeypat
     waited: list[float] = []
 
     async def limit(pages: int) -> None:
-        async with room.store._engine.connect() as connection:
-            await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        connection = cast(SqliteDesk, room.store._desk)._connection
+        assert connection is not None
+        await connection.carry_out_whole(lambda plain: plain.execute(f"PRAGMA max_page_count={pages}"))
 
     async def room_is_made(seconds: float) -> None:
         waited.append(seconds)

@@ -32,10 +32,8 @@ CALL = CallRecord(
 ACCOUNT = StoredAccount(portal="p", extension="107", trunk="pbx", sip_user="107", password=SecretStr("x"), user=7)
 Work = Callable[[Store], Coroutine[Any, Any, Any]]
 WORK: dict[str, tuple[str, Work]] = {
-    "look": ("SELECT", lambda store: store.outbox.look("p", NOW, dict.fromkeys(Slot, 4))),
     "open_promises": ("SELECT", lambda store: store.outbox.open_promises(10)),
-    "touch": ("UPDATE", lambda store: store.outbox.touch(NOW)),
-    "register": ("INSERT", lambda store: store.outbox.register(CALL, {}, NOW)),
+    "retry": ("UPDATE", lambda store: store.outbox.retry(None, NOW)),
     "accounts": ("INSERT", lambda store: store.accounts.save([ACCOUNT])),
     "history": (
         "INSERT",

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.calls.commands import Direction
 from bridge.calls.events import CallId
 from bridge.store.database import Store
+from bridge.store.desk import Hand
 from bridge.store.promises import CallRecord
+from bridge.store.tables import outbox
 from bridge.store.writer import StoreDownError
 from bridge.tickets import Seal, new_key
 
@@ -35,23 +36,31 @@ def _store(path: Path) -> Store:
     return Store(f"sqlite+aiosqlite:///{path}", SEAL)
 
 
-def _count_commits(store: Store) -> list[object]:
-    commits: list[object] = []
-    event.listen(store._engine.sync_engine, "commit", commits.append)
-    return commits
+def _count_transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    made: list[object] = []
+    write = store._desk.write
+
+    async def counted(work: Callable[[Hand], Any]) -> Any:
+        made.append(work)
+        return await write(work)
+
+    monkeypatch.setattr(store._desk, "write", counted)
+    return made
 
 
-async def test_promises_of_many_calls_are_one_transaction_and_durable_at_return(tmp_path: Path) -> None:
+async def test_promises_of_many_calls_are_one_transaction_and_durable_at_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = _store(tmp_path / "bridge.db")
     async with store.running():
-        commits = _count_commits(store)
+        transactions = _count_transactions(store, monkeypatch)
         made = await asyncio.gather(*(store.outbox.register(_record(f"c{n}"), {}, NOW) for n in range(100)))
         assert all(made)
         with closing(sqlite3.connect(tmp_path / "bridge.db")) as other:
             assert other.execute("SELECT count(*) FROM outbox").fetchone() == (100,)
         ends = [store.outbox.finish(CallId(f"c{n}"), {}, status="304", ended=NOW, now=NOW) for n in range(100)]
         assert await asyncio.gather(*ends) == ["p"] * 100
-    assert len(commits) <= 4
+    assert len(transactions) <= 4
 
 
 async def test_the_same_call_twice_in_one_transaction_is_known_the_second_time(tmp_path: Path) -> None:
@@ -67,9 +76,8 @@ async def test_the_same_call_twice_in_one_transaction_is_known_the_second_time(t
 
 
 async def test_a_change_at_fault_fails_alone(tmp_path: Path) -> None:
-    async def insert(connection: AsyncConnection, items: Sequence[str]) -> list[None]:
-        for item in items:
-            await connection.execute(text("INSERT INTO outbox (call) VALUES (:call)"), {"call": item})
+    def insert(hand: Hand, items: Sequence[str]) -> list[None]:
+        hand.run(sa.insert(outbox), [{"call": item} for item in items])
         return [None] * len(items)
 
     store = _store(tmp_path / "bridge.db")
