@@ -214,6 +214,7 @@ class Bridge:
         )
         self._archive = Archive(
             directory=recordings_dir(settings),
+            engine_spool=settings.media.rtpengine_recordings,
             retention=Retention(
                 kind=settings.recordings.format,
                 sealing=settings.recordings.encrypted,
@@ -420,7 +421,7 @@ class Bridge:
 def voice_room(settings: Settings, post: Callable[[Event], None], shelf: Shelf) -> Voice | Workers | RtpengineVoice:
     """The voice in this process, in several of their own, or in an rtpengine."""
     if settings.media.engine == "rtpengine":
-        return RtpengineVoice(media=settings.media, post=post)
+        return RtpengineVoice(media=settings.media, post=post, shelf=shelf)
     if settings.media.workers <= 1:
         return Voice(media=settings.media, post=post, shelf=shelf)
     return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu, shelf=shelf)

@@ -126,6 +126,9 @@ class Media(_Section):
     """Who carries the voice: the bridge, or an rtpengine, which has its own addresses and ports; PBXs hear plain RTP from it."""
     rtpengine: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+:\d{1,5}$")] = "127.0.0.1:2223"
     """Where its ng protocol is spoken (`listen-ng`): address and port."""
+    rtpengine_recordings: Path | None = None
+    """Its `--recording-dir` (`--recording-method=pcap`) as this machine sees it: what it writes there becomes our recordings and is
+    deleted. The clocks of both machines must agree."""
 
     @property
     def has_ipv6(self) -> bool:
@@ -584,7 +587,11 @@ class Settings(BaseSettings):
         if heard - {None, "none"}:
             return "early_media"
         modes = {*(portal.recording.calls for portal in self.portal), *(line.record for line in self.line)}
-        return "recording calls" if modes - {None, "never"} else ""
+        if not modes - {None, "never"}:
+            return ""
+        if any(portal.recording.announcement or portal.recording.beep_seconds for portal in self.portal):
+            return "announcing a recording"
+        return "" if self.media.rtpengine_recordings else "recording calls without media.rtpengine_recordings"
 
     @model_validator(mode="after")
     def _references(self) -> Settings:

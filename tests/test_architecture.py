@@ -172,6 +172,7 @@ PURE = [
     "media/workers/placement.py",
     "media/relay.py",
     "media/recording/tape.py",
+    "media/recording/pcap.py",
     "media/recording/timeline.py",
     "media/codecs/g711.py",
     "media/codecs/codec.py",

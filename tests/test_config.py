@@ -89,7 +89,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         (
             ("[[trunk]]", '[portal.recording]\ncalls = "always"\n[media]\nengine = "rtpengine"\n[[trunk]]'),
             0,
-            'needs media.engine = "own"',
+            'without media.rtpengine_recordings needs media.engine = "own"',
         ),
         (("[http]", '[media]\nturn_urls = ["turn:turn.example.com"]\n[http]'), 1, "want turn_secret_env"),
         (("[http]", '[media]\nturn_urls = ["stun:turn.example.com"]\n[http]'), 1, "stun:turn.example.com"),

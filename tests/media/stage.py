@@ -7,6 +7,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar, cast
 
 import aioice.ice
@@ -281,17 +282,22 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    patience: Patience | None = None, workers: int = 1, rtpengine: str = "", shelf: Shelf | None = None, ipv6: str = ""
+    patience: Patience | None = None,
+    workers: int = 1,
+    rtpengine: str = "",
+    shelf: Shelf | None = None,
+    ipv6: str = "",
+    spool: Path | None = None,
 ) -> AsyncIterator[Stage]:
-    """A running room on free ports of the loopback; `rtpengine` is the address of one that carries the voice."""
+    """A running room on free ports of the loopback; `rtpengine` is the address of one that carries the voice, `spool` where it records."""
     mail = Mailbox()
     media = config.Media(browser_port=0, pbx_address6=ipv6, pbx_ports=(22_000, 23_999), workers=workers)
     room: Voice | Workers | RtpengineVoice = Voice(media=media, post=mail.post, patience=patience, shelf=shelf)
     if workers > 1:
         room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience, shelf=shelf)
     elif rtpengine:
-        media = config.Media(engine="rtpengine", rtpengine=rtpengine)
-        room = RtpengineVoice(media=media, post=mail.post, patience=patience)
+        media = config.Media(engine="rtpengine", rtpengine=rtpengine, rtpengine_recordings=spool)
+        room = RtpengineVoice(media=media, post=mail.post, patience=patience, shelf=shelf)
     found, aioice.ice.get_host_addresses = aioice.ice.get_host_addresses, lambda **_: ["127.0.0.1"]
     try:
         async with pbx_socket() as pbx, room.running():

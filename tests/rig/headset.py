@@ -60,6 +60,10 @@ class Headset:
         """A button of the one call."""
         assert await self._robot.press(button, call=self.call.id, **data)
 
+    async def complete(self, call: str) -> None:
+        """Bring together the far ends of the call that is consulted in and of the one that is held."""
+        assert await self._robot.press("complete", call=call)
+
     async def holds(self, held: bool = True) -> None:
         await self.press("hold", held=held)
         await self.sees(lambda call: call.held is held, "held" if held else "resumed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
+from pathlib import Path
 from socket import SOCK_STREAM
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 
 from bridge.robot import Orders
 
+from ..conftest import HasLog, needs
 from ..rig import contract
 from ..rig.asterisk import Asterisk, free_port
 from ..rig.headset import headset
 from ..rig.lossy import PbxWay
 from ..rig.router import Router
+from ..rig.rtpengine import rtpengine
 from .desk import Desk
 from .stage import AGENTS, ANNA, Stage, add_pbx, portal_for, secrets_for, settings_for
 
@@ -134,3 +137,15 @@ async def desks(bridges: Callable[..., Any]) -> AsyncIterator[Desks]:
 @pytest.fixture
 async def stage(stages: Stages) -> Stage:
     return await stages()
+
+
+@pytest.fixture(params=["bridge", "rtpengine"])
+async def voice(request: pytest.FixtureRequest, tmp_path: Path, evidence: list[HasLog]) -> AsyncIterator[Values]:
+    """Settings of [media]: a story is told once with each of those who can carry the voice."""
+    if request.param == "bridge":
+        yield {}
+        return
+    needs("rtpengine")
+    async with rtpengine(tmp_path) as engine:
+        evidence.append(engine)
+        yield {"engine": "rtpengine", "rtpengine": engine.address, "rtpengine_recordings": str(engine.spool)}

@@ -6,7 +6,7 @@ from typing import Final
 
 from ...errors import TheirsError
 
-Value = int | str | list["Value"] | dict[str, "Value"]
+Value = int | str | bytes | list["Value"] | dict[str, "Value"]
 
 MAX_DEPTH: Final = 32
 
@@ -20,9 +20,10 @@ def encode(value: Value) -> bytes:
     match value:
         case int():
             return b"i%de" % value
+        case bytes():
+            return b"%d:%s" % (len(value), value)
         case str():
-            raw = value.encode()
-            return b"%d:%s" % (len(raw), raw)
+            return encode(value.encode())
         case list():
             return b"l" + b"".join(map(encode, value)) + b"e"
         case _:

@@ -13,7 +13,17 @@ from typing import Any, Final
 
 import structlog
 
-from ...calls.commands import AcceptPbxAnswer, ConnectBrowser, HoldMedia, ReofferMedia, Secrecy, SendDigits
+from ...calls.commands import (
+    AcceptPbxAnswer,
+    ConnectBrowser,
+    HoldMedia,
+    PauseRecording,
+    ReofferMedia,
+    ResumeRecording,
+    Secrecy,
+    SendDigits,
+    StartRecording,
+)
 from ...calls.events import (
     BrowserAnswered,
     BrowserLost,
@@ -38,9 +48,9 @@ from ..watch import Silence
 from . import sdp as engine_sdp
 from .line import PBX, EngineLine, packets
 from .ng import EngineError
-from .ng_client import NgClient
 from .quality import EngineEar
 from .sdp import EngineVoice, PbxSide
+from .spooler import Sound, Spooler
 
 log = structlog.get_logger()
 
@@ -55,6 +65,8 @@ class EngineLeg:
     tag: str
     page: page_sdp.PageOffer
     codec: sdp.Codec
+    port: int = 0
+    """Where its voice comes to in the engine."""
     version: int = 0
     before: int = 0
     """Packets that came under its tag before it came."""
@@ -66,14 +78,15 @@ class EngineCall:
     def __init__(
         self,
         call: CallId,
-        engine: NgClient,
+        line: EngineLine,
+        spooler: Spooler,
         post: Callable[[Event], None],
         patience: Patience,
         clock: Callable[[], float],
     ) -> None:
         self.call = call
         self.turn = asyncio.Lock()
-        self._line = EngineLine(call, engine)
+        self._line, self._spooler = line, spooler
         self._post, self._patience, self._clock = post, patience, clock
         self._session = PbxSession(secrets.randbits(62), secrets.token_bytes)
         self._allowed: tuple[str, ...] = ()
@@ -163,11 +176,40 @@ class EngineCall:
             await self._tie(self._joined, leg)
         await self._line.play(leg.tag, command.digits)
 
+    async def record(self, command: StartRecording | PauseRecording | ResumeRecording) -> None:
+        """Record from now on, or not; SdpError before the voice was ever up."""
+        self._running()
+        match command:
+            case StartRecording() if not self._spooler.begun:
+                self._spooler.start(command)
+            case PauseRecording() | ResumeRecording():
+                self._spooler.pause(paused=isinstance(command, PauseRecording))
+        await self._spooler.follow(self._sound())
+
+    def _sound(self) -> Sound | None:
+        """What is to be recorded: what both hear of one another; None for nothing new, and while we hold."""
+        session, leg, address = (
+            self._session,
+            self._legs.get(self._joined) if self._joined else None,
+            self._line.address,
+        )
+        if session.held or session.codec is None or leg is None or address is None:
+            return None
+        return Sound(
+            caller=sdp.Codec(name=session.codec.name, payload_type=session.payload_type),
+            caller_port=address[1],
+            operator=leg.codec,
+            operator_port=leg.port if session.pbx_listens else 0,
+        )
+
     async def close(self) -> None:
         """The engine forgets the call; nothing is posted any more."""
         self._legs.clear()
         self._joined = self._wanted = None
-        await self._line.delete()
+        try:
+            await self._line.delete()
+        finally:
+            self._spooler.close()
 
     @property
     def idle(self) -> bool:
@@ -204,6 +246,7 @@ class EngineCall:
         ours = EngineVoice(codec=leg.codec, event=pbx.voice.event, ptime=pbx.voice.ptime)
         told = await self._line.tie(leg.tag, engine_sdp.of_page(leg.page, ours), pbx)
         self._tied, address = tab, self._line.address
+        leg.port = told.address[1]
         await self._gate()
         if address is not None and before != address and self._session.codec is not None:
             text = self._session.hold(self._session.held, address)
@@ -248,6 +291,7 @@ class EngineCall:
         self._pbx_silence.begin(-1, now)
         self._post(MediaReady(call=self.call, tab=tab, sdp=session.text))
         self._ask_for_codec()
+        await self._spooler.follow(self._sound())
 
     async def _follow(self) -> None:
         """Bring the engine in line with what is agreed now."""
@@ -262,6 +306,8 @@ class EngineCall:
         leg, session = self._legs.get(self._tied) if self._tied else None, self._session
         if leg is not None:
             await self._line.gate(leg.tag, held=session.held, listens=session.theirs is None or session.pbx_listens)
+        if self._joined is not None:
+            await self._spooler.follow(self._sound())
 
     def _ask_for_codec(self) -> None:
         """A page of another codec than the PBX's is asked to offer again."""
@@ -294,6 +340,7 @@ class EngineCall:
             await self._look_at_wanted(counts, now)
         self._look_at_pbx(counts.get(PBX, 0), now)
         self._listen(answer)
+        await self._spooler.look(sum(counts.values()))
 
     def _listen(self, answer: dict[str, Any]) -> None:
         """Judge how it sounds, while both speak and hear."""
@@ -326,6 +373,7 @@ class EngineCall:
         """The engine was started anew: the next page gets another address, and the PBX is told it."""
         log.warning("rtpengine_forgot_call", call=self.call, why=why)
         self._line.forgotten()
+        self._spooler.forgotten()
         self._tied = None
         tabs, self._legs = list(self._legs), {}
         for tab in tabs:

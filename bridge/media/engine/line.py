@@ -89,6 +89,10 @@ class EngineLine:
         for digit in digits:
             await self._ask("play DTMF", from_tag=tag, digit=digit, duration=KEY_MS, pause=PAUSE_MS)
 
+    async def record(self, *, on: bool) -> None:
+        """Have what comes in from now on written into a file of its own, or nothing more."""
+        await self._ask("start recording" if on else "stop recording")
+
     async def query(self) -> dict[str, Any]:
         return cast(dict[str, Any], await self._ask("query"))
 

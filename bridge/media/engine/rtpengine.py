@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
 
 import structlog
@@ -19,15 +20,22 @@ from ...calls.commands import (
     JoinMedia,
     MediaCommand,
     OfferMedia,
+    PauseRecording,
     ReofferMedia,
+    ResumeRecording,
     SendDigits,
+    StartRecording,
 )
 from ...calls.events import CallId, Event
 from ...errors import BridgeError, ConfigError
 from ..equipment import Patience
+from ..recording.recorder import Recorder, Shelf
+from ..recording.spool import FOLDER
 from .call import EngineCall
+from .line import EngineLine
 from .ng import EngineError, EngineSilentError
 from .ng_client import NgClient, ng_client
+from .spooler import Spooler
 
 log = structlog.get_logger()
 
@@ -41,8 +49,18 @@ MOST_AT_ONCE: Final = 50
 class RtpengineVoice:
     """Every call in one rtpengine."""
 
-    def __init__(self, *, media: config.Media, post: Callable[[Event], None], patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        media: config.Media,
+        post: Callable[[Event], None],
+        patience: Patience | None = None,
+        shelf: Shelf | None = None,
+    ) -> None:
+        """`shelf`: where recordings go; None: there are none."""
         self._media = media
+        self._recorder = Recorder(shelf) if shelf and media.rtpengine_recordings else None
+        self._sealing = self._recorder is not None and shelf is not None and bool(shelf.keys)
         self._post = post
         self._patience = patience or Patience()
         self._calls: dict[CallId, EngineCall] = {}
@@ -53,7 +71,15 @@ class RtpengineVoice:
     async def running(self) -> AsyncIterator[None]:
         """Talk to the engine until left, then have every call forgotten; ConfigError if it does not answer."""
         host, port = self._media.engine_address
-        async with ng_client(host, port) as self._engine:
+        check_spool(self._media)
+        if self._sealing:
+            log.warning(
+                "recordings_lie_open_until_the_call_ends",
+                folder=str(self._media.rtpengine_recordings),
+                why="rtpengine seals nothing",
+                remedy="let it lie on an encrypted disk",
+            )
+        async with ng_client(host, port) as self._engine, self._recorder.running() if self._recorder else nullcontext():
             try:
                 await self._engine.ask("ping")
             except (EngineError, EngineSilentError) as error:
@@ -91,16 +117,19 @@ class RtpengineVoice:
         if call is None:
             if not isinstance(command, ConnectBrowser | JoinMedia):
                 return
-            assert self._engine is not None, "commands are for a running room"
-            call = self._calls[command.call] = EngineCall(
-                command.call, self._engine, self._post, self._patience, time.monotonic
-            )
+            call = self._calls[command.call] = self._call(command.call)
         async with call.turn:
             try:
                 await _obey(call, command)
             finally:
                 if call.idle:
                     self._calls.pop(command.call, None)
+
+    def _call(self, name: CallId) -> EngineCall:
+        assert self._engine is not None, "commands are for a running room"
+        line = EngineLine(name, self._engine)
+        spooler = Spooler(name, line, self._recorder, self._media.rtpengine_recordings, self._post)
+        return EngineCall(name, line, spooler, self._post, self._patience, time.monotonic)
 
     async def _close(self, name: CallId) -> None:
         call = self._calls.pop(name, None)
@@ -167,3 +196,15 @@ async def _obey(call: EngineCall, command: MediaCommand) -> None:
             await call.offer()
         case SendDigits():
             await call.press(command)
+        case StartRecording() | PauseRecording() | ResumeRecording():
+            await call.record(command)
+
+
+def check_spool(media: config.Media) -> None:
+    """ConfigError for a folder that holds no recordings of an rtpengine, or from which none could be taken away."""
+    spool = media.rtpengine_recordings
+    if spool is not None and not os.access(spool / FOLDER, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"media.rtpengine_recordings: {spool / FOLDER} is not there, or may not be written; it must be the folder that "
+            f"rtpengine was started with as --recording-dir"
+        )

@@ -20,6 +20,7 @@ import structlog
 from ...calls.commands import AttachRecord
 from ...calls.events import CallId
 from ...errors import RefusedError
+from . import spool
 from .finisher import JOB_SECONDS, Finisher, FinisherError
 from .mixdown import UNFINISHED
 from .recorder import DONE, FULL, PART
@@ -71,6 +72,7 @@ class Archive:
         *,
         directory: Path,
         retention: Retention,
+        engine_spool: Path | None = None,
         keys: Sequence[str],
         is_live: Callable[[CallId], bool],
         promise: Callable[[AttachRecord], Awaitable[None]],
@@ -78,7 +80,8 @@ class Archive:
         alarm: Callable[[str, str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._directory = directory
+        """`engine_spool`: where an rtpengine writes what tapes only name."""
+        self._directory, self._spool = directory, engine_spool
         self._retention = retention
         self._finisher = Finisher(keys)
         self._is_live, self._promise, self._promised, self._alarm = is_live, promise, promised, alarm
@@ -146,12 +149,12 @@ class Archive:
             log.error("recording_of_no_call", call=call, portal=portal, why=str(error))  # noqa: TRY400
             await asyncio.to_thread(_set_aside, [to])
         log.info("recording_finished", call=call, portal=portal, seconds=round(seconds, 1))
-        await asyncio.to_thread(_unlink, tapes)
+        await asyncio.to_thread(self._unlink, call, tapes)
 
     async def _unfinished(self, portal: str, call: str, tapes: list[Path], error: FinisherError) -> None:
         if error.empty:
             log.info("recording_empty", call=call, portal=portal, why=str(error))
-            await asyncio.to_thread(_unlink, tapes)
+            await asyncio.to_thread(self._unlink, call, tapes)
             return
         log.error("recording_unfinished", call=call, portal=portal, why=str(error), again=error.retryable)
         self._alarm(portal, str(error))
@@ -159,6 +162,12 @@ class Archive:
             self._not_before[portal, call] = self._clock() + RETRY_SECONDS
         else:
             await asyncio.to_thread(_set_aside, tapes)
+
+    def _unlink(self, call: str, tapes: Sequence[Path]) -> None:
+        for path in tapes:
+            path.unlink(missing_ok=True)
+        if self._spool is not None:
+            spool.forget(self._spool, call)
 
     # ---- retention
 
@@ -231,11 +240,6 @@ def _files(directory: Path) -> list[tuple[Path, int, float]]:
             continue
         found.append((path, about.st_size, about.st_mtime))
     return found
-
-
-def _unlink(paths: Sequence[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
 
 
 def _set_aside(paths: Sequence[Path]) -> None:

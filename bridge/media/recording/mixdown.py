@@ -25,8 +25,8 @@ from ...errors import BridgeError
 from ...tickets import Seal
 from ..codecs import codec
 from ..sdp import CLOCK_RATES
-from . import tape
-from .tape import Channel, Label, Record, TapeError, Tuned
+from . import spool, tape
+from .tape import Channel, Label, Record, Spooled, TapeError, Tuned
 from .timeline import Placed, place
 
 HORIZON: Final = 4.0
@@ -65,8 +65,24 @@ def records(tapes: Iterable[Iterable[bytes]]) -> Iterator[Record]:
         for record in reader:
             if isinstance(record, Tuned | Label):
                 yield record
+                continue
+            placed = replace(record, at=record.at + label.began - zero)
+            if isinstance(placed, Spooled):
+                yield from spool.heard(placed, zero, _written(Path(placed.path)))
             else:
-                yield replace(record, at=record.at + label.began - zero)
+                yield placed
+
+
+def _written(path: Path) -> Iterator[bytes]:
+    """What an engine wrote down; OSError where its folder is out of reach. One that was killed may have left nothing."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        path.parent.stat()
+        return
+    with file:
+        while piece := file.read(sealed.CHUNK):
+            yield piece
 
 
 # ---- two channels

@@ -41,6 +41,7 @@ class Kind(IntEnum):
     PAUSED = 4
     RESUMED = 5
     END = 6
+    SPOOLED = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,19 @@ class Mark:
     at: float
 
 
-Record = Label | Tuned | Heard | Mark
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooled:
+    """From now until the next record, what was said lies in a file that a media engine writes."""
+
+    at: float
+    path: str
+    caller: int
+    """The port that the caller's voice came to …"""
+    operator: int
+    """… and the operator's; 0 if that is not recorded."""
+
+
+Record = Label | Tuned | Heard | Mark | Spooled
 
 
 # ---- writing
@@ -104,6 +117,11 @@ def tuned(tuned: Tuned, since: float) -> bytes:
 
 def mark(kind: Kind, since: float) -> bytes:
     return _record(kind, since, b"")
+
+
+def spooled(spooled: Spooled) -> bytes:
+    said = {"path": spooled.path, "caller": spooled.caller, "operator": spooled.operator}
+    return _record(Kind.SPOOLED, spooled.at, json.dumps(said).encode())
 
 
 def _record(kind: Kind, since: float, body: bytes) -> bytes:
@@ -139,20 +157,25 @@ def _parsed(kind: int, at: float, body: bytes) -> Record | None:
     try:
         match kind:
             case Kind.OPERATOR_PACKET | Kind.CALLER_PACKET:
-                return _heard(Channel(kind), at, body)
+                return heard(Channel(kind), at, body)
             case Kind.CODEC:
                 return Tuned(channel=Channel(body[0]), payload_type=body[1], codec=body[2:].decode())
             case Kind.PAUSED | Kind.RESUMED | Kind.END:
                 return Mark(kind=Kind(kind), at=at)
+            case Kind.SPOOLED:
+                return Spooled(at=at, **json.loads(body))
             case Kind.LABEL:
                 return Label(**json.loads(body))
-    except (ValueError, TypeError, IndexError, struct.error):
+    except (ValueError, TypeError, IndexError):
         if kind == Kind.LABEL:
             raise TapeError("the label of this tape can't be read") from None
     return None  # of a later version
 
 
-def _heard(channel: Channel, at: float, raw: bytes) -> Heard | None:
+def heard(channel: Channel, at: float, raw: bytes) -> Heard | None:
+    """A packet as it came; None for one that holds no voice, or makes no sense."""
+    if len(raw) < _RTP.size:
+        return None
     first, second, sequence, timestamp, ssrc = _RTP.unpack_from(raw)
     start, end = _RTP.size + 4 * (first & 0x0F), len(raw)
     if first & 0x10:

@@ -38,6 +38,7 @@ class House:
         self.archive = Archive(
             directory=directory,
             retention=Retention(**{"kind": "wav"} | retention),
+            engine_spool=directory / "spool",
             keys=[KEY],
             is_live=self.live.__contains__,
             promise=self._promise,
@@ -94,6 +95,18 @@ async def test_the_tape_of_a_call_that_is_over_becomes_a_recording_and_is_promis
         _, right, rate = sides(Path(attach.path))
         assert loudness(part(right, rate, 0.1, 0.9), 440, rate) > 0.95
         assert here.names == ["call-1.wav"]
+
+
+async def test_what_an_rtpengine_wrote_of_the_call_goes_with_its_tape(tmp_path: Path) -> None:
+    async with house(tmp_path) as here:
+        here.tape("call-1.aa.tape")
+        names = ("call-1-0123456789abcdef.pcap", "call-12-0123456789abcdef.pcap")
+        pcaps = [tmp_path / "spool/pcaps" / name for name in names]
+        for path in pcaps:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        await here.archive.look()
+        assert [path.exists() for path in pcaps] == [False, True]
 
 
 async def test_a_tape_that_a_crash_left_behind_is_finished_a_moment_later(tmp_path: Path) -> None:
