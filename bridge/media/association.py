@@ -156,9 +156,13 @@ class Association:
         if ended is not None:
             ended(why)
 
+    def disregard(self) -> None:
+        """Nobody wants to know any more how it ends."""
+        self._ended = None
+
     def leave(self) -> None:
         """What comes of it is of no interest any more."""
-        self._ended = None
+        self.disregard()
         self.srtp = None
 
     async def close(self) -> None:
@@ -172,6 +176,8 @@ class Association:
             log.exception("association_not_closed")
         finally:
             self.hub.forget(self.credentials.username, self)
+            self.connection.let_go()
+            self.media_received = _nobody
 
     # ---- datagrams
 
@@ -183,6 +189,10 @@ class Association:
             self.renewed(data)
         else:
             self.connection.data_received(data, 1)
+
+
+def _nobody(length: int, now: float) -> None:
+    """Takes what comes after the end."""
 
 
 def _is_client_hello(data: bytes) -> bool:

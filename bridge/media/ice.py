@@ -28,6 +28,10 @@ MAX_WAITING: Final = 64
 """DTLS datagrams that wait to be read."""
 
 
+def _nothing() -> int:
+    return 0
+
+
 class _Transactions(dict[bytes, stun.Transaction]):
     """Open STUN transactions, which the hub must know to bring the answers."""
 
@@ -157,6 +161,15 @@ class Connection(aioice.Connection):
     async def close(self) -> None:
         self._checked.set()
         await super().close()
+
+    def let_go(self) -> None:
+        """Once it is closed: hold nothing that holds it, or all that belongs to a call would wait for the garbage collector."""
+        self._check_list.clear()
+        self._nominated.clear()
+        self.protocol.transactions = {}
+        self.protocol.receiver = self.protocol.transport = None  # type: ignore[assignment]  # nothing comes or goes
+        self._endpoint = None  # type: ignore[assignment]  # nor is claimed for it
+        self._heard = _nothing
 
     def _check_periodic(self) -> bool:
         return self._searching and super()._check_periodic()

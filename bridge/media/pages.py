@@ -102,6 +102,7 @@ class Pages:
         """Close the leg of `tab`; if it was joined, the PBX leg goes on without."""
         leg = self.legs.pop(tab)
         leg.voice = nobody
+        leg.association.disregard()  # the peer's goodbye may be quicker than ours, and its tab may have another leg by then
         if self.joined == tab:
             self.joined, self._owed_since = None, self._equipment.clock()
             self._parted()
@@ -120,11 +121,20 @@ class Pages:
             self.drop(tab)
         while self._tasks:
             await asyncio.wait(self._tasks)
+        self._spoke, self._parted = _nobody_spoke, _nothing_parted  # whose owner owns this
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._equipment.spawn(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _nobody_spoke(tab: TabId, length: int, now: float) -> None:
+    pass
+
+
+def _nothing_parted() -> None:
+    pass
 
 
 def nobody(length: int, now: float) -> None:

@@ -55,6 +55,14 @@ class PbxLegs:
             return leg
         return self.open(by_dtls=by_dtls, ipv6=ipv6, towards=offer.address[0] if offer.address else "")
 
+    def close(self) -> None:
+        """Nobody gets any keys any more; who got them owns this."""
+        self._key = _no_key
+
     def _failed(self, why: str) -> None:
         log.warning("pbx_voice_failed", call=self._call, why=why)
         self._equipment.post(PbxFellSilent(call=self._call))
+
+
+def _no_key(number: int, duration: int) -> None:
+    pass

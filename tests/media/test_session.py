@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -63,6 +65,40 @@ def assert_nothing_is_left(here: Stage) -> None:
     assert (hub.by_address, hub.by_username, hub.by_transaction) == ({}, {}, {})
     assert (here.voice._conversations, here.voice._quiet, here.voice.legs) == ({}, {}, 0)
     assert len(equipment.poller) == 1, "only the hub's socket is read"
+
+
+# ---- the end
+
+
+async def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector() -> None:
+    """Garbage that has lived for minutes waits for the rare full collection, and that one holds up every voice."""
+    async with stage() as here:
+        await here.join(await here.connect(TAB, "PCMU"))
+        conversation = here.voice._conversations[CALL]
+        leg, pbx = conversation.legs[TAB], conversation._pbx
+        transports = leg.association, leg.association.connection, leg.association._dtls
+        gone = [weakref.ref(each) for each in (conversation, leg, pbx, *transports)]
+        gc.collect()
+        gc.disable()
+        try:
+            del conversation, leg, pbx, transports
+            await here.voice.perform(CloseMedia(call=CALL))
+            async with asyncio.timeout(PATIENCE):
+                while any(each() is not None for each in gone):
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
+
+
+async def test_a_page_that_says_goodbye_while_its_leg_is_being_closed_is_not_lost_once_more() -> None:
+    async with stage() as here:
+        await here.join(await here.connect(TAB, "PCMU"))
+        pages = here.voice._conversations[CALL]._pages
+        association = pages.legs[TAB].association
+        pages.lose(TAB, "its socket was closed")
+        association._end("the other side closed the connection")
+        await here.mail.next(BrowserLost)
+        assert here.mail.empty
 
 
 # ---- voice

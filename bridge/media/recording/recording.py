@@ -135,6 +135,7 @@ class Recording:
         if reel is not None and self._recorder is not None:
             reel.put(tape.mark(Kind.END, self._since()))
             self._recorder.end(reel)
+        self._changed = _nothing  # whoever was to be told owns this
 
     def _listen(self, relay: Relay) -> None:
         assert self._reel is not None
@@ -187,3 +188,7 @@ class Recording:
         self._tuned.clear()
         self._changed()
         self._post(RecordingFailed(call=self._call, why=why))
+
+
+def _nothing() -> None:
+    pass
