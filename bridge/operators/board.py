@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from ..calls.commands import CallView, Direction
 from ..calls.events import CallId, Operator
-from .protocol import CallState
+from .protocol import CallState, Ended
 
 MAX_RINGS = 10_000
-MAX_PAST = 10_000
+MAX_UNPAID = 10_000
 
 
 class Board:
@@ -18,8 +18,8 @@ class Board:
         self._audience: dict[CallId, set[Operator]] = {}
         self._rings: dict[CallId, dict[Operator, bool]] = {}
         """Whose application shall be opened for a call, and whether it was."""
-        self._past: dict[tuple[Operator, CallId], CallView] = {}
-        """How calls ended, the oldest first."""
+        self._unpaid: dict[tuple[Operator, CallId], CallView] = {}
+        """Calls that nobody paid for, the oldest first."""
 
     def show(self, view: CallView, operators: Iterable[Operator]) -> set[Operator]:
         """Put the call up for these operators only; returns those who see it no more.
@@ -39,7 +39,7 @@ class Board:
         audience -= leaving
         for operator in leaving:
             self._take_down(operator, view.id)
-            if ended:
+            if ended and view.ending == Ended.NO_FUNDS.value:
                 self._remember(operator, view)
         if not audience:
             del self._audience[view.id]
@@ -61,9 +61,9 @@ class Board:
         """Has this operator dialled, and the portal not named the call yet? Its card may be the next that is drawn."""
         return any(view.direction is Direction.OUTBOUND and not view.card for view in self.of(operator).values())
 
-    def past(self, operator: Operator, call: CallId) -> CallView | None:
-        """How a call of this operator ended, for some time after its end."""
-        return self._past.get((operator, call))
+    def unpaid(self, operator: Operator, call: CallId) -> CallView | None:
+        """A call of this operator that nobody paid for, for some time after its end."""
+        return self._unpaid.get((operator, call))
 
     def ring(self, call: CallId, operators: Iterable[Operator]) -> None:
         """Remember whose application to open; the call may be shown later than this."""
@@ -82,9 +82,9 @@ class Board:
         self._rings.setdefault(call, {})[operator] = True  # what the operator has dialled never rang
 
     def _remember(self, operator: Operator, view: CallView) -> None:
-        self._past[operator, view.id] = view
-        if len(self._past) > MAX_PAST:
-            del self._past[next(iter(self._past))]
+        self._unpaid[operator, view.id] = view
+        if len(self._unpaid) > MAX_UNPAID:
+            del self._unpaid[next(iter(self._unpaid))]
 
     def _take_down(self, operator: Operator, call: CallId) -> None:
         calls = self._calls.get(operator, {})

@@ -11,7 +11,7 @@ from . import protocol as say
 from .colleagues import Reachable
 from .floor import Floor
 from .presence import Tab
-from .protocol import Ack, CallState, Ended
+from .protocol import Ack, CallState
 
 MAX_CALLS = 8
 """Live calls of an operator beyond which none is dialled."""
@@ -171,8 +171,8 @@ class Clicks:
         return DONE
 
     def notify_admin(self, tab: Tab, message: say.CallCommand) -> Ack:
-        view = self._floor.board.past(tab.operator, CallId(message.call))
-        if view is None or view.ending != Ended.NO_FUNDS.value:
+        view = self._floor.board.unpaid(tab.operator, CallId(message.call))
+        if view is None:
             return NOT_YOURS
         wish = f"notify {view.id}"
         if not self._wishes.granted(tab.operator, wish):
