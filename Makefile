@@ -25,7 +25,7 @@ help:
 	@echo "make test    every test, with a real Asterisk and Chromium"
 	@echo "make interop what works with which SIP peer, into docs/interop.md"
 	@echo "make bench   how fast it is, beside the goals (BENCH='ring answer' for some)"
-	@echo "make soak    ten minutes of hostile bytes, 500 calls in chaos, then an hour with kills; the ledgers of PBX and portal must agree"
+	@echo "make soak    ten minutes of hostile bytes, 500 calls in chaos, an hour with kills, then one at half of a core's calls; PBX, bridge and portals must agree"
 	@echo "make setup   what all of them do first     make clean   forget all that was made"
 
 setup: .venv/.installed $(WIDGET)
@@ -85,10 +85,13 @@ $(WIDGET): $(WIDGET_SOURCES) widget_static/node_modules/.installed
 	@$(PIP) install --editable ".[dev]"
 	@touch $@
 
-# MINUTES=5 make soak for a short one, after ten minutes of hostile bytes and the chaos of 500 calls.
+# MINUTES=5 make soak for a short one, after ten minutes of hostile bytes and the chaos of 500 calls. CALLS at once in the
+# hour of ordinary work: half of what this machine's core carries.
+soak: PARTS += cc:gcc
 soak: setup parts asterisk
 	@SIP_DIALOGS=10000 .venv/bin/pytest -q tests/sip/test_back_to_back.py -k crowd
 	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),60)
+	@.venv/bin/python -m tests.soak.endurance --minutes $(or $(MINUTES),60) --calls $(or $(CALLS),352)
 
 parts:
 	@missing=""; \

@@ -58,6 +58,7 @@ class Control:
             "hang-up": self._hang_up,
             "ticket": self._give_ticket,
             "status": lambda request: self._status(),
+            "vitals": self._vitals,
         }
         self._more = more or {}
 
@@ -112,6 +113,10 @@ class Control:
         for call in found:
             self._post(OperatorHungUp(call=call.id, operator=call.owner))
         return {"hung_up": [call.id for call in found]}
+
+    def _vitals(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What must be back where it was when every call is over."""
+        return {"calls": len(self._calls()), "tasks": len(asyncio.all_tasks())}
 
     def _give_ticket(self, request: dict[str, Any]) -> dict[str, Any]:
         return dict(self._ticket(str(request["portal"]), int(request["user"])))

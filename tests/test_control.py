@@ -51,6 +51,13 @@ async def test_calls_are_listed_and_hung_up_by_their_operator(tmp_path: Path) ->
     assert posted == [OperatorHungUp(call=CallId("c1"), operator=ANNA)]
 
 
+async def test_what_must_come_back_to_where_it_was_can_be_asked_for(tmp_path: Path) -> None:
+    async with control(tmp_path, []).running():
+        vitals = await ask(tmp_path, do="vitals")
+        assert vitals["calls"] == 1
+        assert vitals["tasks"] == len(asyncio.all_tasks())
+
+
 async def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:
     async with control(tmp_path, []).running():
         assert socket_path(tmp_path).stat().st_mode & 0o777 == 0o600

@@ -79,13 +79,13 @@ class _Result(ctypes.Structure):
     ]
 
 
-def compiled() -> ctypes.CDLL:
-    """`load.c`, linked against the libsrtp inside pylibsrtp."""
-    library = ROOT / "build" / "load.so"
+def compiled(source: Path = SOURCE) -> ctypes.CDLL:
+    """`load.c` or what includes it, linked against the libsrtp inside pylibsrtp."""
+    library = ROOT / "build" / f"{source.stem}.so"
     library.parent.mkdir(exist_ok=True)
-    if not library.exists() or library.stat().st_mtime < SOURCE.stat().st_mtime:
-        flags = ["-O2", "-shared", "-fPIC", "-Wall", "-Werror"]
-        subprocess.run([os.environ.get("CC", "cc"), *flags, str(SOURCE), "-o", str(library)], check=True)
+    if not library.exists() or library.stat().st_mtime < max(each.stat().st_mtime for each in (SOURCE, source)):
+        flags = ["-O2", "-shared", "-fPIC", "-pthread", "-Wall", "-Werror"]
+        subprocess.run([os.environ.get("CC", "cc"), *flags, str(source), "-o", str(library)], check=True)
     (binding,) = glob.glob(str(Path(pylibsrtp.__file__).parent / "_binding*.so"))
     ctypes.CDLL(binding, ctypes.RTLD_GLOBAL)
     return ctypes.CDLL(str(library))
@@ -102,8 +102,8 @@ def pages_at(host: str) -> Iterator[None]:
         yield
 
 
-class Pair:
-    """One call's two ends."""
+class PageVoice:
+    """A page's end of a call, made by aiortc; once it is connected the load speaks."""
 
     def __init__(self) -> None:
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -112,9 +112,6 @@ class Pair:
         self.transceiver.setCodecPreferences(codecs)
         for part, name in ((self.transceiver.sender, "send"), (self.transceiver.receiver, "receive")):
             setattr(part, name, _nothing)  # the load speaks itself
-        self.pbx = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.pbx.bind(("127.0.0.1", 0))
-        self.answered: Any = None
         self.connected = asyncio.Event()
         self.pc.on("connectionstatechange", self._changed)
 
@@ -122,31 +119,23 @@ class Pair:
         if self.pc.connectionState == "connected":
             self.connected.set()
 
-    async def set_up(self, peer: Peer) -> None:
+    async def offer(self) -> str:
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        answer, self.answered = await peer.call(self.pc.localDescription.sdp, self.pbx.getsockname())
+        sdp: str = self.pc.localDescription.sdp
+        return sdp
+
+    async def accept(self, answer: str) -> None:
+        """Returns once it is connected; TimeoutError if that does not come about."""
         await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         await asyncio.wait_for(self.connected.wait(), 20)
-        connection = self._ice
-        if (consent := connection._query_consent_task) is not None:
-            consent.cancel()  # whose answers the load takes off the socket
-
-    async def reach(self, peer: Peer) -> Address:
-        """Where the PBX's voice goes; the page speaks until it is known, its first packets may come before the peer's keys."""
-        asked = asyncio.ensure_future(peer.reached(self.answered))
-        for sequence in range(900, 1000):
-            head = struct.pack("!BBHII", 0x80, self.payload_type, sequence, 160 * sequence, self.ssrc)
-            await self.dtls._send_rtp(head + b"\xff" * 160)
-            if (await asyncio.wait([asked], timeout=0.02))[0]:
-                break
-        return await asked
 
     @property
     def dtls(self) -> Any:
         return self.transceiver.receiver.transport
 
     @property
-    def _ice(self) -> Any:
+    def ice(self) -> Any:
+        """aioice's connection."""
         return self.dtls.transport._connection
 
     @property
@@ -159,21 +148,55 @@ class Pair:
         ssrc: int = self.transceiver.sender._ssrc
         return ssrc
 
-    def join(self, load: ctypes.CDLL, reached: Address) -> None:
-        """Hand both sockets to the load."""
-        pair = self._ice._nominated[1]
+    def handed_over(self) -> tuple[Any, ...]:
+        """What `load.c` has to know of it, from descriptor to SRTP sessions; asyncio reads its socket no more."""
+        pair = self.ice._nominated[1]
         sock = pair.protocol.transport.get_extra_info("socket")
         asyncio.get_running_loop()._remove_reader(sock.fileno())  # type: ignore[attr-defined]
-        number: int = load.load_add(
+        return (
             sock.fileno(), pair.remote_addr[0].encode(), pair.remote_addr[1], self.payload_type,
             ctypes.c_uint32(self.ssrc), _pointer(self.dtls._tx_srtp), _pointer(self.dtls._rx_srtp),
-            self.pbx.fileno(), reached[0].encode(), reached[1], 0,
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        await self.pc.close()
+
+
+class Pair:
+    """One call's two ends."""
+
+    def __init__(self) -> None:
+        self.page = PageVoice()
+        self.pbx = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.pbx.bind(("127.0.0.1", 0))
+        self.answered: Any = None
+
+    async def set_up(self, peer: Peer) -> None:
+        answer, self.answered = await peer.call(await self.page.offer(), self.pbx.getsockname())
+        await self.page.accept(answer)
+        if (consent := self.page.ice._query_consent_task) is not None:
+            consent.cancel()  # whose answers the load takes off the socket
+
+    async def reach(self, peer: Peer) -> Address:
+        """Where the PBX's voice goes; the page speaks until it is known, its first packets may come before the peer's keys."""
+        asked = asyncio.ensure_future(peer.reached(self.answered))
+        for sequence in range(900, 1000):
+            head = struct.pack("!BBHII", 0x80, self.page.payload_type, sequence, 160 * sequence, self.page.ssrc)
+            await self.page.dtls._send_rtp(head + b"\xff" * 160)
+            if (await asyncio.wait([asked], timeout=0.02))[0]:
+                break
+        return await asked
+
+    def join(self, load: ctypes.CDLL, reached: Address) -> None:
+        """Hand both sockets to the load."""
+        number: int = load.load_add(
+            *self.page.handed_over(), self.pbx.fileno(), reached[0].encode(), reached[1], 0
         )  # fmt: skip
         assert number >= 0, number
 
     async def close(self) -> None:
         self.pbx.close()
-        await self.pc.close()
+        await self.page.close()
 
 
 async def _nothing(parameters: object) -> None:

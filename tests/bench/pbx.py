@@ -50,6 +50,14 @@ class Call:
         return next((heard.status for heard in self.responses if heard.status >= 200), 0)
 
 
+def _agreed(ours: bytes, theirs: bytes, version: str) -> bytes:
+    """The answer to a hold or its end (RFC 3264, 8.4): what was offered first, in the direction that is wanted now."""
+    for wanted, answer in ((b"sendonly", b"recvonly"), (b"inactive", b"inactive")):
+        if b"a=" + wanted in theirs:
+            ours += b"a=" + answer + b"\r\n"
+    return ours.replace(b"o=- 1 1 ", b"o=- 1 " + version.encode() + b" ")
+
+
 class Pbx(asyncio.DatagramProtocol):
     """A trunk for the bridge on loopback: no retransmissions, nothing is lost there."""
 
@@ -70,12 +78,19 @@ class Pbx(asyncio.DatagramProtocol):
         finally:
             self._udp.close()
 
-    def call(self, account: str, *, rtp_port: int = 9, answered: Callable[[bytes], None] = lambda sdp: None) -> Call:
-        """An INVITE to that account; the caller's number is unique."""
+    def call(
+        self,
+        account: str,
+        *,
+        rtp_port: int = 9,
+        answered: Callable[[bytes], None] = lambda sdp: None,
+        offer: bytes = _SILENT_SDP,
+    ) -> Call:
+        """An INVITE to that account; the caller's number is unique, the port stands where `offer` has %d."""
         number = next(self._numbers)
         call = Call(
             id=f"bench-{number}-{self.port}", account=account, caller=f"+4930{number:07}",
-            offer=_SILENT_SDP % rtp_port, answered=answered,
+            offer=offer % rtp_port, answered=answered,
         )  # fmt: skip
         self._calls[call.id] = call
         call.sent = time.monotonic()
@@ -95,23 +110,27 @@ class Pbx(asyncio.DatagramProtocol):
         if start.startswith("SIP/2.0 "):
             self._response(int(start[8:11]), dict(headers), body)
         elif lines:
-            self._answer(start.split()[0], headers)
+            self._answer(start.split()[0], headers, body)
 
     # ---- the bridge asks
 
-    def _answer(self, method: str, headers: list[tuple[str, str]]) -> None:
+    def _answer(self, method: str, headers: list[tuple[str, str]], offer: bytes) -> None:
         if method == "ACK":
             return
         known = dict(headers)
-        extra = ""
+        extra, body = "", b""
         if method == "REGISTER":
             self.registered.add(known["to"].partition("sip:")[2].partition("@")[0])
             extra = f"Contact: {known['contact']};expires=3600\r\nExpires: 3600\r\n"
+        elif method == "INVITE" and (held := self._calls.get(known["call-id"])):
+            extra = f"Contact: <sip:pbx@{HOST}:{self.port}>\r\nContent-Type: application/sdp\r\n"
+            body = _agreed(held.offer, offer, known["cseq"].split()[0])
         tag = "" if "tag=" in known["to"] else ";tag=bench"
         vias = "".join(f"Via: {value}\r\n" for name, value in headers if name == "via")
         self._send(
             f"SIP/2.0 200 OK\r\n{vias}From: {known['from']}\r\nTo: {known['to']}{tag}\r\n"
-            f"Call-ID: {known['call-id']}\r\nCSeq: {known['cseq']}\r\n{extra}Content-Length: 0\r\n\r\n".encode()
+            f"Call-ID: {known['call-id']}\r\nCSeq: {known['cseq']}\r\n{extra}Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
         )
         if method == "BYE" and (call := self._calls.pop(known["call-id"], None)):
             call.over.set()

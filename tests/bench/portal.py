@@ -18,7 +18,7 @@ from ..rig.waiting import wait_for
 CLIENT_ID, CLIENT_SECRET = "local.bench", "bench-client-secret"
 
 
-def make(port: int, bridge_port: int, users: int) -> Portal:
+def make(port: int, bridge_port: int, users: int, host: str = "portal.localhost") -> Portal:
     """User 1 is an administrator."""
     bridge = f"http://bridge.localhost:{bridge_port}"
     app = App(
@@ -28,7 +28,7 @@ def make(port: int, bridge_port: int, users: int) -> Portal:
         install_url=f"{bridge}/b24/install",
     )
     people = tuple(User(id=number, name=f"User {number}", admin=number == 1) for number in range(1, users + 1))
-    return Portal(port=port, app=app, users=people)
+    return Portal(host=host, port=port, app=app, users=people)
 
 
 @asynccontextmanager
@@ -61,4 +61,5 @@ async def _serve(portal: Portal) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(make(*map(int, sys.argv[1:]))))
+    port, bridge_port, users = map(int, sys.argv[1:])
+    asyncio.run(_serve(make(port, bridge_port, users)))
