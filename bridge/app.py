@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,34 +37,10 @@ from .media.workers.workers import Workers
 from .operators.channel import Channel
 from .operators.protocol import Loaded
 from .operators.turn import Turn
-from .portal.callback import Callbacks
-from .portal.callers import Callers
-from .portal.cards import Cards
-from .portal.caretaker import Caretaker, facts_of
-from .portal.clerk import Clerk
-from .portal.click import Clicks
-from .portal.doors import Doors
-from .portal.errands import Errands
+from .portal.caretaker import facts_of
 from .portal.guardian import Load
-from .portal.hearing_door import HearingDoor
-from .portal.http import Http
-from .portal.identity import Identity
-from .portal.installation import Installation
-from .portal.keyring import Keyring
-from .portal.lines import Lines
-from .portal.notices import Notices
-from .portal.oauth import OAuth
-from .portal.people import People
-from .portal.placement import Placement
-from .portal.reports import Reports
-from .portal.rest import ENTERPRISE, Rest
-from .portal.settings_door import SettingsDoor
-from .portal.staff import Staff
+from .portal.office import Office, Outside
 from .portal.standing import checks, people, slow_loads, summary
-from .portal.telephony import Telephony
-from .portal.transcripts import Transcripts
-from .portal.wake import Wake
-from .sealed import open_plain
 from .sip.trunk import Trunks
 from .store.database import Store
 from .switchboard import Switchboard
@@ -85,100 +60,38 @@ class Bridge:
         self._seal = Seal(keys)
         self._journal = Journal(journal_path(settings))
         self._store = Store(settings.store.url, self._seal)
-        self._http = Http()
-        plans = {portal.id: ENTERPRISE for portal in settings.portal if portal.plan == "enterprise"}
-        oauth = OAuth(settings=settings, http=self._http)
-        keyring = Keyring(
-            settings=settings, portals=self._store.portals, oauth=oauth, succeeded=self._administrator_lost
-        )
-        rest = Rest(http=self._http, keyring=keyring, plans=plans)
-        placement = Placement(settings=settings, seal=self._seal, rest=rest)
-        self._people = People(
-            rest=rest, portals=[portal.id for portal in settings.portal], changed=self._people_changed
-        )
-        self._staff = Staff(
-            settings=settings, accounts=self._store.accounts, people=self._people, changed=self._reassign
-        )
-        identity = Identity(settings=settings, portals=self._store.portals, rest=rest, why_not=self._staff.why_not)
-        self._callers = Callers(rest=rest, name=self._people.name, post=self._post)
-        self._cards = Cards(rest)
-        self._notices = Notices(portals=self._store.portals, rest=rest)
-        lines = Lines(settings=settings, portals=self._store.portals, rest=rest)
-        self._telephony = Telephony(
-            store=self._store, rest=rest, post=self._post, line_of=lines.of, opened=partial(open_plain, seal=self._seal)
-        )
-        token = settings.transcripts.token
-        self._recogniser = (
-            Transcripts(token=token.get_secret_value(), attach=self._telephony.perform) if token else None
-        )
-        self._caretaker = Caretaker(
-            settings=settings,
-            portals=self._store.portals,
-            history=self._store.worker_history,
-            placement=placement,
-            keyring=keyring,
-            rest=rest,
-            tell=self._notices.tell,
-            reopened=self._telephony.reopen,
-        )
-        installation = Installation(
-            settings=settings,
-            portals=self._store.portals,
-            rest=rest,
-            oauth=oauth,
-            keyring=keyring,
-            placement=placement,
-            lines=lines,
-            caretaker=self._caretaker,
-            installed=self._installed,
-            uninstalled=self._dismiss,
-        )
-        clicks = Clicks(
-            settings=settings,
-            dialled=self._clicked,
-            known=self._store.outbox.may_have_registered,
-            why_not=self._staff.why_not,
-        )
-        self._errands = Errands()
-        self._doors = Doors(
+        self._office = Office(
             settings=settings,
             seal=self._seal,
+            store=self._store,
             pages=pages_dir(),
-            portals=self._store.portals,
-            installation=installation,
-            caretaker=self._caretaker,
-            errands=self._errands,
-        )
-        self._reports = Reports(
-            portals=self._store.portals,
-            installation=installation,
-            caretaker=self._caretaker,
-            clicks=clicks,
-            colleague_came=self._people.look_again,
-            errands=self._errands,
-            callbacks=Callbacks(
-                settings=settings,
-                operators=self._staff.operators,
-                responsible=self._callers.responsible,
-                asked=self._callback_asked,
+            outside=Outside(
+                post=self._post,
+                reassign=self._reassign,
+                retire=lambda: self._channel.retire(),
+                dismiss=lambda portal: self._channel.dismiss(portal),
+                clicked=self._clicked,
+                callback=self._callback_asked,
+                doze=lambda *who: self._channel.doze(*who),
+                registered=self._registered,
+                online=lambda: self._channel.online(),
             ),
         )
         widths = {portal.id: portal.phone_width for portal in settings.portal}
-        self._wake = Wake(seal=self._seal, rest=rest, dozes=lambda *who: self._channel.doze(*who))
         self._channel = Channel(
             seal=self._seal,
-            identify=identity.identify,
+            identify=self._office.identity.identify,
             post=self._post,
             phone_width=lambda portal: widths[portal],
             new_call_id=new_call_id,
             loaded=self._loaded,
-            is_open=self._is_open,
-            why_not=self._staff.why_not,
+            is_open=self._office.is_open,
+            why_not=self._office.staff.why_not,
             reachable=self._colleagues,
             lamps=self._lamps,
-            clicked=clicks,
-            notify=self._notices.unpaid_call,
-            rouse=self._wake.rouse,
+            clicked=self._office.clicks,
+            notify=self._office.notices.unpaid_call,
+            rouse=self._office.wake.rouse,
             turn=_turn_of(settings.media),
         )
         check_announcements(settings)
@@ -194,17 +107,10 @@ class Bridge:
             objection=self._objection,
             voicemail=self._voicemail,
         )
-        self._hearing_door = HearingDoor(seal=self._seal, hearings=self._store.hearings, people=self._people)
-        self._settings_door = SettingsDoor(
-            seal=self._seal,
-            administrator=identity.administrator,
-            staff=self._staff,
-            people=self._people,
-            registered=self._registered,
-            online=self._channel.online,
-        )
         self._switchboard = Switchboard(
-            directory=directory(settings, {}, self._chosen_region), online=self._channel.online, journal=self._journal
+            directory=directory(settings, {}, self._office.region_of),
+            online=self._channel.online,
+            journal=self._journal,
         )
         self._capacity = Capacity(
             most_calls=settings.calls.most,
@@ -223,9 +129,9 @@ class Bridge:
             ),
             keys=keys,
             is_live=self._switchboard.has,
-            promise=self._telephony.perform,
-            promised=self._telephony.unattached,
-            alarm=self._notices.recording_failed,
+            promise=self._office.telephony.perform,
+            promised=self._office.telephony.unattached,
+            alarm=self._office.notices.recording_failed,
         )
         self._control = Control(
             path=socket_path(settings.state_dir),
@@ -234,8 +140,8 @@ class Bridge:
             ticket=self._robot_ticket,
             status=self._status,
             more={
-                **Clerk(self._telephony).answers,
-                "operators": lambda request: roster.answer(self._staff, request),
+                **self._office.answers,
+                "operators": lambda request: roster.answer(self._office.staff, request),
                 "recordings": self._archive.answer,
             },
         )
@@ -248,16 +154,10 @@ class Bridge:
             stack.callback(self._journal.close)
             await stack.enter_async_context(self._store.running())
             self._reassign()
-            await stack.enter_async_context(self._http.running())
+            await stack.enter_async_context(self._office.running())
             await stack.enter_async_context(self._switchboard.running(self._rooms()))
-            await stack.enter_async_context(self._telephony.running())
-            await stack.enter_async_context(self._people.running())
-            await stack.enter_async_context(self._notices.running())
             await stack.enter_async_context(self._archive.running())
-            await stack.enter_async_context(self._wake.running())
             await stack.enter_async_context(self._voice.running())
-            await stack.enter_async_context(self._errands.running())
-            await stack.enter_async_context(self._caretaker.running())
             runner = await stack.enter_async_context(self._web())
             # Inside the web server's life: its sockets are gone before the server waits for them.
             await stack.enter_async_context(self._channel.running())
@@ -277,23 +177,14 @@ class Bridge:
             do.PbxCommand: self._trunks,
             do.MediaCommand: self._voice,
             do.OperatorsCommand: self._channel,
-            do.PortalCommand: self._telephony,
-            do.CallerCommand: self._callers,
-            do.CardCommand: self._cards,
-            do.NoticeCommand: self._notices,
+            **self._office.rooms,
         }
 
     @asynccontextmanager
     async def _web(self) -> AsyncIterator[web.AppRunner]:
         app = web.Application()
-        self._doors.attach(app)
-        self._reports.attach(app)
-        self._settings_door.attach(app)
-        self._hearing_door.attach(app)
+        self._office.attach(app)
         self._channel.attach(app)
-        if self._recogniser is not None:
-            self._recogniser.attach(app)
-        self._wake.attach(app)
         app.router.add_get("/healthz", _healthy)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()
@@ -318,19 +209,10 @@ class Bridge:
     def _post(self, event: Event) -> None:
         self._switchboard.post(event)
 
-    def _installed(self, portal: str) -> None:
-        self._telephony.reopen(portal)
-        self._people.look_again(portal)
-
-    async def _people_changed(self, portal: str) -> None:
-        """Somebody came, went, or has another extension."""
-        await self._staff.settle(portal)
-        self._channel.retire()
-
     def _reassign(self) -> None:
         """Other accounts, or other people behind them: the next call is theirs, those that live go on."""
-        manned = self._staff.manned
-        self._switchboard.directory = directory(self.settings, manned, self._chosen_region)
+        manned = self._office.staff.manned
+        self._switchboard.directory = directory(self.settings, manned, self._office.region_of)
         self._trunks.assign(account for accounts in manned.values() for account in accounts)
         self._channel.retire()
 
@@ -356,9 +238,6 @@ class Bridge:
         trunk, _ = account_of(self._switchboard.directory, operator) or ("", "")
         return {user: self._trunks.extension(trunk, number) for user, number in self._colleagues(operator).items()}
 
-    def _administrator_lost(self, portal: str, user: int) -> None:
-        self._caretaker.administrator_lost(portal, user)
-
     def _loaded(self, operator: Operator, load: Loaded) -> None:
         """A page tells how long its frame took, in milliseconds since it began."""
         seconds = Load(
@@ -368,19 +247,7 @@ class Bridge:
             answering=max(0.0, load.response_start - load.request_start) / 1000,
             transferring=max(0.0, load.response_end - load.response_start) / 1000,
         )
-        self._caretaker.loaded(operator.portal, operator.user, seconds)
-
-    def _chosen_region(self, portal: str) -> str:
-        known = self._store.portals.get(portal)
-        return known.region if known else ""
-
-    def _is_open(self, portal: str) -> bool:
-        known = self._store.portals.get(portal)
-        return known is not None and known.installed
-
-    def _dismiss(self, portal: str) -> None:
-        """The application was removed from this portal: its pages have no telephone any more."""
-        self._channel.dismiss(portal)
+        self._office.caretaker.loaded(operator.portal, operator.user, seconds)
 
     def _objection(self, trunk: str, offer: bytes) -> tuple[int, str] | None:
         policy = self._switchboard.directory.trunks.get(trunk, TrunkPolicy())
@@ -398,7 +265,7 @@ class Bridge:
         one: it is there for the form, and nobody is asked about it.
         """
         known = portal_id(portal) or portal
-        accounts = self._staff.manned.get(Operator(known, user))
+        accounts = self._office.staff.manned.get(Operator(known, user))
         if accounts is None:
             raise RefusedError(
                 f"user {user} of {portal} is no operator: neither the configuration nor an import names them"

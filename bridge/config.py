@@ -109,8 +109,9 @@ class Media(_Section):
     browser_advertised: str = ""
     """What pages are told instead, where a NAT stands in between: `address` or `address:port`."""
     pbx_address: str = "127.0.0.1"
+    """Towards PBXs; "auto": whichever of our addresses packets to the PBX leave from, even if that changes during a call."""
     pbx_address6: str = ""
-    """Of IPv6, beside the other; "": PBXs that offer voice over IPv6 hear 488."""
+    """Of IPv6, beside the other, or "auto"; "": PBXs that offer voice over IPv6 hear 488."""
     pbx_ports: tuple[Port, Port] = (21000, 21999)
     """First and last UDP port towards PBXs, below 32768; a call takes two."""
     workers: Annotated[int, Field(ge=0, le=64)] = 1

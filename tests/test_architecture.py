@@ -168,6 +168,7 @@ PURE = [
     "media/engine/sdp.py",
     "media/memory.py",
     "media/progress.py",
+    "media/relocation.py",
     "media/engine/ng.py",
     "media/workers/placement.py",
     "media/relay.py",

@@ -248,6 +248,8 @@ class ReofferPbx(PbxCommand):
     """re-INVITE with a new offer of ours; glare (491) is waited out and tried again."""
 
     sdp: bytes
+    tentative: bool = False
+    """A PBX that does not answer it has refused it; without this, the call is over then (RFC 3261, 14.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +348,11 @@ class HoldMedia(MediaCommand):
     """Hold (the PBX hears nothing of the operator, and may play its music) or resume; `MediaReoffered` says what to offer."""
 
     held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepAddress(MediaCommand):
+    """The PBX refuses to follow the voice to another address of ours: it stays where it was, as long as that works."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

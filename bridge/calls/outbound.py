@@ -111,7 +111,7 @@ def far_end_answered(call: Call, event: on.PbxAnswered, world: World) -> Step:
     talking = replace(call, state=State.TALKING, answered=world.now, deadline=None, progress="", moved=b"")
     commands: list[Command] = [
         *([do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)] if event.sdp else []),
-        *([do.ReofferPbx(call=call.id, sdp=call.moved)] if call.moved else []),
+        *([do.ReofferPbx(call=call.id, sdp=call.moved, tentative=True)] if call.moved else []),
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
     ]
     if call.voice is None:  # the page is on its way to the next one

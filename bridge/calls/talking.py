@@ -74,13 +74,13 @@ def hold_confirmed(call: Call, event: on.PbxReanswered, world: World) -> Step:
 def hold_refused(call: Call, event: Event, world: World) -> Step:
     """What was shown before still holds; the media goes back to it."""
     if call.hold_wish is None:
-        return call, []
+        return call, [do.KeepAddress(call=call.id)]
     return replace(call, hold_wish=None), [do.HoldMedia(call=call.id, held=call.held)]
 
 
 def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
-    """The PBX sends its voice to where nobody hears it any more."""
-    return call, [do.ReofferPbx(call=call.id, sdp=event.sdp)]
+    """The PBX sends its voice to where nobody hears it any more, or soon will not."""
+    return call, [do.ReofferPbx(call=call.id, sdp=event.sdp, tentative=True)]
 
 
 def sounded(call: Call, event: on.QualityChanged, world: World) -> Step:

@@ -45,6 +45,8 @@ def hold_settled(call: Call, event: on.PbxReanswered | on.PbxRefusedReoffer, wor
     commands: list[Command] = []
     if isinstance(event, on.PbxReanswered):
         commands.append(do.AcceptPbxAnswer(call=call.id, sdp=event.sdp))
+    else:
+        commands += [do.KeepAddress(call=call.id)] if call.hold_wish is None else []
     if call.hold_wish is None:
         return call, commands
     after, more = _ask(replace(call, hold_wish=None))

@@ -48,6 +48,7 @@ from .progress import Progress
 from .recording.recording import Recording
 from .recording.tape import Channel
 from .relay import HEADER, Relay, Stream
+from .removal import Removal
 from .watch import Watch
 from .webrtc import BrowserLeg
 
@@ -82,6 +83,7 @@ class Conversation:
         """The PBX has yet to be told our new address, once it has answered the offer with the old one."""
         self._asked: tuple[TabId, str] | None = None
         """Which page was asked for a new offer, and for which codec."""
+        self._removal = Removal(call, equipment, self._pbx_legs, self._session)
         self._watch = Watch(call, equipment, self._pages, self._session)
         self._recording = Recording(
             call,
@@ -242,6 +244,8 @@ class Conversation:
             before.close()
         if offer is None:
             pbx.expect(self._session.our_end)
+        else:
+            self._removal.agreed(self._equipment.clock())
         self._follow(pbx, relay)
         self._equipment.post(MediaReanswered(call=self.call, sdp=text, held=self._session.pbx_holds))
 
@@ -252,6 +256,7 @@ class Conversation:
         self._session.answered(command.sdp)
         if self._moved:  # it was met where nobody is any more
             self._session.begin(self._pbx_legs.fingerprint)
+        self._removal.agreed(self._equipment.clock())
         if self._session.theirs != before:  # the final answer mostly repeats the early one
             self._follow(pbx, relay)
         self._watch.expect_pbx(pbx)
@@ -263,6 +268,12 @@ class Conversation:
         text = self._session.hold(command.held, pbx.address)
         self._open_ways()
         self._equipment.post(MediaReoffered(call=self.call, sdp=text))
+
+    def keep_address(self) -> None:
+        """The PBX refuses to follow to another address of ours."""
+        pbx, relay = self._running()
+        self._pbx = self._removal.refused(pbx, relay, self._equipment.clock())
+        self._wire()
 
     def offer(self) -> None:
         """Say what a session that takes the place of this one would be offered; SdpError before anything is agreed."""
@@ -304,6 +315,7 @@ class Conversation:
         pbx = self._pbx
         if pbx is not None:
             pbx.report(self._equipment.clock(), goodbye=True)
+            self._removal.close()
             pbx.close()
             pbx.voice = nobody
             self._pbx = self._relay = None
@@ -379,7 +391,7 @@ class Conversation:
         if self._pbx is None or relay is None:
             return
         ear = self._recording.ear(self._crossing or relay)
-        self._pbx.voice = ear.from_pbx
+        self._pbx.voice = self._removal.ear(self._pbx, ear.from_pbx)
         if codec is not None:
             heard = sdp.Codec(name=codec.name, payload_type=self._session.payload_type)
             self._recording.tune(Channel.CALLER, heard)
@@ -459,6 +471,9 @@ class Conversation:
         """Report who fell silent; True if the PBX must be sent frames of ours until voice comes."""
         if self._pbx is None or self._relay is None:
             return False
+        if (pbx := self._removal.look(self._pbx, self._relay, now)) is not self._pbx:
+            self._pbx = pbx
+            self._wire()
         if self._recording.begun:
             self._recording.look(self._relay, *self._spoken(), now)
         return self._watch.look(self._pbx, self._relay, now)

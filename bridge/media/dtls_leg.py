@@ -16,7 +16,7 @@ from .association import Association
 from .equipment import Equipment
 from .handshake import Handshake
 from .hub import Hub
-from .pbx_leg import PbxLeg
+from .pbx_leg import PbxLeg, is_stranding
 from .peer import Credentials, OurEnd
 from .ports import Pair
 from .progress import Progress
@@ -65,6 +65,10 @@ class DtlsLeg(PbxLeg):
     @property
     def address(self) -> Address:
         return self._hub.address
+
+    @property
+    def ready(self) -> bool:
+        return self.connected
 
     @property
     def connected(self) -> bool:
@@ -222,5 +226,6 @@ class DtlsLeg(PbxLeg):
             return
         try:
             self._hub.sendto(self._view[:length], remote)
-        except OSError:  # full buffer or unreachable: media is not repeated
+        except OSError as error:  # full buffer or unreachable: media is not repeated
             self.strange += 1
+            self.stranded = self.stranded or is_stranding(error)

@@ -31,8 +31,8 @@ def local_address(host: str) -> str:
 class Homes:
     """`ipv4` and `ipv6` are the addresses of the settings: one of ours, "auto" for whatever the system says, "" for none."""
 
-    def __init__(self, ipv4: str, ipv6: str = "", lookup: Callable[[str], str] = local_address) -> None:
-        self._ipv4, self._ipv6, self._lookup = ipv4, ipv6, lookup
+    def __init__(self, ipv4: str, ipv6: str = "", lookup: Callable[[str], str] | None = None) -> None:
+        self._ipv4, self._ipv6, self._lookup = ipv4, ipv6, lookup or local_address
         self._known: dict[str, tuple[str, float]] = {}
         """By host: our address, and when that was so."""
 

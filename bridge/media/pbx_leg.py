@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -14,6 +15,8 @@ from .relay import HEADER, Stream
 from .reports import Reports
 from .sdp import Address, is_ipv6
 from .terms import Terms
+
+_STRANDING = {errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENETDOWN}
 
 
 class PbxLeg(ABC):
@@ -37,6 +40,8 @@ class PbxLeg(ABC):
         """What we send it, for the reports."""
         self.strange = 0
         """Packets that were not believed, or not sent."""
+        self.stranded = False
+        """Nothing can be sent from its address any more."""
         self._payload_type = -1
         self._event_type: int | None = None
 
@@ -44,6 +49,11 @@ class PbxLeg(ABC):
     @abstractmethod
     def address(self) -> Address:
         """What the PBX is told."""
+
+    @property
+    def ready(self) -> bool:
+        """Voice can be sent."""
+        return True
 
     @property
     def ipv6(self) -> bool:
@@ -62,6 +72,11 @@ class PbxLeg(ABC):
         """What is agreed from now on."""
         self._payload_type, self._event_type = terms.payload_type, terms.event_type
         self.reports.tune(terms.clock_rate)
+
+    def take_over(self, former: PbxLeg) -> None:
+        """Be the same leg at another place: what is counted is one, whoever of the two hears it."""
+        self.reports, self.sent, self.event = former.reports, former.sent, former.event
+        self._payload_type, self._event_type = former._payload_type, former._event_type
 
     def progress(self, now: float) -> Progress | None:
         """How far its streams have come; to be asked for every few minutes at least. None before there is any."""
@@ -107,6 +122,11 @@ class PbxLeg(ABC):
             self.reports.reception.pass_over(sequence, ssrc, length - HEADER)
             if second & 0x7F == self._event_type:
                 self.event(timestamp, length)
+
+
+def is_stranding(error: OSError) -> bool:
+    """What the system says to a packet from an address that is not ours any more, or with no way to go."""
+    return error.errno in _STRANDING
 
 
 def _unheard(timestamp: int, length: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..calls.commands import Latch
-from .pbx_leg import PbxLeg
+from .pbx_leg import PbxLeg, is_stranding
 from .peer import OurEnd
 from .poller import Poller
 from .ports import Pair
@@ -79,6 +79,13 @@ class RtpLeg(PbxLeg):
 
     # ---- going on elsewhere
 
+    def take_over(self, former: PbxLeg) -> None:
+        super().take_over(former)
+        if isinstance(former, RtpLeg):
+            self.source, self._control = former.source, former._control
+            self._keys, self._srtp = former._keys, former._srtp
+            self._sent, self._heard = former._sent, former._heard
+
     def progress(self, now: float) -> Progress | None:
         progress, reception = super().progress(now), self.reports.reception
         if progress is None:
@@ -116,8 +123,9 @@ class RtpLeg(PbxLeg):
             return
         try:
             self._rtp.sendto(self._view[:length], remote)
-        except OSError:  # full buffer or unreachable: media is not repeated
+        except OSError as error:  # full buffer or unreachable: media is not repeated
             self.strange += 1
+            self.stranded = self.stranded or is_stranding(error)
 
     def report(self, now: float, *, goodbye: bool = False) -> None:
         """Send RTCP: to its own port beside the voice, or with the voice where both agreed to that (RFC 5761)."""

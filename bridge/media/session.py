@@ -19,6 +19,7 @@ from ..calls.commands import (
     ConnectBrowser,
     HoldMedia,
     JoinMedia,
+    KeepAddress,
     MediaCommand,
     OfferMedia,
     PauseRecording,
@@ -34,7 +35,7 @@ from .association import Certificates
 from .codecs.transcoder import Transcoder
 from .conversation import Conversation
 from .equipment import Equipment, Patience
-from .homes import Homes
+from .homes import AUTO, Homes
 from .hub import Hub, bound_socket
 from .memory import unpacked
 from .poller import Poller
@@ -135,6 +136,8 @@ class Voice:
                 conversation.hold(command)
             case OfferMedia():
                 conversation.offer()
+            case KeepAddress():
+                conversation.keep_address()
             case SendDigits():
                 conversation.press(command)
             case StartRecording() | PauseRecording() | ResumeRecording():
@@ -265,9 +268,9 @@ class Voice:
 def check_addresses(media: config.Media) -> None:
     """ConfigError for addresses of no use."""
     told, _ = media.browser_told or (media.browser_address, None)
-    for address in (media.browser_address, told, media.pbx_address):
+    for address in (media.browser_address, told, *([] if media.pbx_address == AUTO else [media.pbx_address])):
         _check_address(address, ipaddress.IPv4Address)
-    if media.pbx_address6:
+    if media.pbx_address6 not in ("", AUTO):
         _check_address(media.pbx_address6, ipaddress.IPv6Address)
         _check_here(media.pbx_address6)
 

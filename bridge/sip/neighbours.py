@@ -32,7 +32,7 @@ Voicemail = Callable[[str, str, int], None]
 """Hears the trunk, the account, and how many new voice messages wait for it."""
 ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 MOST_REMEMBERED = 1_000
-OWN_ADDRESS_SECONDS = 10.0
+OWN_ADDRESS_SECONDS = 2.0
 """Between two looks at our own addresses, where we listen on all of them."""
 
 

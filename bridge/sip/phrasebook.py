@@ -77,8 +77,8 @@ def carried_out(command: PbxCommand, usage: Usage, now: float) -> list[Output]:
             return usage.hang_up(cause, now)
         case CancelPbx():
             return usage.hang_up(NORMAL_CLEARING, now)
-        case ReofferPbx(sdp=sdp):
-            return usage.reoffer(sdp, now)
+        case ReofferPbx(sdp=sdp, tentative=tentative):
+            return usage.reoffer(sdp, now, tentative=tentative)
         case PressPbx(digits=digits):
             return usage.press(digits, now)
         case AnswerPbxReoffer(sdp=sdp):

@@ -59,6 +59,7 @@ class Transfer:
         self._number = str(number)
         self._timers = timers
         self._state = _State.ASKED
+        self.succeeded = False
 
     @property
     def told(self) -> bool:
@@ -87,6 +88,7 @@ class Transfer:
         self._state, self.deadline = _State.TAKEN, None
         status, phrase = fragment_of(notify)
         if 200 <= status < 300:
+            self.succeeded = True
             return self._end(Transferred())
         if status >= 300:
             return self._end(TransferFailed(status, phrase, refused=False))

@@ -29,6 +29,8 @@ class _Wish:
     sdp: bytes
     quiet: bool
     """It only refreshes the session: nobody needs to hear of it."""
+    tentative: bool = False
+    """If it is not answered, everything stays as it is."""
 
 
 @dataclass(slots=True)
@@ -63,11 +65,16 @@ class Reinvite:
     def is_mine(self, request: Request) -> bool:
         return self._asking is not None and self._asking.request is request
 
-    def want(self, sdp: bytes, *, quiet: bool = False) -> None:
+    @property
+    def is_tentative(self) -> bool:
+        """The offer that is open is one that nothing depends on."""
+        return self._asking is not None and self._asking.wish.tentative
+
+    def want(self, sdp: bytes, *, quiet: bool = False, tentative: bool = False) -> None:
         """Of several offers that wait, the newest counts; one that only refreshes gives way to any other."""
         if quiet and (self._wanted or self._asking):
             return
-        self._wanted, self._glares = _Wish(sdp, quiet), 0
+        self._wanted, self._glares = _Wish(sdp, quiet, tentative), 0
 
     def ask(self, dialog: Dialog, login: Login | None, now: float) -> list[Output]:
         """Send what is wanted, unless it has to wait still."""
@@ -117,6 +124,13 @@ class Reinvite:
         self._asking.cancelled = True
         self.deadline = now + self._timers.timeout
         return [Ask(cancel_of(self._asking.request), self._asking.to)]
+
+    def give_up(self) -> list[Output]:
+        """The tentative offer found no answer."""
+        asking, self._asking, self.deadline = self._asking, None, None
+        if asking is None:
+            return []
+        return [Abandon(asking.request), *([] if asking.wish.quiet else [ReofferRefused(408)])]
 
     def drop(self) -> list[Output]:
         """The session has ended."""

@@ -53,6 +53,7 @@ class Timer(Enum):
     REOFFER = "offer unanswered"
     REFERRAL = "referral unanswered"
     GIVE_UP = "no final answer after CANCEL"
+    FAREWELL = "no BYE of a peer that has put somebody through"
     SPARE = "no answer at all, and another address to try"
 
 
@@ -137,11 +138,11 @@ class Session:
             self._cause = cause
         return self._bye(cause) if self.stage is Stage.CONFIRMED else []
 
-    def reoffer(self, sdp: bytes, now: float) -> list[Output]:
+    def reoffer(self, sdp: bytes, now: float, *, tentative: bool = False) -> list[Output]:
         """re-INVITE with a new offer of ours, as soon as no other offer is open (RFC 3261 14.1)."""
         if self.stage not in {Stage.ANSWERED, Stage.CONFIRMED}:
             return []
-        self._reinvite.want(sdp)
+        self._reinvite.want(sdp, tentative=tentative)
         return self._ask_reoffer(now)
 
     def moved(self, now: float) -> list[Output]:
@@ -225,7 +226,8 @@ class Session:
             return []
         if not self._reinvite.is_mine(request):
             return self._reinvite.acknowledge_again(response) if 200 <= response.status < 300 else []
-        if self.stage is Stage.CONFIRMED and response.status in {408, 481}:
+        ends_it = {481} if self._reinvite.is_tentative else {408, 481}
+        if self.stage is Stage.CONFIRMED and response.status in ends_it:
             return self._lost(f"{response.status} to our re-INVITE")
         outputs = self._reinvite.responded(self.dialog, self.login, response, now)
         if any(isinstance(output, Reanswered) for output in outputs):
@@ -241,7 +243,7 @@ class Session:
         if (outputs := self._errands.unanswered(request, status, now)) is not None:
             return outputs
         if self._reinvite.is_mine(request) and self.stage is Stage.CONFIRMED:
-            return self._lost("our re-INVITE was not answered")
+            return self._unanswered_reoffer(now)
         return []
 
     def wake(self, now: float) -> list[Output]:
@@ -270,7 +272,12 @@ class Session:
         if not is_due(self._reinvite.deadline, now):
             return []
         woken = self._reinvite.wake(now)
-        return self._lost("our re-INVITE was not answered") if woken is None else [*woken, *self._ask_reoffer(now)]
+        return self._unanswered_reoffer(now) if woken is None else [*woken, *self._ask_reoffer(now)]
+
+    def _unanswered_reoffer(self, now: float) -> list[Output]:
+        if self._reinvite.is_tentative:
+            return [*self._reinvite.give_up(), *self._ask_reoffer(now)]
+        return self._lost("our re-INVITE was not answered")
 
     def _wake_session(self, now: float) -> list[Output]:
         match self._session_timer.wake(now):
@@ -407,7 +414,7 @@ class Session:
             return []
         if self._untold and not self._reinvite.is_asking:
             self._untold = False
-            self._reinvite.want(self._described, quiet=True)
+            self._reinvite.want(self._described, quiet=True, tentative=True)
         return self._reinvite.ask(self.dialog, self.login, now)
 
     def _drop_open(self) -> list[Output]:

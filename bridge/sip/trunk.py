@@ -252,6 +252,8 @@ class Trunks:
         if leg is not None and isinstance(event, PbxTransferred | PbxTransferFailed):
             other, leg.consulted = leg.consulted, None
             if other is not None and isinstance(event, PbxTransferred):
+                if (consulted := self._legs.get(other)) is not None:
+                    consulted.usage.replaced = True
                 self._post(PbxTransferred(call=other))
 
     def _unreachable(self, fact: Unreachable) -> None:

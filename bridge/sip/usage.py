@@ -18,6 +18,8 @@ from .session import REOFFER_SECONDS, Session, Stage, Timer, is_due, unheeded
 from .transaction import Timers
 
 MOST_KEYS = 64
+FAREWELL_SECONDS = 0.5
+"""How long a peer that has taken a transfer may take to end the session that nobody needs any more."""
 
 
 class Usage(Session):
@@ -49,6 +51,8 @@ class Usage(Session):
         self.referral: Referral | None = None
         """A REFER of the peer's that waits for us, or that we follow."""
         self._referrals = 0
+        self.replaced = False
+        """The peer has put its end through to somebody else, in a transfer of ours."""
         self._keys = ""
         """Those that wait to be sent; the first one is on its way."""
 
@@ -65,6 +69,15 @@ class Usage(Session):
         return outputs
 
     # ---- what the user wants
+
+    def hang_up(self, cause: int, now: float) -> list[Output]:
+        """BYE; after a transfer the peer is left a moment to say it itself, as most do."""
+        was_passed_on = self.replaced or (self._transfer is not None and self._transfer.succeeded)
+        if self.stage is not Stage.CONFIRMED or not was_passed_on or self._cause is not None:
+            return super().hang_up(cause, now)
+        self._cause = cause
+        self._due[Timer.FAREWELL] = now + FAREWELL_SECONDS
+        return []
 
     def press(self, keys: str, now: float) -> list[Output]:
         """INFO for each key, one after the other: what overtakes is pressed in the wrong order."""
@@ -131,6 +144,8 @@ class Usage(Session):
         return None
 
     def _timed_out(self, timer: Timer, now: float) -> list[Output]:
+        if timer is Timer.FAREWELL:
+            return super().hang_up(self._cause or 0, now)
         return self.refuse_referral(603, now) if timer is Timer.REFERRAL else super()._timed_out(timer, now)
 
     def _drop_open(self) -> list[Output]:

@@ -84,11 +84,18 @@ def test_a_trunk_may_forbid_to_be_followed() -> None:
 def test_a_pbx_leg_that_has_moved_is_offered_to_the_pbx_and_the_call_goes_on_as_it_was() -> None:
     story = Story()
     story.tell(INVITED, OFFERED, ANSWERED, READY)
-    assert story.tell(MOVED) == [do.ReofferPbx(call=ID, sdp=b"moved")]
+    assert story.tell(MOVED) == [do.ReofferPbx(call=ID, sdp=b"moved", tentative=True)]
     assert story.tell(on.PbxReanswered(call=ID, sdp=b"theirs")) == [do.AcceptPbxAnswer(call=ID, sdp=b"theirs")]
     assert story.state == "talking"
     story.tell(on.BrowserLost(call=ID, tab=TAB, why="died"))
     assert names(story.tell(MOVED)) == ["ReofferPbx"], "also while it waits for the operator's next page"
+
+
+def test_a_pbx_that_does_not_follow_is_spoken_with_where_it_was() -> None:
+    story = Story()
+    story.tell(INVITED, OFFERED, ANSWERED, READY, MOVED)
+    assert story.tell(on.PbxRefusedReoffer(call=ID, status=488)) == [do.KeepAddress(call=ID)]
+    assert story.state == "talking"
 
 
 def test_a_pbx_leg_that_moves_before_the_far_end_answers_is_offered_with_the_answer() -> None:
@@ -97,7 +104,7 @@ def test_a_pbx_leg_that_moves_before_the_far_end_answers_is_offered_with_the_ans
     assert story.tell(MOVED) == []
     answered = story.tell(on.PbxAnswered(call=ID, sdp=b"v=0"))
     assert names(answered)[:2] == ["AcceptPbxAnswer", "ReofferPbx"]
-    assert story.of(do.ReofferPbx) == [do.ReofferPbx(call=ID, sdp=b"moved")]
+    assert story.of(do.ReofferPbx) == [do.ReofferPbx(call=ID, sdp=b"moved", tentative=True)]
 
 
 def test_a_page_whose_warm_leg_is_lost_makes_another_one() -> None:

@@ -104,12 +104,15 @@ class Pbx(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport
         self.bridge: tuple[str, int] = ("127.0.0.1", 0)
         self.said = 0
+        self.came_from = ""
+        """The host that the newest packet is from."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         self.heard.put_nowait(data)
+        self.came_from = str(addr[0])
 
     @property
     def port(self) -> int:
@@ -288,10 +291,13 @@ async def stage(
     shelf: Shelf | None = None,
     ipv6: str = "",
     spool: Path | None = None,
+    ipv4: str = "127.0.0.1",
 ) -> AsyncIterator[Stage]:
     """A running room on free ports of the loopback; `rtpengine` is the address of one that carries the voice, `spool` where it records."""
     mail = Mailbox()
-    media = config.Media(browser_port=0, pbx_address6=ipv6, pbx_ports=(22_000, 23_999), workers=workers)
+    media = config.Media(
+        browser_port=0, pbx_address=ipv4, pbx_address6=ipv6, pbx_ports=(22_000, 23_999), workers=workers
+    )
     room: Voice | Workers | RtpengineVoice = Voice(media=media, post=mail.post, patience=patience, shelf=shelf)
     if workers > 1:
         room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience, shelf=shelf)

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from bridge.sip import refer
+from bridge.sip import refer, usage
 from bridge.sip.address import NameAddr, Uri
 from bridge.sip.login import Login
 from bridge.sip.message import Headers, Request
@@ -115,6 +115,32 @@ def test_a_notify_may_overtake_the_202(desk: Calling) -> None:
     desk.gets(reply(request, 202))
     desk.gets(notify(desk, 2, b"SIP/2.0 200 OK"))
     assert news(desk) == [TransferProgressed(100), Transferred()]
+
+
+def test_whoever_has_put_somebody_through_gets_a_moment_to_end_the_session_itself(desk: Calling) -> None:
+    taken(desk)
+    desk.gets(notify(desk, 1, b"SIP/2.0 200 OK", "terminated"))
+    assert desk.does(desk.usage, desk.usage.hang_up(16, desk.now)) == []
+    assert statuses(desk.gets(desk.within("BYE", 2))) == [(200, "BYE")]
+    assert desk.usage.over
+    assert not [fact for fact in news(desk) if isinstance(fact, HungUp)], "we wanted it, too"
+    assert not desk.waits(60)
+
+
+@pytest.mark.parametrize("impatient", [False, True])
+def test_whoever_does_not_is_told(desk: Calling, *, impatient: bool) -> None:
+    taken(desk)
+    desk.gets(notify(desk, 1, b"SIP/2.0 200 OK", "terminated"))
+    start = desk.now
+    sent = desk.does(desk.usage, desk.usage.hang_up(16, start))
+    if impatient:  # the bridge is to stop
+        sent = desk.does(desk.usage, desk.usage.hang_up(16, start))
+        assert one(sent, "BYE")
+    else:
+        ((when, bye), *_) = desk.waits(start + 1)
+        assert when == start + usage.FAREWELL_SECONDS
+        assert isinstance(bye, Request)
+        assert bye.method == "BYE"
 
 
 def test_section_15_the_peer_may_bye_first(desk: Calling) -> None:

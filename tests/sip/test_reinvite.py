@@ -224,6 +224,27 @@ def test_a_peer_that_ignores_even_the_cancel_is_lost() -> None:
     assert desk.agent.pending == 0
 
 
+def test_a_tentative_offer_that_finds_no_answer_is_refused_and_the_session_goes_on() -> None:
+    for behave in ("silent", "trying", "408"):
+        desk = Calling().confirmed()
+        asked = one(desk.does(desk.usage, desk.usage.reoffer(HOLD, desk.now, tentative=True)), "INVITE")
+        if behave == "408":
+            desk.gets(reply(asked, 408))
+        elif behave == "trying":
+            desk.gets(reply(asked, 100))
+        desk.waits(70)
+        assert [fact for fact in desk.told if isinstance(fact, ReofferRefused | HungUp)] == [ReofferRefused(408)]
+        assert desk.usage.stage is Stage.CONFIRMED
+        asks(desk, RESUME)
+
+
+def test_a_tentative_offer_to_a_peer_that_knows_the_session_no_more_ends_it() -> None:
+    desk = Calling().confirmed()
+    asked = one(desk.does(desk.usage, desk.usage.reoffer(HOLD, desk.now, tentative=True)), "INVITE")
+    desk.gets(reply(asked, 481))
+    assert desk.told[-1] == HungUp("481 to our re-INVITE")
+
+
 def test_an_answer_without_a_description_changes_nothing() -> None:
     desk = Calling().confirmed()
     assert methods(desk.gets(reply(asks(desk), 200))) == ["ACK"]
