@@ -24,9 +24,10 @@ from .calls.routing import TrunkPolicy, account_of, colleagues_of
 from .capacity import Capacity
 from .config import Keys, Line, Media, Settings, Trunk, portal_id
 from .control import Control, socket_path
-from .directory import directory
+from .directory import directory, music_path
 from .errors import ConfigError, OursError, RefusedError
 from .journal import Journal
+from .media import music
 from .media.engine.rtpengine import RtpengineVoice
 from .media.objection import objection
 from .media.recording.archive import Archive, Retention
@@ -289,9 +290,10 @@ def voice_room(settings: Settings, post: Callable[[Event], None], shelf: Shelf) 
     """The voice in this process, in several of their own, or in an rtpengine."""
     if settings.media.engine == "rtpengine":
         return RtpengineVoice(media=settings.media, post=post, shelf=shelf)
+    files = [music_path(file) for file in settings.music]
     if settings.media.workers <= 1:
-        return Voice(media=settings.media, post=post, shelf=shelf)
-    return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu, shelf=shelf)
+        return Voice(media=settings.media, post=post, shelf=shelf, music=files)
+    return Workers(media=settings.media, post=post, most_cpu=settings.calls.most_cpu, shelf=shelf, music=files)
 
 
 def _turn_of(media: Media) -> Turn | None:
@@ -306,6 +308,11 @@ def check_announcements(settings: Settings) -> None:
     for place in places:
         if place.early_media == "announce" and place.announcement is not None:
             read(place.announcement)
+    for file, where in settings.music.items():
+        try:
+            music.read(file)
+        except ConfigError as error:
+            raise ConfigError(f"{settings.place(where)}: {error}") from None
 
 
 def recordings_dir(settings: Settings) -> Path:

@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyNetwork,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     model_validator,
@@ -50,6 +51,15 @@ def _known_country(code: str) -> str:
             f"its tones are not known here; those of {', '.join(sorted(PLANS))} are, all others have 425 Hz"
         )
     return code.upper()
+
+
+def _known_music(music: str) -> str:
+    if music not in ("pbx", "none") and not Path(music).is_file():
+        raise ValueError(f'it must be "pbx", "none", or a sound file: there is no {music}')
+    return music
+
+
+HoldMusic = Annotated[str, AfterValidator(_known_music)]
 
 
 def _check_announcement(early_media: str | None, file: Path | None) -> None:
@@ -116,6 +126,12 @@ class Media(_Section):
     """First and last UDP port towards PBXs, below 32768; a call takes two."""
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     """Processes that carry the voice, each with the next browser port and its share of `pbx_ports`; 0 or 1: the bridge itself."""
+
+    hold_music: HoldMusic = "pbx"
+    """What callers on hold hear: `pbx`, what their PBX plays, which is told of the hold; a file of ours, or `none`, of which it is told
+    nothing."""
+    rejoin_music: bool = False
+    """While a call waits for its operator's next page the file is heard as well, after two seconds; else comfort noise."""
 
     turn_urls: tuple[str, ...] = ()
     """TURN servers for pages whose network lets no UDP out to `browser_port`; none by default."""
@@ -267,6 +283,8 @@ class _Sounds(_Section):
     tones: Annotated[str, AfterValidator(_known_country)] | None = None
     """ISO 3166: whose ringing, busy and other tones operators hear, and callers where early_media is a ringback tone;
     the region's if not said."""
+    hold_music: HoldMusic | None = None
+    """As in [media], if not said."""
 
 
 class Worker(_Section):
@@ -563,6 +581,8 @@ class Settings(BaseSettings):
     """Where access tokens are verified and refreshed; no other host ever sees a client secret."""
     state_dir: Path = Path("var")
     """Journal, control socket, made keys, recordings."""
+    _source: tuple[Path | str, str] = PrivateAttr(default=("settings", ""))
+    """The file and its text."""
     portal: tuple[Portal, ...] = ()
     trunk: tuple[Trunk, ...] = ()
     line: tuple[Line, ...] = ()
@@ -579,6 +599,30 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
+    @property
+    def places(self) -> tuple[Portal | Trunk | Line, ...]:
+        """Where it can be said what is heard."""
+        return *self.portal, *self.trunk, *self.line
+
+    @property
+    def music(self) -> dict[str, tuple[str, ...]]:
+        """Files that callers on hold hear, and where each is named first: keys of the settings, as in `place`."""
+        named: list[tuple[str | None, tuple[str, ...]]] = [(self.media.hold_music, ("media", "hold_music"))]
+        kinds: tuple[tuple[str, tuple[_Sounds, ...]], ...] = (
+            ("portal", self.portal),
+            ("trunk", self.trunk),
+            ("line", self.line),
+        )
+        for kind, places in kinds:
+            named += [(each.hold_music, (kind, str(at), "hold_music")) for at, each in enumerate(places)]
+        return {file: where for file, where in reversed(named) if file and file not in ("pbx", "none")}
+
+    def place(self, where: tuple[str, ...]) -> str:
+        """Where in the file a setting stands, to begin a message with."""
+        path, text = self._source
+        line = _line_of(text, list(where))
+        return f"{path}{f':{line}' if line else ''}: {'.'.join(where)}"
+
     def _beyond_an_rtpengine(self) -> str:
         """What is wished that an rtpengine does not do here; "" if nothing is."""
         for trunk in self.trunk:
@@ -587,6 +631,8 @@ class Settings(BaseSettings):
         heard = {*(trunk.early_media for trunk in self.trunk), *(line.early_media for line in self.line)}
         if heard - {None, "none"}:
             return "early_media"
+        if {self.media.hold_music, *(place.hold_music for place in self.places)} - {None, "pbx"}:
+            return "hold_music"
         modes = {*(portal.recording.calls for portal in self.portal), *(line.record for line in self.line)}
         if not modes - {None, "never"}:
             return ""
@@ -620,6 +666,8 @@ class Settings(BaseSettings):
                 raise ValueError(f'line {line.number}: no [[portal]] has the url "{line.portal}"')
             if line.trunk and line.trunk not in trunks:
                 raise ValueError(f'line {line.number}: no [[trunk]] has the name "{line.trunk}"')
+        if self.media.rejoin_music and not self.music:
+            raise ValueError("media.rejoin_music needs hold_music, a sound file")
         if self.media.engine == "rtpengine" and (wish := self._beyond_an_rtpengine()):
             raise ValueError(f'{wish} needs media.engine = "own"')
         users = [(a.trunk, a.sip_user) for a in self.operator]
@@ -645,7 +693,9 @@ def load(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from None
     try:
-        return Settings(**values)
+        settings = Settings(**values)
+        settings._source = path, text
+        return settings
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(path, text, item) for item in error.errors())) from None
 

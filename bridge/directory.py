@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from .calls.recording import BEEP, RecordingMode, RecordingRules
 from .calls.routing import RINGBACK, Directory, TrunkPolicy
 from .calls.sounds import SoundBook, Sounds
 from .calls.tolls import TollRules
-from .config import Line, PortalRecording, Settings, Tolls, Trunk, portal_id
+from .config import Line, Portal, PortalRecording, Settings, Tolls, Trunk, portal_id
 from .numbers import Numbers
 from .sip.peer import Account
 
@@ -53,6 +54,7 @@ def directory(
                     srtp=do.Secrecy.NEVER if plain else do.Secrecy(trunk.srtp),
                     ipv6_first=is_met_over_ipv6(trunk, settings),
                     transcode=do.Transcode(trunk.transcode),
+                    rejoin_music=settings.media.rejoin_music,
                 ),
             )
             for trunk in settings.trunk
@@ -97,12 +99,26 @@ def early_media(place: Trunk | Line) -> str | None:
 
 def sound_book(settings: Settings) -> SoundBook:
     return SoundBook(
-        lines={line.number: Sounds(tones=line.tones) for line in settings.line},
-        trunks={trunk.name: Sounds(tones=trunk.tones) for trunk in settings.trunk},
+        lines={line.number: sounds(line) for line in settings.line},
+        trunks={trunk.name: sounds(trunk) for trunk in settings.trunk},
         portals={
-            portal.id: Sounds(tones=portal.tones, reminder=portal.hold_reminder_seconds) for portal in settings.portal
+            portal.id: replace(sounds(portal), reminder=portal.hold_reminder_seconds) for portal in settings.portal
         },
+        everywhere=Sounds(music=music(settings.media.hold_music)),
     )
+
+
+def sounds(place: Portal | Trunk | Line) -> Sounds:
+    return Sounds(tones=place.tones, music=music(place.hold_music))
+
+
+def music(said: str | None) -> str | None:
+    return said if said in (None, do.PBX_MUSIC, do.NO_MUSIC) else music_path(said)
+
+
+def music_path(file: str) -> str:
+    """As the voice room knows it."""
+    return str(Path(file).absolute())
 
 
 def toll_rules(tolls: Tolls) -> TollRules:

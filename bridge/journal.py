@@ -60,6 +60,7 @@ _SOURCES = {
         "EarlyMediaReady",
         "MediaReanswered",
         "MediaReoffered",
+        "MediaHeld",
         "CodecChanged",
         "MediaOfferMade",
         "PbxLegMoved",

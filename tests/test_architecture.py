@@ -163,6 +163,7 @@ PURE = [
     "media/quality.py",
     "media/source.py",
     "media/comfort.py",
+    "media/filler.py",
     "media/engine/bencode.py",
     "media/engine/quality.py",
     "media/engine/sdp.py",

@@ -94,6 +94,11 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         (("[http]", '[media]\nturn_urls = ["turn:turn.example.com"]\n[http]'), 1, "want turn_secret_env"),
         (("[http]", '[media]\nturn_urls = ["stun:turn.example.com"]\n[http]'), 1, "stun:turn.example.com"),
         (("[http]", '[media]\nturn_urls = ["turn:turn.example.com:70000"]\n[http]'), 1, "one is"),
+        (("port = 8090", 'port = 8090\n[media]\nhold_music = "gone.mp3"'), 4, "there is no gone.mp3"),
+        (('"local.1"', '"local.1"\nhold_music = "gone.mp3"'), 7, "there is no gone.mp3"),
+        (('"127.0.0.1:5060"', '"127.0.0.1"\nhold_music = "gone.mp3"'), 12, "there is no gone.mp3"),
+        (('"127.0.0.1:5060"', '"127.0.0.1"\ntones = "XX"'), 12, "those of AT, AU, "),
+        (("[http]", "[media]\nrejoin_music = true\n[http]"), 0, "rejoin_music needs hold_music"),
         (("[http]", "[http"), 0, "line 1"),
     ],
 )
@@ -123,7 +128,7 @@ def test_a_missing_or_unreadable_file_is_said_so(tmp_path: Path) -> None:
 def test_an_rtpengine_is_refused_where_a_trunk_wants_what_it_does_not_do(tmp_path: Path) -> None:
     text = GOOD.replace("[http]", '[media]\nengine = "rtpengine"\n[http]', 1)
     assert settings(tmp_path, text).media.engine_address == ("127.0.0.1", 2223)
-    for wish in ('srtp = "required"', 'srtp = "dtls"', 'early_media = "ringback"'):
+    for wish in ('srtp = "required"', 'srtp = "dtls"', 'early_media = "ringback"', 'hold_music = "none"'):
         with pytest.raises(ConfigError, match="needs media"):
             settings(tmp_path, text.replace('"127.0.0.1:5060"', f'"127.0.0.1:5060"\n{wish}', 1))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from ..tones import Tone
 from .events import CallId, Client, Operator, Quality, TabId, Verdict
@@ -53,6 +53,12 @@ class Transcode(Enum):
     """Pages speak opus, whatever the PBX speaks: for bad networks between bridge and operators."""
 
 
+PBX_MUSIC: Final = "pbx"
+"""The PBX is told that we hold, and plays what it likes."""
+NO_MUSIC: Final = "none"
+"""Comfort noise; the PBX is told nothing, or it would play its own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPolicy:
     """How the voice towards a PBX is carried, by its trunk."""
@@ -62,6 +68,10 @@ class MediaPolicy:
     ipv6_first: bool = False
     """Our own offers are for voice over IPv6, where the bridge has an address for it."""
     transcode: Transcode = Transcode.WHEN_NEEDED
+    music: str = PBX_MUSIC
+    """What the other side hears while we hold: PBX_MUSIC, NO_MUSIC, or the file of ours at this path."""
+    rejoin_music: bool = False
+    """And while the call waits for the operator's next page, if it is a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +355,10 @@ class AcceptPbxAnswer(MediaCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldMedia(MediaCommand):
-    """Hold (the PBX hears nothing of the operator, and may play its music) or resume; `MediaReoffered` says what to offer."""
+    """Hold (the PBX hears nothing of the operator, and may play its music) or resume; `MediaReoffered` says what to offer.
+
+    Where the other side hears what we play, the PBX is offered nothing: `MediaHeld` says that it is done.
+    """
 
     held: bool
 

@@ -246,6 +246,11 @@ class MediaReoffered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediaHeld(Event):
+    """What `HoldMedia` wanted is done, and the PBX need not know of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaOfferMade(Event):
     """Our offer for a session that is to take the place of the one that stands."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..tones import Tone, plan_of
-from .commands import MediaPolicy
+from .commands import PBX_MUSIC, MediaPolicy
 from .events import Operator
 from .numbering import AsTheyCome, Numbering
 from .recording import RecordingMode, RecordingRules
@@ -114,8 +114,10 @@ def route(directory: Directory, trunk: str, account: str, line: str) -> Route | 
 def policy_of(directory: Directory, portal: str, trunk: str, line: str = "") -> TrunkPolicy:
     """How calls of a portal over this trunk are treated. `line`: the number that was called from outside, "" for none."""
     sounds = directory.sounds.of(portal, trunk, line)
+    policy = directory.trunks.get(trunk, TrunkPolicy())
     return replace(
-        directory.trunks.get(trunk, TrunkPolicy()),
+        policy,
+        media=replace(policy.media, music=sounds.music or PBX_MUSIC),
         tones=sounds.tones or directory.numbers.region(portal, trunk),
         reminder=sounds.reminder or 0,
     )

@@ -62,13 +62,21 @@ def hold_offered(call: Call, event: on.MediaReoffered, world: World) -> Step:
 
 
 def hold_confirmed(call: Call, event: on.PbxReanswered, world: World) -> Step:
-    accept = do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)
+    return _hold_done(call), [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)]
+
+
+def hold_kept(call: Call, event: on.MediaHeld, world: World) -> Step:
+    """The PBX does not know of it."""
+    return _hold_done(call), []
+
+
+def _hold_done(call: Call) -> Call:
     if call.hold_wish is None:
-        return call, [accept]
+        return call
     state = State.HELD if call.hold_wish else State.TALKING
     if call.state is State.REJOINING:
-        return replace(call, hold_wish=None, resume=state), [accept]
-    return replace(call, hold_wish=None, state=state), [accept]
+        return replace(call, hold_wish=None, resume=state)
+    return replace(call, hold_wish=None, state=state)
 
 
 def hold_refused(call: Call, event: Event, world: World) -> Step:

@@ -40,7 +40,7 @@ def connect_wished(call: Call, event: on.OperatorConnected, world: World) -> Ste
     return _begin(call, Transfer(to=event.number, other=event.other, was_held=call.held), world)
 
 
-def hold_settled(call: Call, event: on.PbxReanswered | on.PbxRefusedReoffer, world: World) -> Step:
+def hold_settled(call: Call, event: on.PbxReanswered | on.PbxRefusedReoffer | on.MediaHeld, world: World) -> Step:
     """A PBX that does not let itself be held may transfer all the same."""
     commands: list[Command] = []
     if isinstance(event, on.PbxReanswered):

@@ -68,13 +68,14 @@ def _beep() -> bytes:
     ).tobytes()
 
 
-def read(path: str) -> bytes:
+def read(path: str, longest: float = LONGEST) -> bytes:
+    """PCM at `RATE`, `longest` seconds of it at most."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
     pcm = bytearray()
     with av.open(path) as container:
         for frame in chain(container.decode(container.streams.audio[0]), [None]):
             for out in resampler.resample(frame):
                 pcm += bytes(out.planes[0])[: 2 * out.samples]
-            if len(pcm) > 2 * LONGEST * RATE:
+            if len(pcm) > 2 * longest * RATE:
                 break
-    return bytes(pcm[: int(2 * LONGEST * RATE)])
+    return bytes(pcm[: 2 * int(longest * RATE)])

@@ -7,6 +7,7 @@ import secrets
 from contextlib import suppress
 
 from ..calls.commands import (
+    PBX_MUSIC,
     AcceptPbxAnswer,
     ConnectBrowser,
     HoldMedia,
@@ -25,6 +26,7 @@ from ..calls.events import (
     CodecChanged,
     DigitsUnsent,
     EarlyMediaReady,
+    MediaHeld,
     MediaOfferMade,
     MediaReady,
     MediaReanswered,
@@ -34,11 +36,11 @@ from ..calls.events import (
     TabId,
 )
 from ..errors import ConfigError
-from ..tones import Tone
 from . import crossing, page_sdp, sdp, sound
 from .crossing import Crossing
 from .digits import DigitsError, HeardKeys
 from .equipment import Equipment
+from .filler import Filler
 from .memory import Memory
 from .pages import Pages, nobody
 from .pbx_leg import PbxLeg
@@ -77,8 +79,9 @@ class Conversation:
         self._allowed: tuple[str, ...] = memory.allowed if memory else ()
         """Names of codecs."""
         self._policy = memory.policy if memory else MediaPolicy()
-        self._early: Tone | str = ""
-        """What the caller hears until somebody answers."""
+        self._filler = (
+            Filler(equipment.music, held=memory.held, early=memory.early) if memory else Filler(equipment.music)
+        )
         self._moved = False
         """The PBX has yet to be told our new address, once it has answered the offer with the old one."""
         self._asked: tuple[TabId, str] | None = None
@@ -122,8 +125,9 @@ class Conversation:
             policy=self._policy,
             address=pbx.address,
             cname=pbx.reports.cname,
-            early=self._early,
+            early=self._filler.early,
             recorded=self._recording.memory,
+            held=self._filler.held,
         )
 
     @property
@@ -145,15 +149,18 @@ class Conversation:
             self._wire()
         self._moved = session.by_dtls or pbx.address != memory.address
         self._tell_address()
-        if memory.early and session.codec is not None:
-            self._early = memory.early
-            self._equipment.spawn(self._say_again(session.codec.name, relay))
+        if not memory.early:
+            self._filler.part(self._equipment.clock())
+        elif session.codec is not None:
+            self._equipment.spawn(self._say_again(session.codec.name))
 
-    async def _say_again(self, codec: str, relay: Relay) -> None:
+    async def _say_again(self, codec: str) -> None:
+        early = self._filler.early
         with suppress(ConfigError):  # the file is gone: silence is better than no call
-            frames = await asyncio.to_thread(sound.frames, self._early, codec)
-            if self._early:  # nobody has answered meanwhile
-                relay.fill(frames)
+            frames = await asyncio.to_thread(sound.frames, early, codec)
+            if self._filler.early:  # nobody has answered meanwhile
+                self._filler.speak_early(early, codec, frames)
+                self._fill()
 
     def _tell_address(self) -> None:
         if self._moved and self._pbx is not None and self._session.codec is not None:
@@ -180,8 +187,8 @@ class Conversation:
         text = session.answer(name, self._pbx.address)
         codec = session.codec
         assert codec is not None
-        self._open_relay(codec).fill(frames)
-        self._early = command.sound
+        self._filler.speak_early(command.sound, name, frames)
+        self._open_relay(codec)
         self._equipment.post(EarlyMediaReady(call=self.call, sdp=text))
 
     async def connect(self, command: ConnectBrowser) -> None:
@@ -265,6 +272,11 @@ class Conversation:
     def hold(self, command: HoldMedia) -> None:
         """Stop or resume both ways at once, and say what to offer the PBX; SdpError before anything is agreed."""
         pbx, _ = self._running()
+        if self._policy.music != PBX_MUSIC and self._session.codec is not None:
+            self._filler.held = command.held
+            self._open_ways()
+            self._equipment.post(MediaHeld(call=self.call))
+            return
         text = self._session.hold(command.held, pbx.address)
         self._open_ways()
         self._equipment.post(MediaReoffered(call=self.call, sdp=text))
@@ -338,9 +350,7 @@ class Conversation:
         self._pages.join(tab)
         if self._relay is None:
             self._start_relay(leg)
-        elif self._early and self._pbx is not None:
-            self._early = ""
-            self._relay.fill(())
+        if self._filler.join() and self._pbx is not None:
             self._watch.expect_pbx(self._pbx)
         self._attach(leg)
         self._watch.expect_page(leg)
@@ -348,6 +358,7 @@ class Conversation:
         self._open_ways()
 
     def _parted(self) -> None:
+        self._filler.part(self._equipment.clock())
         if self._relay is not None:
             self._relay.detach()
 
@@ -435,12 +446,18 @@ class Conversation:
         if leg is not None and codec is not None:
             self._cross(leg, codec.name)
         tuned = alike or self._crossing is not None
-        self._relay.open(sending=session.pbx_listens, held=session.held, tuned=tuned)
+        self._relay.open(sending=session.pbx_listens, held=session.held or self._filler.held, tuned=tuned)
+        self._fill()
         if tuned or tab is None or codec is None:
             self._asked = None
         elif self._asked != (tab, codec.name):
             self._asked = tab, codec.name
             self._equipment.post(CodecChanged(call=self.call, tab=tab))
+
+    def _fill(self) -> None:
+        codec = self._session.codec
+        if self._relay is not None and codec is not None:
+            self._filler.fill(self._relay, codec.name, self._policy)
 
     @property
     def _wishes_opus(self) -> bool:
@@ -474,6 +491,8 @@ class Conversation:
         if (pbx := self._removal.look(self._pbx, self._relay, now)) is not self._pbx:
             self._pbx = pbx
             self._wire()
+        if self._filler.look(now, self._equipment.patience.lonely):
+            self._fill()
         if self._recording.begun:
             self._recording.look(self._relay, *self._spoken(), now)
         return self._watch.look(self._pbx, self._relay, now)

@@ -12,6 +12,7 @@ from .association import Certificates
 from .codecs.transcoder import Transcoder
 from .homes import Homes
 from .hub import Hub
+from .music import Music
 from .poller import Poller
 from .ports import PortPairs
 from .recording.recorder import Recorder
@@ -29,6 +30,8 @@ class Patience:
     """Without RTP from the PBX while nobody holds."""
     quiet: float = 0.2
     """Without voice from the joined page until the PBX is sent silence instead."""
+    lonely: float = 2.0
+    """Without a page before callers hear music, where they are to: most pages come back sooner, and it would only startle."""
     report: float = 5.0
     """Between two RTCP reports on a leg, half to one and a half of it by chance (RFC 3550, 6.3.1)."""
     look: float = 0.1
@@ -51,5 +54,6 @@ class Equipment:
     """Starts a task that ends with the room."""
     clock: Callable[[], float]
     transcoder: Transcoder
+    music: Music
     recorder: Recorder | None = None
     """None where nothing can be recorded."""

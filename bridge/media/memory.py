@@ -32,6 +32,8 @@ class Memory:
     early: Tone | str = ""
     """What the caller is to hear until somebody answers."""
     recorded: Recorded | None = None
+    held: bool = False
+    """We hold, and the PBX does not know of it."""
 
     def packed(self) -> bytes:
         """Keys stand in it: for our own processes only."""

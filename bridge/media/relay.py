@@ -260,7 +260,9 @@ class Relay:
     def tune(self, codec: str, payload_type: int, clock_rate: int, event_type: int | None) -> None:
         """Speak this codec to the PBX. Keys that wait are given up if it changes their clock."""
         frame = self.up.frame
-        self._codec, self._quiet, self.event_type = codec, QUIET[codec], event_type
+        if codec != self._codec:
+            self._codec, self._quiet = codec, QUIET[codec]
+        self.event_type = event_type
         self.up.tune(payload_type, clock_rate)
         if event_type is None or self.up.frame != frame:
             self.keypad = None
@@ -303,8 +305,10 @@ class Relay:
             browser.send(length)
 
     def fill(self, frames: tuple[bytes, ...]) -> None:
-        """These frames of 20 ms in turn while no voice goes to the PBX; none of them: silence."""
-        self._quiet, self._turn = frames or QUIET[self._codec], -1
+        """These frames of 20 ms in turn while no voice goes to the PBX; none of them: silence. What is heard already goes on."""
+        wanted = frames or QUIET[self._codec]
+        if wanted is not self._quiet:
+            self._quiet, self._turn = wanted, -1
 
     def press(self, keys: str) -> None:
         """Send keys as telephone-events, one after the other; DigitsError if that can't be."""

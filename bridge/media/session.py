@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ from .equipment import Equipment, Patience
 from .homes import AUTO, Homes
 from .hub import Hub, bound_socket
 from .memory import unpacked
+from .music import Music
 from .poller import Poller
 from .ports import PortPairs
 from .progress import Progress
@@ -67,14 +68,16 @@ class Voice:
         post: Callable[[Event], None],
         patience: Patience | None = None,
         shelf: Shelf | None = None,
+        music: Sequence[str] = (),
     ) -> None:
-        """`shelf`: where recordings go; None: there are none."""
+        """`shelf`: where recordings go; None: there are none. `music`: paths of what callers may hear while nobody speaks."""
         self._media = media
         self._post = post
         self._patience = patience or Patience()
         self._certificates = Certificates()
         self._recorder = Recorder(shelf) if shelf else None
         self._transcoder = Transcoder()
+        self._music = Music(music)
         self._conversations: dict[CallId, Conversation] = {}
         self._quiet: dict[CallId, Conversation] = {}
         """Conversations whose PBX must be sent frames of ours."""
@@ -100,7 +103,11 @@ class Voice:
             try:
                 async with self._recording(), self._transcoder.running(), asyncio.TaskGroup() as tasks:
                     self._equipment = self._equip(buffer, poller, hub, tasks)
-                    watchers = [tasks.create_task(self._watch()), tasks.create_task(self._keep_quiet_calls_alive())]
+                    watchers = [
+                        tasks.create_task(self._watch()),
+                        tasks.create_task(self._keep_quiet_calls_alive()),
+                        tasks.create_task(asyncio.to_thread(self._music.load)),
+                    ]
                     try:
                         yield
                     finally:
@@ -262,6 +269,7 @@ class Voice:
             clock=time.monotonic,
             recorder=self._recorder,
             transcoder=self._transcoder,
+            music=self._music,
         )
 
 

@@ -75,6 +75,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.PbxReanswered, call=st.just(ID), sdp=st.just(b"v=0")),
     st.builds(on.PbxRefusedReoffer, call=st.just(ID), status=st.just(488)),
     st.builds(on.MediaReoffered, call=st.just(ID), sdp=st.just(b"v=0")),
+    st.builds(on.MediaHeld, call=st.just(ID)),
     st.builds(on.PbxLegMoved, call=st.just(ID), sdp=st.just(b"v=1")),
     st.builds(on.CodecChanged, call=st.just(ID), tab=tabs),
     st.builds(on.OperatorTransferred, call=st.just(ID), operator=operators, number=st.sampled_from(["", "300"])),

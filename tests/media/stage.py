@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -292,15 +292,18 @@ async def stage(
     ipv6: str = "",
     spool: Path | None = None,
     ipv4: str = "127.0.0.1",
+    music: Sequence[str] = (),
 ) -> AsyncIterator[Stage]:
     """A running room on free ports of the loopback; `rtpengine` is the address of one that carries the voice, `spool` where it records."""
     mail = Mailbox()
     media = config.Media(
         browser_port=0, pbx_address=ipv4, pbx_address6=ipv6, pbx_ports=(22_000, 23_999), workers=workers
     )
-    room: Voice | Workers | RtpengineVoice = Voice(media=media, post=mail.post, patience=patience, shelf=shelf)
+    room: Voice | Workers | RtpengineVoice = Voice(
+        media=media, post=mail.post, patience=patience, shelf=shelf, music=music
+    )
     if workers > 1:
-        room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience, shelf=shelf)
+        room = Workers(media=media, post=mail.post, most_cpu=4, patience=patience, shelf=shelf, music=music)
     elif rtpengine:
         media = config.Media(engine="rtpengine", rtpengine=rtpengine, rtpengine_recordings=spool)
         room = RtpengineVoice(media=media, post=mail.post, patience=patience, shelf=shelf)

@@ -10,12 +10,14 @@ from ..interop import ASTERISK, SIPP, interop
 from ..rig.asterisk import free_port
 from ..rig.chromium import MICROPHONE_HZ
 from ..rig.ear import Ear
+from ..rig.tones import write_tone
 from ..rig.waiting import wait_for
 from .conftest import Stages
 from .stage import AGENTS, ANNA, BORIS, PHONE, Stage
 
 HOLD, KEYPAD = "[data-do=hold]", "[data-do=keypad]"
 MUSIC_HZ = 523
+OUR_MUSIC_HZ = 611
 HOLDS = Path(__file__).parents[1] / "rig/sipp/holds.xml"
 
 
@@ -31,6 +33,25 @@ async def test_hold_plays_the_pbxs_music_and_resume_brings_both_voices_back(stag
     await wait_for(lambda: call.hears(MUSIC_HZ), what="the caller to hear music")
     await page.click(HOLD, frame=PHONE)
     await wait_for(lambda: not call.is_held(), what="the PBX to have accepted the resume")
+    await stage.talking(page, call)
+    call.hang_up()
+    assert (await stage.record()).status_code == "200"
+
+
+async def test_a_caller_on_hold_hears_the_bridges_own_music_where_that_is_wished(
+    stages: Stages, tmp_path: Path
+) -> None:
+    music = write_tone(tmp_path / "wait.wav", OUR_MUSIC_HZ, seconds=2, rate=8000)
+    stage = await stages(media={"hold_music": str(music)})
+    page = await stage.sign_in(ANNA)
+    call = stage.ring(then="bridged")
+    await stage.answer(page)
+    await stage.talking(page, call)
+    await page.click(HOLD, frame=PHONE)
+    await page.wait_for("document.querySelector('[data-do=hold]')?.ariaPressed === 'true'", frame=PHONE)
+    await wait_for(lambda: call.hears(OUR_MUSIC_HZ), what="the caller to hear our music")
+    assert not call.is_held(), "the PBX would play its own"
+    await page.click(HOLD, frame=PHONE)
     await stage.talking(page, call)
     call.hang_up()
     assert (await stage.record()).status_code == "200"

@@ -30,6 +30,8 @@ class Duty:
     patience: Patience
     shelf: Shelf | None = None
     """Where recordings go."""
+    music: tuple[str, ...] = ()
+    """Files for callers to whom nobody speaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

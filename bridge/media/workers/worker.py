@@ -33,7 +33,9 @@ class Worker:
 
     def __init__(self, writer: asyncio.StreamWriter, duty: Duty) -> None:
         self._writer = writer
-        self._voice = Voice(media=duty.media, post=self._happened, patience=duty.patience, shelf=duty.shelf)
+        self._voice = Voice(
+            media=duty.media, post=self._happened, patience=duty.patience, shelf=duty.shelf, music=duty.music
+        )
         self._lanes: dict[CallId, deque[Perform | Restore]] = {}
         self._kept: dict[CallId, bytes] = {}
         self._tasks = asyncio.TaskGroup()

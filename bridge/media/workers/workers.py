@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -49,11 +49,12 @@ class Workers:
         most_cpu: float,
         patience: Patience | None = None,
         shelf: Shelf | None = None,
+        music: Sequence[str] = (),
     ) -> None:
         self._media = media
         self._post = post
         self._patience = patience or Patience()
-        self._shelf = shelf
+        self._shelf, self._music = shelf, tuple(music)
         first, last = media.share(0).pbx_ports
         self._placement = Placement(
             media.workers, most_calls=min(MAX_CALLS, (last - first + 1) // 2), most_cpu=most_cpu
@@ -162,7 +163,8 @@ class Workers:
             incarnation = self._placement.started(slot, time.monotonic())
             try:
                 async with started(slot, incarnation) as mate:
-                    mate.tell(Duty(media=self._media.share(slot), patience=self._patience, shelf=self._shelf))
+                    media = self._media.share(slot)
+                    mate.tell(Duty(media=media, patience=self._patience, shelf=self._shelf, music=self._music))
                     why = await mate.listen(lambda message, mate=mate: self._heard(mate, message))  # type: ignore[misc]
                     await mate.die()
                     self._mourn(mate, why)

@@ -27,6 +27,7 @@ from bridge.calls.events import (
     BrowserLost,
     CallId,
     EarlyMediaReady,
+    MediaHeld,
     MediaReady,
     MediaReanswered,
     MediaReoffered,
@@ -36,6 +37,7 @@ from bridge.calls.events import (
 from bridge.errors import BridgeError
 from bridge.media import sound
 from bridge.media.comfort import QUIET
+from bridge.media.music import Music
 from bridge.media.progress import SLACK
 from bridge.media.recording import tape
 from bridge.media.recording.recorder import Shelf
@@ -44,6 +46,7 @@ from bridge.media.workers.crew import START_SECONDS
 from bridge.media.workers.workers import Workers
 from bridge.tones import ELSEWHERE
 
+from ...rig.tones import write_tone
 from ...rig.waiting import wait_for
 from ..stage import CALL, CODECS, SOON, TAB, Packet, Page, Stage, pbx_answer, pbx_offer, port_of, rtp, stage
 from ..test_sdes import LINE, SecurePbx, secure_offer
@@ -207,6 +210,23 @@ async def test_a_call_that_is_held_stays_held() -> None:
         resumed = (await here.mail.next(MediaReoffered, START_SECONDS)).sdp
         assert port_of(resumed) == port_of(offered)
         assert version_of(resumed) == version_of(offered) + 1
+
+
+async def test_a_caller_who_hears_our_music_hears_it_in_the_next_worker_too(tmp_path: Path) -> None:
+    file = str(write_tone(tmp_path / "wait.wav", 611, seconds=2, rate=8000))
+    box = Music([file])
+    box.load()
+    song = box.frames(file, "PCMU")
+    async with stage(workers=2, music=[file]) as here:
+        page = await here.offer_to(TAB, here.offer(), ("PCMU",), policy=MediaPolicy(music=file))
+        await here.join(page)
+        await here.room.perform(HoldMedia(call=CALL, held=True))
+        await here.mail.next(MediaHeld)
+        await here.pbx.next_with(song[5])
+        await kill_the_carrier(here)
+        while not here.pbx.heard.empty():
+            await here.pbx.next()
+        await here.pbx.next_with(song[5])
 
 
 async def test_what_the_dead_worker_offered_is_answered_and_in_force_in_the_next() -> None:
