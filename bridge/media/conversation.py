@@ -330,7 +330,7 @@ class Conversation:
             self._removal.close()
             pbx.close()
             pbx.voice = nobody
-            self._pbx = self._relay = None
+            self._pbx = self._relay = self._crossing = None
         self._pbx_legs.close()
         await self._pages.close()
 

@@ -88,6 +88,7 @@ class Hub:
     def close(self) -> None:
         self._poller.remove(self._socket)
         self._socket.close()
+        self.stranger = None  # whoever that is may own this
 
     def claim(self, address: Address, endpoint: Endpoint) -> None:
         """From now on `address` is the endpoint's; the newest proof wins, since pages reuse ports."""

@@ -191,7 +191,7 @@ class Voice:
                 await conversation.connect(command)
         finally:
             if conversation.idle:
-                self._conversations.pop(command.call, None)
+                await self._close(command.call)
 
     def _conversation(self, call: CallId) -> Conversation:
         assert self._equipment is not None, "commands are for a running room"
@@ -211,15 +211,17 @@ class Voice:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._patience.look)
-            now = time.monotonic()
-            for call, conversation in list(self._conversations.items()):
-                try:
-                    quiet = conversation.look(now)
-                except Exception:  # a fault in one call must not leave the others unwatched
-                    log.exception("media_look_failed", call=call)
-                    continue
-                if quiet:
-                    self._fill_in(conversation)
+            self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        for call, conversation in list(self._conversations.items()):
+            try:
+                quiet = conversation.look(now)
+            except Exception:  # a fault in one call must not leave the others unwatched
+                log.exception("media_look_failed", call=call)
+                continue
+            if quiet:
+                self._fill_in(conversation)
 
     def _fill_in(self, conversation: Conversation) -> None:
         self._quiet[conversation.call] = conversation

@@ -81,7 +81,7 @@ class Callers:
         client = client_of(portal, found, self._name)
         known[number] = self._clock() + (KNOWN_SECONDS if client else UNKNOWN_SECONDS), client
         known.move_to_end(number)
-        if len(known) > MOST_KNOWN:
+        while len(known) > MOST_KNOWN or next(iter(known.values()))[0] <= self._clock():
             known.popitem(last=False)
         return client
 

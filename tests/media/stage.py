@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from bridge import config
-from bridge.calls.commands import ConnectBrowser, JoinMedia, MediaPolicy
+from bridge.calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaPolicy
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
 from bridge.media.engine.rtpengine import RtpengineVoice
 from bridge.media.equipment import Patience
@@ -281,6 +283,24 @@ class Stage:
         assert (ready.call, ready.tab) == (call, tab)
         self.pbx.bridge = "127.0.0.1", port_of(ready.sdp)
         return ready
+
+    async def end_without_a_trace(self) -> None:
+        """Ends the call: what it had is gone without the garbage collector, or TimeoutError."""
+        conversation = self.voice._conversations[CALL]
+        had: list[object] = [conversation, conversation._pbx]
+        for leg in conversation.legs.values():
+            had += [leg, leg.association, leg.association.connection, leg.association._dtls]
+        gone = [weakref.ref(each) for each in had]
+        gc.collect()
+        gc.disable()
+        try:
+            del conversation, had, leg
+            await self.voice.perform(CloseMedia(call=CALL))
+            async with asyncio.timeout(SOON):
+                while any(each() is not None for each in gone):
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
 
 
 @asynccontextmanager

@@ -62,6 +62,12 @@ async def calling(here: Stage, pbx: DtlsPbx, secrecy: Secrecy = Secrecy.WEBRTC) 
     return page
 
 
+async def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(here: Stage) -> None:
+    async with dtls_pbx(here) as pbx:
+        await called_by(here, pbx)
+        await here.end_without_a_trace()
+
+
 def leg_of(here: Stage) -> DtlsLeg:
     leg = here.voice._conversations[CALL]._pbx
     assert isinstance(leg, DtlsLeg)

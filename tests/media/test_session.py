@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import weakref
 from itertools import pairwise
 
 import pytest
@@ -74,20 +72,7 @@ async def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector() -> 
     """Garbage that has lived for minutes waits for the rare full collection, and that one holds up every voice."""
     async with stage() as here:
         await here.join(await here.connect(TAB, "PCMU"))
-        conversation = here.voice._conversations[CALL]
-        leg, pbx = conversation.legs[TAB], conversation._pbx
-        transports = leg.association, leg.association.connection, leg.association._dtls
-        gone = [weakref.ref(each) for each in (conversation, leg, pbx, *transports)]
-        gc.collect()
-        gc.disable()
-        try:
-            del conversation, leg, pbx, transports
-            await here.voice.perform(CloseMedia(call=CALL))
-            async with asyncio.timeout(PATIENCE):
-                while any(each() is not None for each in gone):
-                    await asyncio.sleep(0.01)
-        finally:
-            gc.enable()
+        await here.end_without_a_trace()
 
 
 async def test_a_page_that_says_goodbye_while_its_leg_is_being_closed_is_not_lost_once_more() -> None:

@@ -95,6 +95,13 @@ async def test_a_page_with_opus_and_a_pbx_without_hear_each_other(name: str) -> 
         assert loudness(at_the_page[3200:], 440, 8000) > 0.9
 
 
+async def test_a_converted_call_that_is_over_leaves_nothing_to_the_garbage_collector() -> None:
+    async with crossed("PCMA") as (here, page):
+        await here.pbx.next()
+        await page.say(bytes(40), 960)
+        await here.end_without_a_trace()
+
+
 async def test_packets_of_both_ways_keep_their_time_and_their_stream() -> None:
     async with crossed("PCMA") as (here, page):
         encoder = codec.encoder("opus", 8000)

@@ -65,6 +65,15 @@ async def test_a_client_is_found_with_the_one_who_looks_after_them(desk: Desk) -
     assert desk.room.fake.asked == [(METHOD, {"PHONE_NUMBER": NUMBER})]
 
 
+async def test_answers_that_are_too_old_are_not_kept(desk: Desk) -> None:
+    for number in range(5):
+        await desk.ask(f"+493090{number}")
+    desk.room.clock.now += callers.UNKNOWN_SECONDS
+    await desk.ask()
+    (known,) = desk.callers._known.values()
+    assert list(known) == [NUMBER]
+
+
 async def test_the_same_number_is_asked_for_once_in_a_while(desk: Desk) -> None:
     desk.room.fake.clients[NUMBER] = [WEBER]
     for number in (NUMBER, NUMBER, "+4930999", "+4930999"):
