@@ -107,6 +107,7 @@ class Bridge:
             obstacle=lambda: self._capacity.obstacle or self._voice.obstacle,
             objection=self._objection,
             voicemail=self._voicemail,
+            moved=self._redirect,
         )
         self._switchboard = Switchboard(
             directory=directory(settings, {}, self._office.region_of),
@@ -213,9 +214,14 @@ class Bridge:
     def _reassign(self) -> None:
         """Other accounts, or other people behind them: the next call is theirs, those that live go on."""
         manned = self._office.staff.manned
-        self._switchboard.directory = directory(self.settings, manned, self._office.region_of)
+        self._redirect()
         self._trunks.assign(account for accounts in manned.values() for account in accounts)
         self._channel.retire()
+
+    def _redirect(self) -> None:
+        """What the next calls are told of the settings, and of where the PBXs are met."""
+        manned = self._office.staff.manned
+        self._switchboard.directory = directory(self.settings, manned, self._office.region_of, self._trunks.met_at)
 
     def _registered(self) -> dict[tuple[str, str], tuple[str, str]]:
         return {(each.trunk, each.account): (each.state, each.why) for each in self._trunks.registrations}

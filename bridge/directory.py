@@ -26,8 +26,12 @@ def directory(
     settings: Settings,
     manned: Mapping[Operator, Sequence[Account]],
     chosen_region: Callable[[str], str] = lambda portal: "",
+    met_at: Callable[[str], str] = lambda trunk: "",
 ) -> Directory:
-    """Who stands behind which account and line. `chosen_region`: what a portal's administrator chose on the page, or ""."""
+    """Who stands behind which account and line. `chosen_region`: what a portal's administrator chose on the page, or "".
+
+    `met_at`: the address at which a trunk's PBX is met now, "" as long as its name was not looked up.
+    """
     people = {
         (account.trunk, account.sip_user): operator for operator, accounts in manned.items() for account in accounts
     }
@@ -52,7 +56,8 @@ def directory(
                 media=do.MediaPolicy(
                     latch=do.Latch(trunk.latch),
                     srtp=do.Secrecy.NEVER if plain else do.Secrecy(trunk.srtp),
-                    ipv6_first=is_met_over_ipv6(trunk, settings),
+                    towards=met_at(trunk.name),
+                    ipv6_first=is_met_over_ipv6(trunk, settings, met_at(trunk.name)),
                     transcode=do.Transcode(trunk.transcode),
                     rejoin_music=settings.media.rejoin_music,
                 ),
@@ -79,11 +84,11 @@ def directory(
     )
 
 
-def is_met_over_ipv6(trunk: Trunk, settings: Settings) -> bool:
+def is_met_over_ipv6(trunk: Trunk, settings: Settings, met_at: str) -> bool:
     """Our own offers to this PBX are for voice over IPv6."""
     if not settings.media.has_ipv6 or trunk.voice != "auto":
         return settings.media.has_ipv6 and trunk.voice == "ipv6"
-    return ":" in trunk.address[0] or all(":" in host for host in settings.sip.hosts)
+    return ":" in (met_at or trunk.address[0]) or all(":" in host for host in settings.sip.hosts)
 
 
 def early_media(place: Trunk | Line) -> str | None:

@@ -23,7 +23,19 @@ from bridge.directory import directory
 def test_which_kind_of_address_our_offers_to_a_pbx_name(
     server: str, host: str | list[str], voice: str, address: str, ipv6: bool
 ) -> None:
-    settings = Settings.model_validate(
+    settings = settings_of(server, host, voice, address)
+    assert directory(settings, {}).trunks["pbx"].media.ipv6_first is ipv6
+
+
+@pytest.mark.parametrize("host", ["2001:db8::20", "192.0.2.20"])
+def test_a_name_is_spoken_with_over_what_it_was_resolved_to(host: str) -> None:
+    settings = settings_of("pbx.example", ["192.0.2.1", "2001:db8::9"], "auto", "2001:db8::9")
+    media = directory(settings, {}, met_at={"pbx": host}.__getitem__).trunks["pbx"].media
+    assert (media.towards, media.ipv6_first) == (host, ":" in host)
+
+
+def settings_of(server: str, host: str | list[str], voice: str, address: str) -> Settings:
+    return Settings.model_validate(
         {
             "sip": {"host": host},
             "media": {"pbx_address6": address},
@@ -31,4 +43,3 @@ def test_which_kind_of_address_our_offers_to_a_pbx_name(
             "trunk": [{"name": "pbx", "server": server, "voice": voice}],
         }
     )
-    assert directory(settings, {}).trunks["pbx"].media.ipv6_first is ipv6

@@ -65,6 +65,8 @@ class MediaPolicy:
 
     latch: Latch = Latch.PORT
     srtp: Secrecy = Secrecy.ALLOWED
+    towards: str = ""
+    """The PBX's address for signalling, "" while that is not known: where its voice is likely to be."""
     ipv6_first: bool = False
     """Our own offers are for voice over IPv6, where the bridge has an address for it."""
     transcode: Transcode = Transcode.WHEN_NEEDED

@@ -339,7 +339,9 @@ class Conversation:
     def _open_pbx(self) -> None:
         if self._pbx is None:
             session = self._session
-            self._pbx = self._pbx_legs.open(by_dtls=session.by_dtls, ipv6=session.by_ipv6, towards=session.towards)
+            self._pbx = self._pbx_legs.open(
+                by_dtls=session.by_dtls, ipv6=session.by_ipv6, towards=session.towards or self._policy.towards
+            )
 
     def _spoke(self, tab: TabId, length: int, now: float) -> None:
         leg = self.legs[tab]

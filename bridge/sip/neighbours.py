@@ -46,8 +46,12 @@ class Neighbours:
         accounts: Iterable[Account],
         lines: Sequence[config.Line] = (),
         voicemail: Voicemail = lambda trunk, account, new: None,
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
-        self._voicemail = voicemail
+        """`moved` is called when a PBX is met elsewhere than before."""
+        self._voicemail, self._met_elsewhere = voicemail, moved
+        self._met: dict[str, str] = {}
+        """Where each PBX was met when that was told last."""
         self.peers = [
             Peer(trunk, of_trunk, [line.number for line in lines if line.trunk in {"", trunk.name}])
             for trunk, of_trunk in _by_trunk(trunks, accounts)
@@ -57,7 +61,7 @@ class Neighbours:
         self._there: dict[str, list[Peer]] = {}
         """Who is known at an address: asked for every message."""
         for peer in self.peers:
-            peer.moved = self._there.clear
+            peer.moved = self._peer_moved
             peer.came = self._watch
         self.calls: Counter[str] = Counter()
         """At the moment, by trunk."""
@@ -89,6 +93,19 @@ class Neighbours:
         ):
             peer.assign(of_trunk, self._agent)
         self._watch()
+
+    def _peer_moved(self) -> None:
+        self._there.clear()
+        met = {peer.trunk.name: self.met_at(peer.trunk.name) for peer in self.peers}
+        if met != self._met:
+            self._met = met
+            self._met_elsewhere()
+
+    def met_at(self, trunk: str) -> str:
+        """The address at which a PBX is met now, "" while it is not known."""
+        peer = self.named(trunk)
+        way = peer.way(peer.trunk.user) if peer else None
+        return way.host if way else ""
 
     def _watch(self) -> None:
         """Extensions of whoever has an account now."""

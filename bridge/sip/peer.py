@@ -264,10 +264,11 @@ class Peer:
         before = self._hosts.keys()
         hosts = self._hosts | {way.host: now + REMEMBERED_SECONDS for way in found}
         self._hosts = {host: until for host, until in hosts.items() if until > now or not found}
-        if self._hosts.keys() != before:
-            self.moved()
-        if found and set(found) != set(self.addresses):
+        moves = bool(found) and set(found) != set(self.addresses)
+        if moves:
             self._move(found)
+        if moves or self._hosts.keys() != before:
+            self.moved()
         return found or self.addresses
 
     def _move(self, found: Sequence[Flow]) -> None:

@@ -68,13 +68,14 @@ class Trunks:
         lines: Sequence[config.Line] = (),
         obstacle: Callable[[], str] = lambda: "",
         objection: Objection = lambda trunk, offer: None,
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
-        """`obstacle` says why no further call is taken now, "" if it is; `objection` what is wrong with a PBX's offer."""
+        """`moved` is called when `met_at` has another answer. `obstacle` says why no further call is taken now, "" if it is; `objection` what is wrong with a PBX's offer."""
         self._sip = sip
         self._obstacle, self._objection = obstacle, objection
         self._post = post
         self._new_call_id = new_call_id
-        self._neighbours = Neighbours(sip, trunks, accounts, lines, voicemail)
+        self._neighbours = Neighbours(sip, trunks, accounts, lines, voicemail, moved)
         self._legs: dict[CallId, Leg] = {}
         self._of: dict[Usage, Leg] = {}
         self._transport: Transport | None = None
@@ -137,6 +138,10 @@ class Trunks:
             self._transport = self._agent = self._left = None
             self._legs.clear()
             self._of.clear()
+
+    def met_at(self, trunk: str) -> str:
+        """The address at which a PBX is met now, "" while it is not known."""
+        return self._neighbours.met_at(trunk)
 
     def extension(self, trunk: str, account: str) -> ExtensionState:
         """What the PBX says about the extension of one of our accounts."""

@@ -186,6 +186,8 @@ class TrunkRoom:
         self.posted: asyncio.Queue[Event] = asyncio.Queue()
         self.voicemail: set[tuple[str, int]] = set()
         """Account and how many messages wait, as told so far."""
+        self.met: list[str] = []
+        """Where the first PBX is met, whenever that is news."""
         numbers = count(1)
         settings = [config.Trunk.model_validate({"name": f"t{index}", **trunk}) for index, trunk in enumerate(trunks)]
         self.trunks = Trunks(
@@ -202,6 +204,7 @@ class TrunkRoom:
             new_call_id=lambda: CallId(f"call-{next(numbers)}"),
             objection=lambda trunk, offer: objection(offer, ("PCMU", "PCMA"), Secrecy.ALLOWED),
             voicemail=lambda _, account, new: self.voicemail.add((account, new)),
+            moved=lambda: self.met.append(self.trunks.met_at("t0")),
         )  # fmt: skip
 
     async def event(self) -> Event:

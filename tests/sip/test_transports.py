@@ -19,7 +19,7 @@ from bridge.sip import connections, peer
 from bridge.sip.message import respond
 
 from ..rig.certificates import Authority
-from ..rig.waiting import PATIENCE
+from ..rig.waiting import PATIENCE, wait_for
 from .dns_server import dns_server
 from .stream_pbx import Line, StreamPbx, TrunkRoom, server_context, stream_pbx, websocket_pbx
 from .wire import OFFER, wire_pbx
@@ -163,6 +163,25 @@ async def test_names_in_headers_are_never_looked_up() -> None:
             await room.trunks.perform(HangUpPbx(call=invited.call))
             await pbx.request("BYE")
             assert not zone.asked
+
+
+async def test_where_a_pbx_is_met_is_told_when_its_name_is_resolved_and_when_it_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.sip.peer.KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr("bridge.sip.resolve.LEAST_TTL", 0.0)
+    async with dns_server() as zone:
+        zone.ttl = 0
+        zone.has("pbx.example", "AAAA", "::1")
+        room = TrunkRoom(
+            {"dns_servers": [zone.address], "host": ["127.0.0.1", "::1"]},
+            {"server": "pbx.example:5060", "register": False, "check_seconds": 0},
+        )
+        assert room.trunks.met_at("t0") == ""
+        async with room.trunks.running():
+            await wait_for(lambda: room.met == ["::1"], what="the name to be resolved")
+            zone.has("pbx.example", "AAAA", "2001:db8::5")
+            await wait_for(lambda: room.met == ["::1", "2001:db8::5"], what="the move")
 
 
 async def test_a_lost_connection_does_not_end_a_call(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
