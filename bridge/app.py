@@ -35,6 +35,7 @@ from .media.recording.recorder import Shelf
 from .media.session import Voice
 from .media.sound import read
 from .media.workers.workers import Workers
+from .metrics import Metrics, Present, served
 from .operators.channel import Channel
 from .operators.protocol import Loaded
 from .operators.turn import Turn
@@ -60,6 +61,7 @@ class Bridge:
         keys = read_keys(settings.keys)
         self._seal = Seal(keys)
         self._journal = Journal(journal_path(settings))
+        self._metrics = Metrics()
         self._store = Store(settings.store.url, self._seal)
         self._office = Office(
             settings=settings,
@@ -113,6 +115,7 @@ class Bridge:
             directory=directory(settings, {}, self._office.region_of),
             online=self._channel.online,
             journal=self._journal,
+            handled=self._metrics.handled,
         )
         self._capacity = Capacity(
             most_calls=settings.calls.most,
@@ -163,6 +166,7 @@ class Bridge:
             runner = await stack.enter_async_context(self._web())
             # Inside the web server's life: its sockets are gone before the server waits for them.
             await stack.enter_async_context(self._channel.running())
+            await stack.enter_async_context(served(self.settings.metrics, self._metrics, self._present))
             await stack.enter_async_context(self._listening(runner))
             await stack.enter_async_context(self._capacity.watched())
             await stack.enter_async_context(self._trunks.running())
@@ -282,6 +286,17 @@ class Bridge:
         session = SessionTicket(member_id="", portal=known, user=user, name=name)
         sealed = self._seal.seal(page, 0), self._seal.seal(session, time.time())
         return {"url": self.url, "ticket": sealed[0], "session": sealed[1]}
+
+    async def _present(self) -> Present:
+        return Present(
+            calls=self._switchboard.calls,
+            online=self._channel.online(),
+            registrations=[(each.trunk, each.state) for each in self._trunks.registrations],
+            trunks={trunk.trunk: trunk.health for trunk in self._trunks.healths},
+            promises=await self._store.outbox.counts(),
+            full=bool(self._capacity.obstacle or self._voice.obstacle),
+            dropped=self._trunks.counts,
+        )
 
     def _status(self) -> dict[str, Any]:
         return {

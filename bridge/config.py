@@ -78,6 +78,12 @@ class Http(_Section):
     """As browsers and Bitrix24 reach it; without a path."""
 
 
+class Metrics(_Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Of `GET /metrics`, for Prometheus; 0: nobody is told. It names portals and trunks: keep it from strangers."""
+
+
 class Sip(_Section):
     host: str | tuple[str, ...] = "127.0.0.1"
     """One address, or one of IPv4 and one of IPv6."""
@@ -569,6 +575,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BRIDGE_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     http: Http = Http()
+    metrics: Metrics = Metrics()
     sip: Sip = Sip()
     media: Media = Media()
     store: Store = Store()

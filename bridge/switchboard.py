@@ -56,6 +56,7 @@ class Switchboard:
         directory: Directory,
         online: Callable[[], frozenset[Operator]],
         journal: Journal,
+        handled: Callable[[Event, Call | None, Call], None] = lambda event, before, after: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.directory = directory
@@ -68,6 +69,8 @@ class Switchboard:
         self._dialled: deque[Dialled] = deque()
         """Within the last minute."""
         self._journal = journal
+        self._handled = handled
+        """Is told of each event, with the call before (None: there was none) and after it."""
         self._clock = clock
         self._rooms: dict[type[Command], Room] = {}
         self._calls: dict[CallId, Call] = {}
@@ -119,7 +122,7 @@ class Switchboard:
             self._delivering = False
 
     def _deliver(self, event: Event) -> None:
-        call = self._calls.get(event.call)
+        before = call = self._calls.get(event.call)
         if call is None:
             if not isinstance(event, PbxInvited | OperatorDialled | CallbackAsked):
                 return
@@ -142,6 +145,7 @@ class Switchboard:
             log.exception("call_step_failed", call=event.call, event_name=type(event).__name__)
             return
         self._journal.event(event, after, now)
+        self._handled(event, before, after)
         self._keep(after, now)
         for command in commands:
             if isinstance(command, DialPbx | TransferPbx | FollowPbxReferral):

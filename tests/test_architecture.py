@@ -47,9 +47,11 @@ FIGURE: dict[str, set[str]] = {
         "control",
         "numbers",
         "capacity",
+        "metrics",
         "roster",
     },
     "capacity": set(),
+    "metrics": {"calls"},
     "demo": {"sip", "app"},
     "__main__": {"logs", "numbers", "roster", "app", "control", "robot", "journal", "demo"},
 }
@@ -68,6 +70,7 @@ LIBRARIES: dict[str, set[str]] = {
     "typer": {"__main__"},
     "pydantic_settings": {"config"},
     "phonenumbers": {"numbers"},
+    "prometheus_client": {"metrics"},
 }
 
 # The pure parts decide; they never wait, sleep or open a socket.

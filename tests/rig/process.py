@@ -85,6 +85,12 @@ class BridgeProcess:
                 return answer.status == 200
         return False
 
+    async def metrics(self) -> str:
+        """What Prometheus would read; `metrics.port` must be given."""
+        url = f"http://127.0.0.1:{self.settings['metrics']['port']}/metrics"
+        async with aiohttp.ClientSession() as client, client.get(url) as answer:
+            return await answer.text()
+
     def kill(self) -> None:
         """SIGKILL to it and everything it started: no goodbye to anyone."""
         if self._process is not None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import SOCK_STREAM
 from typing import Any
 
 from bridge.control import ask
@@ -203,6 +204,7 @@ def settings_for(bridge_port: int, portal: Portal, pbx: str, **calls: Any) -> di
     return {
         "oauth_hosts": [portal.oauth_url],
         "http": {"port": bridge_port, "public_url": f"http://bridge.localhost:{bridge_port}"},
+        "metrics": {"port": free_port(SOCK_STREAM)},
         "sip": {"port": free_sip_port()},
         "media": {"browser_port": free_port(), "pbx_ports": [21000, 21999]},
         # A machine that is busy with a browser makes the bridge late: it would take no call.

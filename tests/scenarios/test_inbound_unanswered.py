@@ -38,6 +38,9 @@ async def test_nobody_online_is_480_at_once_and_missed(stage: Stage) -> None:
     record = await stage.record()
     assert (record.status_code, record.user) == ("304", ANNA)
     assert 180 not in call.statuses()
+    figures = await stage.bridge.metrics()
+    assert 'direction="inbound",ending="nobody-online"' in figures
+    assert 'bridge_registrations{state="registered",trunk="pbx"} 2.0' in figures
 
 
 async def test_nobody_answers_in_time_is_480_and_missed(stages: Stages) -> None:
