@@ -7,9 +7,10 @@ their size only: they hold addresses and ICE passwords, and no part of a ladder.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 MAX_BYTES = 32 << 20
 FILES = 5
+_BARE = {type(None), bool, int, float}
 _OPAQUE = {"sdp", "offer", "pbx_offer"}
 _ROOMS = {
     commands.PbxCommand: "pbx",
@@ -111,44 +113,58 @@ class Entry:
 
 
 class Journal:
-    """Writes the journal; a full disk costs lines, never a call."""
+    """Writes the journal; a full disk costs lines, never a call. What is told goes out with the next `flush`."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _RotatedFile(path)
+        self._told: list[str] = []
 
     def event(self, event: Event, call: Call, now: float) -> None:
-        name = type(event).__name__
-        room = next((room for room, names in _SOURCES.items() if name in names), "bridge")
-        self._write("event", name, room, event, call, now)
+        self._tell("event", event, call, now)
 
     def command(self, command: Command, call: Call, now: float) -> None:
-        room = next(room for base, room in _ROOMS.items() if isinstance(command, base))
-        self._write("command", type(command).__name__, room, command, call, now)
+        self._tell("command", command, call, now)
+
+    def flush(self) -> None:
+        if self._told:
+            lines, self._told = self._told, []
+            self._file.write("".join(lines).encode(errors="replace"))
 
     def close(self) -> None:
+        self.flush()
         self._file.close()
 
-    def _write(self, kind: str, name: str, room: str, fact: Event | Command, call: Call, now: float) -> None:
-        line = json.dumps(
-            {
-                "at": round(now, 4),
-                "call": call.id,
-                "kind": kind,
-                "name": name,
-                "room": room,
-                "state": call.state.value,
-                "facts": _facts(fact),
-            },
-            ensure_ascii=False,
-        )
-        self._file.write(f"{line}\n".encode(errors="replace"))
+    def _tell(self, kind: str, fact: Event | Command, call: Call, now: float) -> None:
+        fact_type: Any = type(fact)
+        name, room = _place(fact_type)
+        entry = {
+            "at": round(now, 4),
+            "call": call.id,
+            "kind": kind,
+            "name": name,
+            "room": room,
+            "state": call.state.value,
+            "facts": {name: told(getattr(fact, name)) for name, told in _telling(fact_type)},
+        }
+        self._told.append(f"{_json(entry)}\n")
+
+
+_json = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+
+
+@cache
+def _place(kind: type) -> tuple[str, str]:
+    """What it is called, and with which neighbour it stands."""
+    if issubclass(kind, Command):
+        return kind.__name__, next(room for base, room in _ROOMS.items() if issubclass(kind, base))
+    return kind.__name__, next((room for room, names in _SOURCES.items() if kind.__name__ in names), "bridge")
 
 
 class _RotatedFile:
     """Whole lines in a file that is put aside when it is full, under `.1` and so on; trouble is reported once, not per line.
 
-    One write for each line and no other call of the system: the standard library's rotation makes five.
+    One write for lines that come together and no other call of the system: the standard library's rotation makes five.
     """
 
     def __init__(self, path: Path) -> None:
@@ -156,14 +172,14 @@ class _RotatedFile:
         self._failed = False
         self._open()
 
-    def write(self, line: bytes) -> None:
+    def write(self, lines: bytes) -> None:
         try:
             if self._file.closed:
                 self._open()
-            if self._size and self._size + len(line) > MAX_BYTES:
+            if self._size and self._size + len(lines) > MAX_BYTES:
                 self._rotate()
-            self._file.write(line)
-            self._size += len(line)
+            self._file.write(lines)
+            self._size += len(lines)
         except OSError as error:
             if not self._failed:
                 self._failed = True
@@ -190,25 +206,25 @@ def rotated(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}") if number else path
 
 
-def _facts(fact: Event | Command) -> dict[str, Any]:
-    """The fields worth reading, bounded in size."""
-    found: dict[str, Any] = {}
-    for field in fields(fact):
-        value = getattr(fact, field.name)
-        if field.name in {"call", "view"}:
-            continue
-        if field.name == "digits":  # a PIN, as likely as not
-            found[field.name] = f"{len(value)} keys"
-        elif field.name == "comment":  # about a customer
-            found[field.name] = f"{len(value)} characters"
-        elif field.name in _OPAQUE and len(value) > 64:
-            found[field.name] = f"{len(value)} bytes"
-        else:
-            found[field.name] = _plain(value)
-    return found
+@cache
+def _telling(kind: type) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """The fields worth reading, each with what becomes of its value, bounded in size."""
+    return tuple((field.name, _manner(field.name)) for field in fields(kind) if field.name not in {"call", "view"})
+
+
+def _manner(name: str) -> Callable[[Any], Any]:
+    if name == "digits":  # a PIN, as likely as not
+        return lambda value: f"{len(value)} keys"
+    if name == "comment":  # about a customer
+        return lambda value: f"{len(value)} characters"
+    if name in _OPAQUE:
+        return lambda value: f"{len(value)} bytes" if len(value) > 64 else _plain(value)
+    return _plain
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _BARE:
+        return value
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, events.Operator):

@@ -120,6 +120,7 @@ class Switchboard:
                 self._deliver(self._mail.popleft())
         finally:
             self._delivering = False
+            self._journal.flush()
 
     def _deliver(self, event: Event) -> None:
         before = call = self._calls.get(event.call)

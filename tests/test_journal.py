@@ -57,6 +57,7 @@ def test_a_full_file_is_put_aside_with_whole_lines_and_the_oldest_is_dropped(
         written = Journal(path)
         for number in range(start, start + 50):
             written.event(on.CommandFailed(call=CALL.id, command="x" * 300, why=str(number)), CALL, float(number))
+            written.flush()
         written.close()
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "journal.jsonl", *(f"journal.jsonl.{number}" for number in range(1, journal.FILES + 1))
@@ -74,10 +75,13 @@ def test_a_journal_that_can_not_be_written_costs_lines_and_says_so_once(
     written = Journal(tmp_path / "gone" / "journal.jsonl")
     event = on.BridgeStopped(call=CALL.id)
     written.event(event, CALL, 1.0)
+    written.flush()
     (tmp_path / "gone").rename(tmp_path / "elsewhere")
     for _ in range(3):
         written.event(event, CALL, 2.0)
+        written.flush()
     assert capsys.readouterr().out.count("journal_not_written") == 1
     (tmp_path / "gone").mkdir()
     written.event(event, CALL, 3.0)
+    written.flush()
     assert [entry.at for entry in read(tmp_path / "gone" / "journal.jsonl", CALL.id)] == [3.0]

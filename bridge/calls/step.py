@@ -26,9 +26,10 @@ def step(call: Call, event: Event, world: World) -> Step:
     answered, commands = handler(call, event, world)
     after, more = taping.begun(call, answered, world)
     commands += more
-    has_news = call.state is State.NEW or after.operators != call.operators or after.view != call.view
-    if after.operators and has_news:
-        commands.append(do.ShowCall(call=call.id, operators=after.operators, view=after.view))
+    if after.operators and after is not call:
+        view = after.view
+        if call.state is State.NEW or after.operators != call.operators or view != call.view:
+            commands.append(do.ShowCall(call=call.id, operators=after.operators, view=view))
     return after, commands
 
 
