@@ -155,16 +155,12 @@ def _dial(parsed: Parsed, typed: str, rules: Rules) -> str:
         parsed.number_of_leading_zeros,
     )
     e164 = phonenumbers.format_number(bare, PhoneNumberFormat.E164)
-    abroad = re.sub(r"\D", "", phonenumbers.format_out_of_country_calling_number(bare, rules.region))
-    ways = {
-        "typed": e164 if parsed.extension else typed,
-        "e164": e164,
-        "digits": e164.removeprefix("+"),
-        "national": abroad,
-    }
-    chosen = ways[rules.dial_format]
+    ways = {"typed": e164 if parsed.extension else typed, "e164": e164, "digits": e164.removeprefix("+")}
+    chosen = ways.get(rules.dial_format)
     # No PBX reads a + behind a prefix.
-    return _with_prefix(abroad if rules.outside_prefix and chosen.startswith("+") else chosen, rules)
+    if chosen is None or (rules.outside_prefix and chosen.startswith("+")):
+        chosen = re.sub(r"\D", "", phonenumbers.format_out_of_country_calling_number(bare, rules.region))
+    return _with_prefix(chosen, rules)
 
 
 def _with_prefix(number: str, rules: Rules) -> str:

@@ -73,6 +73,8 @@ class Switchboard:
         """Is told of each event, with the call before (None: there was none) and after it."""
         self._clock = clock
         self._rooms: dict[type[Command], Room] = {}
+        self._bases: dict[type[Command], type[Command]] = {}
+        """Of each class of commands, the one that names its room."""
         self._calls: dict[CallId, Call] = {}
         self._mail: deque[Event] = deque()
         self._delivering = False
@@ -187,7 +189,10 @@ class Switchboard:
         self.post(DeadlinePassed(call=call))
 
     def _send(self, command: Command) -> None:
-        base = next(base for base in self._rooms if isinstance(command, base))
+        kind = type(command)
+        base = self._bases.get(kind)
+        if base is None:
+            base = self._bases[kind] = next(base for base in self._rooms if issubclass(kind, base))
         lane = self._lanes.get((command.call, base))
         if lane is not None:
             lane.commands.append(command)

@@ -22,7 +22,7 @@ from ..calls.commands import Direction
 from ..calls.events import CallId, Verdict
 from . import keeping, promising
 from .desk import Desk
-from .due import NEXT_AT, first_of, promise_in, promises
+from .due import FIRST, NEXT_AT, promise_in, promises
 from .hearings import written
 from .promises import CallRecord, Kind, Promise, Slot, State
 from .tables import calls, outbox
@@ -127,11 +127,11 @@ class Outbox:
         self, portal: str, free: Mapping[Slot, int], *, busy: Collection[int], forgotten: float
     ) -> Sequence[Sequence[Any]]:
         """Of each slot one more than there is room for, in order of time: a row that is not due says when the next one is."""
-        room = {f"room_{slot.value}": limit + 1 for slot, limit in free.items()}
-        alike = [0] * (-len(busy) % BUSY_STEP)  # so that there are few statements of different lengths
+        room = {f"room_{slot.value}": free[slot] + 1 if slot in free else 0 for slot in Slot}
+        alike = [0] * (BUSY_STEP - len(busy) % BUSY_STEP)  # so that there are few statements of different lengths
         given = {"portal_": portal, "busy_": [*busy, *alike], "forgotten_": forgotten, **room}
         try:
-            rows = await self._desk.read(lambda hand: hand.rows(first_of(tuple(free)), given))
+            rows = await self._desk.read(lambda hand: hand.rows(FIRST, given))
         except Exception as error:
             if may_pass(error):
                 raise down(error) from error

@@ -16,6 +16,7 @@ from sqlalchemy import Insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from .desk import Result, Statement, Values
 from .sqlite import Connection, connect, prepare
@@ -56,11 +57,13 @@ class SqliteDesk:
         """Whoever is cancelled meanwhile does not stop it: it is done, or undone, before anything else on this connection."""
         if self._connection is None:
             raise OSError("the store is closed")
-        with self._at_work():
-            try:
-                return await self._connection.carry_out_whole(partial(_do, begin, work))
-            except sqlite3.Error as error:
-                raise DBAPIError.instance(begin, None, error, sqlite3.Error, hide_parameters=True) from error
+        self.under_way += 1
+        try:
+            return await self._connection.carry_out_whole(partial(_do, begin, work))
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(begin, None, error, sqlite3.Error, hide_parameters=True) from error
+        finally:
+            self.under_way -= 1
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -117,8 +120,15 @@ def _said(
     statement: Statement, lists: tuple[tuple[str, int], ...], columns: tuple[str, ...] = ()
 ) -> tuple[str, Mapping[str, Any]]:
     """SQLite's words for it, with lists of these lengths, and the values that never change. Statements are few, lists short."""
-    compiled = statement.compile(dialect=_DIALECT, column_keys=list(columns) or None)
+    compiled = _compiled(statement, columns)
     samples: dict[str, Any] = {name: [0] * length for name, length in lists}
     said = compiled.construct_expanded_state({**compiled.params, **samples})
     changing = {name for name, value in compiled.params.items() if value is None} | set(_flat(samples))
     return said.statement, {name: value for name, value in said.parameters.items() if name not in changing}
+
+
+@cache
+def _compiled(statement: Statement, columns: tuple[str, ...]) -> SQLCompiler:
+    compiled = statement.compile(dialect=_DIALECT, column_keys=list(columns) or None)
+    assert isinstance(compiled, SQLCompiler)
+    return compiled
