@@ -635,16 +635,13 @@ class Settings(BaseSettings):
         for trunk in self.trunk:
             if trunk.srtp not in ("never", "allowed"):
                 return f'trunk {trunk.name}: srtp = "{trunk.srtp}"'
-        heard = {*(trunk.early_media for trunk in self.trunk), *(line.early_media for line in self.line)}
-        if heard - {None, "none"}:
-            return "early_media"
         if {self.media.hold_music, *(place.hold_music for place in self.places)} - {None, "pbx"}:
             return "hold_music"
         modes = {*(portal.recording.calls for portal in self.portal), *(line.record for line in self.line)}
         if not modes - {None, "never"}:
             return ""
-        if any(portal.recording.announcement or portal.recording.beep_seconds for portal in self.portal):
-            return "announcing a recording"
+        if any(portal.recording.beep_seconds for portal in self.portal):
+            return "a beep while a call is recorded (beep_seconds)"
         return "" if self.media.rtpengine_recordings else "recording calls without media.rtpengine_recordings"
 
     @model_validator(mode="after")

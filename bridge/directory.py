@@ -52,7 +52,7 @@ def directory(
                 dtmf=trunk.dtmf,
                 follow_transfers=trunk.follow_transfers,
                 codecs=trunk.codecs,
-                early="" if plain else early_media(trunk) or "",
+                early=early_media(trunk) or "",
                 media=do.MediaPolicy(
                     latch=do.Latch(trunk.latch),
                     srtp=do.Secrecy.NEVER if plain else do.Secrecy(trunk.srtp),
@@ -68,9 +68,7 @@ def directory(
         recordings={portal.id: recording_rules(portal.recording) for portal in settings.portal},
         recorded_lines={line.number: RecordingMode(line.record) for line in settings.line if line.record is not None},
         tolls={portal.id: toll_rules(portal.tolls) for portal in settings.portal},
-        early_lines={
-            line.number: "" if plain else early for line in settings.line if (early := early_media(line)) is not None
-        },
+        early_lines={line.number: early for line in settings.line if (early := early_media(line)) is not None},
         preferring_lines={
             line.number: line.prefer_responsible for line in settings.line if line.prefer_responsible is not None
         },

@@ -128,7 +128,7 @@ def test_a_missing_or_unreadable_file_is_said_so(tmp_path: Path) -> None:
 def test_an_rtpengine_is_refused_where_a_trunk_wants_what_it_does_not_do(tmp_path: Path) -> None:
     text = GOOD.replace("[http]", '[media]\nengine = "rtpengine"\n[http]', 1)
     assert settings(tmp_path, text).media.engine_address == ("127.0.0.1", 2223)
-    for wish in ('srtp = "required"', 'srtp = "dtls"', 'early_media = "ringback"', 'hold_music = "none"'):
+    for wish in ('srtp = "required"', 'srtp = "dtls"', 'hold_music = "none"'):
         with pytest.raises(ConfigError, match="needs media"):
             settings(tmp_path, text.replace('"127.0.0.1:5060"', f'"127.0.0.1:5060"\n{wish}', 1))
 

@@ -31,13 +31,17 @@ _FRAME: Final = 2 * RATE // 50
 
 @lru_cache(maxsize=64)
 def frames(source: str, name: str) -> tuple[bytes, ...]:
+    return encoded(pcm(source), name)
+
+
+def pcm(source: str) -> bytes:
     """An announcement, with a moment of silence before it; a file that can't be read is replaced by a beep."""
-    return encoded(bytes(2 * int(LEAD * RATE)) + _sound(source), name)
+    return bytes(2 * int(LEAD * RATE)) + _sound(source)
 
 
 @lru_cache(maxsize=len(CLOCK_RATES))
 def beep(name: str) -> tuple[bytes, ...]:
-    return encoded(_beep(), name)
+    return encoded(beep_pcm(), name)
 
 
 def encoded(pcm: bytes, name: str) -> tuple[bytes, ...]:
@@ -48,15 +52,15 @@ def encoded(pcm: bytes, name: str) -> tuple[bytes, ...]:
 
 def _sound(source: str) -> bytes:
     if source == BEEP:
-        return _beep()
+        return beep_pcm()
     try:
         return read(source)
     except (OSError, FFmpegError, IndexError) as error:
         log.exception("announcement_unreadable", file=source, why=str(error), instead="a beep")
-        return _beep()
+        return beep_pcm()
 
 
-def _beep() -> bytes:
+def beep_pcm() -> bytes:
     count = int(BEEP_SECONDS * RATE)
     edge = count // 20  # a tone that begins and ends softly does not click
     return array(

@@ -22,8 +22,12 @@ MOST_REMEMBERED: Final = 64
 @lru_cache(MOST_REMEMBERED)
 def frames(sound: Tone | str, codec: str) -> tuple[bytes, ...]:
     """20 ms each, to be repeated; `sound` is a tone or the path of a file. ConfigError for a file of no use."""
-    pcm = b"".join(map(_pcm, sound.parts)) if isinstance(sound, Tone) else read(Path(sound))
-    return announcement.encoded(pcm, codec)
+    return announcement.encoded(pcm(sound), codec)
+
+
+def pcm(sound: Tone | str) -> bytes:
+    """As announcements are; ConfigError for a file of no use."""
+    return b"".join(map(_pcm, sound.parts)) if isinstance(sound, Tone) else read(Path(sound))
 
 
 def read(path: Path) -> bytes:

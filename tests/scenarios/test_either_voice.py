@@ -1,10 +1,11 @@
-"""Whoever carries the voice: calls are answered, held, recorded, keyed, and passed on."""
+"""Whoever carries the voice: calls are answered, held, moved to the next page, recorded, keyed, and passed on."""
 
 from __future__ import annotations
 
 import uuid
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
+from bridge.operators.protocol import CallState
 from bridge.robot import Orders
 
 from ..rig.asterisk import TONE_HZ, PhoneCall
@@ -27,8 +28,8 @@ def sits(stage: Stage, answer_after: float | None = 0) -> AbstractAsyncContextMa
     return headset(stage.state_dir, stage.portal.url, ANNA, Orders(answer_after=answer_after))
 
 
-async def test_a_call_is_held_and_recorded(stages: Stages, voice: Values) -> None:
-    stage = await stages(browser=False, media=voice, portal=always())
+async def test_a_call_is_announced_held_and_recorded(stages: Stages, voice: Values) -> None:
+    stage = await stages(browser=False, media=voice, portal=always(announcement="beep"))
     async with sits(stage) as anna:
         call = stage.ring(then="bridged")
         await hear_each_other(anna, call)
@@ -43,6 +44,22 @@ async def test_a_call_is_held_and_recorded(stages: Stages, voice: Values) -> Non
     assert sum(left > 0.9 for left, _ in windows) >= 5
     assert sum(right > 0.9 for _, right in windows) >= 5
     assert max(wrong) < 0.01
+
+
+async def test_a_call_moves_to_another_page_when_its_own_goes_away(stages: Stages, voice: Values) -> None:
+    stage = await stages(browser=False, media=voice)
+    async with AsyncExitStack() as pages:
+        first = await pages.enter_async_context(sits(stage))
+        call = stage.ring(then="echo")
+        await wait_for(lambda: first.hears(HEADSET_HZ), what="the echo of the operator's tone")
+        async with sits(stage, answer_after=None) as second:
+            await pages.aclose()
+            await second.sees(lambda shown: shown.state is CallState.TALKING, "the call on the other page")
+            await wait_for(lambda: second.hears(HEADSET_HZ), what="the echo on the other page")
+            assert call.byes() == (0, 0)
+            call.hang_up()
+            await second.is_alone()
+    assert (await stage.record()).status_code == "200"
 
 
 async def test_numbers_are_dialled_keys_arrive_and_calls_are_passed_on(stages: Stages, voice: Values) -> None:

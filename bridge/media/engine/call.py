@@ -22,6 +22,7 @@ from ...calls.commands import (
     ResumeRecording,
     Secrecy,
     SendDigits,
+    SpeakEarly,
     StartRecording,
 )
 from ...calls.events import (
@@ -30,6 +31,7 @@ from ...calls.events import (
     CallId,
     CodecChanged,
     DigitsUnsent,
+    EarlyMediaReady,
     Event,
     MediaOfferMade,
     MediaReady,
@@ -41,6 +43,7 @@ from ...calls.events import (
     TabId,
 )
 from .. import page_sdp, sdp
+from ..conversation import SURE
 from ..digits import DigitsError
 from ..equipment import Patience
 from ..pbx_session import OUR_EVENT_TYPES, OUR_TYPES, PbxSession
@@ -48,12 +51,15 @@ from ..watch import Silence
 from . import sdp as engine_sdp
 from .line import PBX, EngineLine, packets
 from .ng import EngineError
+from .prompts import Prompts
 from .quality import EngineEar
 from .sdp import EngineVoice, PbxSide
 from .spooler import Sound, Spooler
 
 log = structlog.get_logger()
 
+QUIET_SECONDS: Final = 0.9
+"""Without a packet of the page's until the PBX hears a sound of ours: two looks."""
 MAX_LEGS: Final = 8
 """Pages that may be connected at once; a page that comes later takes the place of one that left."""
 
@@ -101,8 +107,27 @@ class EngineCall:
         self._page_silence, self._pbx_silence = Silence(), Silence()
         self._pbx_reported = False
         self._ear = EngineEar()
+        self._prompts = Prompts(line)
 
     # ---- commands
+
+    async def speak_early(self, command: SpeakEarly) -> None:
+        """Answer the PBX and let it hear something until a page is joined; SdpError, EngineError or EngineSilentError."""
+        session = self._session
+        session.invited(command.pbx_offer)
+        self._allowed = command.codecs
+        wanted = session.wanted(command.codecs)
+        if session.theirs is None or not wanted:
+            raise sdp.SdpError("the PBX offers no codec of ours")
+        name = next((name for name in wanted if name in SURE), wanted[0])
+        codec = session.theirs.codec(name)
+        assert codec is not None, "it is one of theirs"
+        pbx = self._pbx(codec)
+        await self._line.wait(pbx.voice, pbx)
+        assert self._line.address is not None, "the engine has just lent it"
+        text = session.answer(name, self._line.address)
+        await self._prompts.early(command.sound)
+        self._post(EarlyMediaReady(call=self.call, sdp=text))
 
     async def connect(self, command: ConnectBrowser) -> None:
         """Answer a page's offer; SdpError, EngineError or EngineSilentError."""
@@ -118,6 +143,8 @@ class EngineCall:
             leg = await self._new_leg(command.tab, page, codec)
         leg.page, leg.codec, leg.version = page, codec, leg.version + 1
         transport = await self._tie(command.tab, leg)
+        if self._joined is not None and self._joined != command.tab:
+            await self._tie_again()
         answer = page_sdp.write_page_answer(page, codec, session.ptime, transport, leg.version)
         self._post(BrowserAnswered(call=self.call, tab=command.tab, offer=command.offer, sdp=answer))
         if command.tab == self._joined:
@@ -182,18 +209,21 @@ class EngineCall:
         match command:
             case StartRecording() if not self._spooler.begun:
                 self._spooler.start(command)
+                if command.announcement and self._joined is not None:
+                    await self._prompts.announce(command.announcement, self._legs[self._joined].tag, self._clock())
+                    await self._gate()
             case PauseRecording() | ResumeRecording():
                 self._spooler.pause(paused=isinstance(command, PauseRecording))
         await self._spooler.follow(self._sound())
 
     def _sound(self) -> Sound | None:
-        """What is to be recorded: what both hear of one another; None for nothing new, and while we hold."""
+        """What is to be recorded: what both hear of one another; None while that is nothing."""
         session, leg, address = (
             self._session,
             self._legs.get(self._joined) if self._joined else None,
             self._line.address,
         )
-        if session.held or session.codec is None or leg is None or address is None:
+        if session.held or self._prompts.announcing or session.codec is None or leg is None or address is None:
             return None
         return Sound(
             caller=sdp.Codec(name=session.codec.name, payload_type=session.payload_type),
@@ -242,7 +272,7 @@ class EngineCall:
 
     async def _tie(self, tab: TabId, leg: EngineLeg) -> page_sdp.LocalTransport:
         """Put this page and the PBX through to one another; what the page has to be told."""
-        before, pbx = self._line.address, self._pbx(leg)
+        before, pbx = self._line.address, self._pbx(leg.codec)
         ours = EngineVoice(codec=leg.codec, event=pbx.voice.event, ptime=pbx.voice.ptime)
         told = await self._line.tie(leg.tag, engine_sdp.of_page(leg.page, ours), pbx)
         self._tied, address = tab, self._line.address
@@ -253,22 +283,30 @@ class EngineCall:
             self._post(PbxLegMoved(call=self.call, sdp=text))
         return told
 
-    def _pbx(self, leg: EngineLeg) -> PbxSide:
-        """The PBX as this page's leg has to see it."""
+    async def _tie_again(self) -> None:
+        """Whoever speaks goes on until the page that has just connected is joined."""
+        assert self._joined is not None
+        leg = self._legs[self._joined]
+        await self._line.answer(leg.tag, self._pbx(leg.codec))
+        self._tied = self._joined
+        await self._gate()
+
+    def _pbx(self, spoken: sdp.Codec) -> PbxSide:
+        """The PBX as a page's leg of this codec has to see it."""
         theirs = self._session.theirs
         return PbxSide(
             address=theirs.address if theirs else None,
-            voice=self._theirs(leg),
+            voice=self._theirs(spoken),
             direction=theirs.direction if theirs else sdp.Direction.SENDRECV,
         )
 
-    def _theirs(self, leg: EngineLeg) -> EngineVoice:
-        """The leg's codec as the PBX numbers it, or will."""
-        theirs, name, rate = self._session.theirs, leg.codec.name, leg.codec.clock_rate
+    def _theirs(self, spoken: sdp.Codec) -> EngineVoice:
+        """A page's codec as the PBX numbers it, or will."""
+        theirs, name, rate = self._session.theirs, spoken.name, spoken.clock_rate
         known = theirs.codec(name) if theirs else sdp.Codec(name=name, payload_type=OUR_TYPES[name])
-        codec = known or leg.codec
+        codec = known or spoken
         event = theirs.event_type(rate) if theirs else OUR_EVENT_TYPES[rate]
-        if event in (leg.codec.payload_type, codec.payload_type):
+        if event in (spoken.payload_type, codec.payload_type):
             event = None
         return EngineVoice(codec=codec, event=event, ptime=self._session.ptime)
 
@@ -286,26 +324,32 @@ class EngineCall:
             else:
                 session.answer(leg.codec.name, address)
         self._joined = tab
+        await self._prompts.joined()
+        await self._gate()
         now = self._clock()
         self._page_silence.begin(-1, now)
         self._pbx_silence.begin(-1, now)
         self._post(MediaReady(call=self.call, tab=tab, sdp=session.text))
         self._ask_for_codec()
-        await self._spooler.follow(self._sound())
 
     async def _follow(self) -> None:
         """Bring the engine in line with what is agreed now."""
         leg = self._legs.get(self._tied) if self._tied else None
         if leg is not None:
-            await self._line.answer(leg.tag, self._pbx(leg))
+            await self._line.answer(leg.tag, self._pbx(leg.codec))
             await self._gate()
         self._pbx_silence.since = self._clock()
         self._ask_for_codec()
 
     async def _gate(self) -> None:
         leg, session = self._legs.get(self._tied) if self._tied else None, self._session
+        speaker = self._legs.get(self._joined) if self._joined else None
         if leg is not None:
-            await self._line.gate(leg.tag, held=session.held, listens=session.theirs is None or session.pbx_listens)
+            listens = session.theirs is None or session.pbx_listens
+            others = self._line.tags - {speaker.tag} if speaker else set()
+            if self._prompts.announcing:
+                others = {*self._line.tags, PBX}
+            await self._line.gate((speaker or leg).tag, others, held=session.held, listens=listens)
         if self._joined is not None:
             await self._spooler.follow(self._sound())
 
@@ -322,9 +366,11 @@ class EngineCall:
 
     async def look(self) -> None:
         """Report who fell silent, and join whoever has begun to speak."""
-        if self._joined is None and self._wanted not in self._legs:
-            return
         try:
+            if self._joined is None:
+                await self._comfort(quiet=True)
+                if self._wanted not in self._legs:
+                    return
             answer = await self._line.query()
         except EngineError as error:
             self._forgotten(str(error))
@@ -334,6 +380,9 @@ class EngineCall:
             await self._look_at_wanted(counts, now)
             return
         passed = self._page_silence.passed(counts.get(self._legs[self._joined].tag, 0), now)
+        await self._comfort(quiet=passed >= QUIET_SECONDS)
+        if self._prompts.is_told(now):
+            await self._gate()
         if passed >= self._patience.browser:
             self._lose(self._joined, f"no voice for {passed:.1f} s")
         elif self._wanted and self._wanted != self._joined and self._wanted in self._legs:
@@ -341,6 +390,11 @@ class EngineCall:
         self._look_at_pbx(counts.get(PBX, 0), now)
         self._listen(answer)
         await self._spooler.look(sum(counts.values()))
+
+    async def _comfort(self, *, quiet: bool) -> None:
+        """A PBX that listens, and has agreed to something, hears no dead line."""
+        if self._line.address is not None and self._session.codec is not None and self._session.pbx_listens:
+            await self._prompts.comfort(quiet=quiet)
 
     def _listen(self, answer: dict[str, Any]) -> None:
         """Judge how it sounds, while both speak and hear."""
@@ -374,6 +428,7 @@ class EngineCall:
         log.warning("rtpengine_forgot_call", call=self.call, why=why)
         self._line.forgotten()
         self._spooler.forgotten()
+        self._prompts.forgotten()
         self._tied = None
         tabs, self._legs = list(self._legs), {}
         for tab in tabs:

@@ -5,7 +5,7 @@ To the engine a page is the one who offers, under a tag of its own, and the PBX 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
 import structlog
@@ -16,11 +16,13 @@ from . import sdp as engine_sdp
 from .bencode import Value
 from .ng import EngineError, Words
 from .ng_client import NgClient
-from .sdp import PbxSide
+from .sdp import EngineVoice, PbxSide
 
 log = structlog.get_logger()
 
 PBX: Final = "pbx"
+NOBODY: Final = "nobody"
+"""Who stands in for a page before the first one came."""
 KEY_MS, PAUSE_MS = 100, 60
 
 _COMMON: Final[Words] = {"SDES": ["off"], "replace": ["origin", "session connection"]}
@@ -31,6 +33,7 @@ _TOWARDS_PBX: Final[Words] = {
     "DTLS": "off",
     "rtcp-mux": ["demux"],
 }
+_TOWARDS_NOBODY: Final[Words] = {**_COMMON, "transport-protocol": "RTP/AVP", "ICE": "remove", "DTLS": "off"}
 _TOWARDS_PAGE: Final[Words] = {**_COMMON, "ICE": "force", "rtcp-mux": ["accept"]}
 
 
@@ -40,18 +43,30 @@ class EngineLine:
     def __init__(self, call: CallId, engine: NgClient) -> None:
         self.address: sdp.Address | None = None
         """Where the PBX sends its voice; None before a page was tied to it."""
+        self.tags: set[str] = set()
+        """Of every page that was tied to it."""
         self._call, self._engine = call, engine
         self._silenced = False
-        self._blocked = ""
-        """Whose voice does not reach the PBX: a tag."""
+        self._blocked: set[str] = set()
+        """Whose voice does not reach the PBX: tags."""
         self._keys = False
 
     async def tie(self, tag: str, page: str, pbx: PbxSide) -> page_sdp.LocalTransport:
         """Put the page of this tag and the PBX through to one another; what the page has to be told."""
-        more: Words = {"to-tag": PBX} if self.address else {}
-        offered = await self._ask("offer", from_tag=tag, sdp=page, flags=self._flags, **_TOWARDS_PBX, **more)
-        self.address = engine_sdp.place(str(offered.get("sdp", "")))
+        await self._offer(tag, page)
+        self.tags.add(tag)
         return engine_sdp.transport(await self.answer(tag, pbx))
+
+    async def wait(self, voice: EngineVoice, pbx: PbxSide) -> None:
+        """Meet the PBX before there is a page."""
+        await self._offer(NOBODY, engine_sdp.of_nobody(voice))
+        described = engine_sdp.of_pbx(pbx)
+        await self._ask("answer", from_tag=NOBODY, to_tag=PBX, sdp=described, flags=self._flags, **_TOWARDS_NOBODY)
+
+    async def _offer(self, tag: str, description: str) -> None:
+        more: Words = {"to-tag": PBX} if self.address else {}
+        offered = await self._ask("offer", from_tag=tag, sdp=description, flags=self._flags, **_TOWARDS_PBX, **more)
+        self.address = engine_sdp.place(str(offered.get("sdp", "")))
 
     async def answer(self, tag: str, pbx: PbxSide) -> str:
         """What the PBX says of itself by now; the engine's description for the page."""
@@ -61,20 +76,28 @@ class EngineLine:
         )
         return str(answered.get("sdp", ""))
 
-    async def gate(self, tag: str, *, held: bool, listens: bool) -> None:
-        """While we hold either side hears silence; a PBX that does not listen is sent nothing of this page.
+    async def gate(self, tag: str, others: Collection[str], *, held: bool, listens: bool) -> None:
+        """While we hold either side hears silence; a PBX that does not listen is sent nothing of this page, and never anything
+        of the others.
 
         To be said again after an answer: it opens the ways.
         """
         if held or self._silenced:
             await self._ask("silence media" if held else "unsilence media")
             self._silenced = held
-        if self._blocked and (listens or self._blocked != tag):
-            await self._ask("unblock media", from_tag=self._blocked)
-            self._blocked = ""
-        if not listens:
-            await self._ask("block media", from_tag=tag)
-            self._blocked = tag
+        shut = {*others} if listens else {*others, tag}
+        for each in self._blocked - shut:
+            await self._ask("unblock media", from_tag=each)
+        for each in shut - (self._blocked - {tag}):
+            await self._ask("block media", from_tag=each)
+        self._blocked = shut
+
+    async def sound(self, tag: str, sound: bytes, times: int = 1) -> None:
+        """Play an audio file to whoever has this tag, beside what they hear, in the place of what was played before."""
+        await self._ask("play media", from_tag=tag, blob=sound, repeat_times=times)
+
+    async def hush(self, tag: str) -> None:
+        await self._ask("stop media", from_tag=tag)
 
     def let_keys_in(self) -> bool:
         """Keys may be put into the voice from the next `tie` on, which is needed if this says so.
@@ -107,7 +130,9 @@ class EngineLine:
 
     def forgotten(self) -> None:
         """The engine knows nothing of the call any more."""
-        self.address, self._silenced, self._blocked = None, False, ""
+        self.address, self._silenced = None, False
+        for tags in (self.tags, self._blocked):
+            tags.clear()
 
     @property
     def _flags(self) -> list[Value]:

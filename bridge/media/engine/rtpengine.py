@@ -24,6 +24,7 @@ from ...calls.commands import (
     ReofferMedia,
     ResumeRecording,
     SendDigits,
+    SpeakEarly,
     StartRecording,
 )
 from ...calls.events import CallId, Event
@@ -115,7 +116,7 @@ class RtpengineVoice:
             return
         call = self._calls.get(command.call)
         if call is None:
-            if not isinstance(command, ConnectBrowser | JoinMedia):
+            if not isinstance(command, ConnectBrowser | JoinMedia | SpeakEarly):
                 return
             call = self._calls[command.call] = self._call(command.call)
         async with call.turn:
@@ -184,6 +185,8 @@ async def _obey(call: EngineCall, command: MediaCommand) -> None:
     match command:
         case ConnectBrowser():
             await call.connect(command)
+        case SpeakEarly():
+            await call.speak_early(command)
         case JoinMedia():
             await call.join(command.tab, speaks=command.speaks)
         case ReofferMedia():

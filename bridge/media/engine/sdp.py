@@ -60,6 +60,12 @@ def of_page(page: page_sdp.PageOffer, voice: EngineVoice) -> str:
     return _text(lines)
 
 
+def of_nobody(voice: EngineVoice) -> str:
+    """Who stands in for a page that is yet to come."""
+    host, port = UNKNOWN
+    return _text([*_head(host), f"m=audio {port} RTP/AVP {voice.formats}", *voice.lines, "a=sendrecv"])
+
+
 def of_pbx(pbx: PbxSide) -> str:
     host, port = pbx.address or UNKNOWN
     lines = [*_head(host), f"m=audio {port} RTP/AVP {pbx.voice.formats}", *pbx.voice.lines, f"a={pbx.direction.value}"]
