@@ -212,7 +212,7 @@ class Conversation:
     def _reanswer(self, tab: TabId, leg: BrowserLeg, page: page_sdp.PageOffer, codec: sdp.Codec) -> str:
         """Answer a new offer for the transport that stands."""
         before = leg.codec
-        answer = leg.reanswer(page, codec, self._session.ptime)
+        answer = leg.answer(page, codec, self._session.ptime)
         if tab == self._pages.joined and codec != before:
             self._attach(leg)
             self._open_ways()

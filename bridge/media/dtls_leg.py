@@ -9,10 +9,10 @@ from functools import partial
 from typing import Final
 
 import structlog
-from aiortc import RTCCertificate
 
 from ..calls.commands import Latch
 from .association import Association
+from .dtls import Certificate
 from .equipment import Equipment
 from .handshake import Handshake
 from .hub import Hub
@@ -40,7 +40,7 @@ class DtlsLeg(PbxLeg):
     def __init__(
         self,
         equipment: Equipment,
-        certificate: RTCCertificate,
+        certificate: Certificate,
         pair: Pair,
         *,
         voice: Callable[[int, float], None],
@@ -56,7 +56,7 @@ class DtlsLeg(PbxLeg):
         self._current: Association | None = None
         self._offered: Association | None = None
         """Told to a PBX that has not answered yet."""
-        self._openings: dict[Association, asyncio.Task[None]] = {}
+        self._open: set[Association] = set()
         self._partings: set[asyncio.Task[None]] = set()
         self._muxed = False
         self._latch = Latch.NEVER
@@ -78,7 +78,7 @@ class DtlsLeg(PbxLeg):
 
     def expect(self, end: OurEnd | None) -> None:
         credentials = end.credentials if end is not None else None
-        if credentials is None or any(known.credentials == credentials for known in self._openings):
+        if credentials is None or any(known.credentials == credentials for known in self._open):
             return
         if self._offered is not None:
             self._part(self._offered)
@@ -94,7 +94,7 @@ class DtlsLeg(PbxLeg):
             heard=lambda: self.received,
             ended=self._ended,
         )
-        self._openings[association] = self._equipment.spawn(association.open())
+        self._open.add(association)
         return association
 
     def follow(self, terms: Terms, latch: Latch) -> None:
@@ -137,20 +137,15 @@ class DtlsLeg(PbxLeg):
         return self._associate(credentials or Credentials.new(secrets.token_bytes), controlling=handshake.controlling)
 
     async def _bring_up(self, association: Association, handshake: Handshake) -> None:
-        if opening := self._openings.get(association):
-            await opening
         if association is self._current:
             await association.connect(handshake.theirs, self._equipment.patience.connect)
 
     def _part(self, association: Association) -> None:
         association.leave()
-        parting = self._equipment.spawn(self._say_goodbye(association, self._openings.pop(association)))
+        self._open.remove(association)
+        parting = self._equipment.spawn(association.close())
         self._partings.add(parting)
         parting.add_done_callback(self._partings.discard)
-
-    async def _say_goodbye(self, association: Association, opening: asyncio.Task[None]) -> None:
-        await opening
-        await association.close()
 
     def _ended(self, why: str) -> None:
         """Only what never stood is worth a word at once: a PBX may say goodbye to DTLS just before it hangs up."""
@@ -161,7 +156,7 @@ class DtlsLeg(PbxLeg):
 
     def close(self) -> None:
         self._current = self._offered = None
-        for association in list(self._openings):
+        for association in list(self._open):
             self._part(association)
         self._equipment.spawn(self._shut())
 

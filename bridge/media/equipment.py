@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..calls.events import Event
-from .association import Certificates
 from .codecs.transcoder import Transcoder
+from .dtls import Certificates
 from .homes import Homes
 from .hub import Hub
 from .music import Music

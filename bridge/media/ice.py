@@ -1,6 +1,6 @@
 """aioice's connection on a socket of ours, and consent that outlives a long way round (RFC 8445, 7675).
 
-Only this module and `association` touch private names of aiortc and aioice; `tests/media/test_webrtc.py` notices when one of them is gone.
+Only this module and `dtls` touch private names of aioice and aiortc; `tests/media/test_webrtc.py` notices when one of them is gone.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ CONSENT_RETRIES: Final = 2
 """aioice's own check waits 500 ms for its reply; two repetitions give a long way round 3.5 s."""
 MAX_SOURCES: Final = 32
 """Addresses that one peer may check from, or name; more is no honest one."""
-MAX_WAITING: Final = 64
-"""DTLS datagrams that wait to be read."""
 
 
 def _nothing() -> int:
     return 0
+
+
+def _nobody() -> None:
+    """Whom nothing is told any more."""
 
 
 class _Transactions(dict[bytes, stun.Transaction]):
@@ -71,16 +73,24 @@ class Connection(aioice.Connection):
     """
 
     def __init__(
-        self, hub: Hub, endpoint: Endpoint, credentials: Credentials, *, controlling: bool, heard: Callable[[], int]
+        self,
+        hub: Hub,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        controlling: bool,
+        heard: Callable[[], int],
+        lost: Callable[[], None],
     ) -> None:
-        # RELAY only keeps gather_candidates() from scanning the interfaces, and host names from being looked up.
+        """`lost()` is called when the peer has shown no sign of life for too long, and the connection is closed."""
+        # RELAY only keeps host names from being looked up.
         super().__init__(
             ice_controlling=controlling,
             transport_policy=aioice.TransportPolicy.RELAY,
             local_username=credentials.username,
             local_password=credentials.password,
         )
-        self._hub, self._endpoint, self._heard = hub, endpoint, heard
+        self._hub, self._endpoint, self._heard, self._lost = hub, endpoint, heard, lost
         self.remote: Address | None = None
         self.protocol = StunProtocol(self)
         self.protocol.transactions = _Transactions(hub, endpoint)
@@ -89,25 +99,25 @@ class Connection(aioice.Connection):
         self._checked = asyncio.Event()
         self._incoming = 0
         self._answering = False
-        self.silent = False
-        """It was closed because the peer showed no sign of life."""
+        self._come_in()
 
-    async def get_component_candidates(
-        self, component: int, addresses: list[str], timeout: int = 5
-    ) -> list[aioice.Candidate]:
+    def _come_in(self) -> None:
+        """What gathering would find out: the socket is there."""
         host, port = self._hub.address
         self.protocol.connection_made(_HubTransport(self._hub, self.protocol))
-        self.protocol.local_candidate = aioice.Candidate("1", component, "udp", 2130706431, host, port, "host")
+        self.protocol.local_candidate = aioice.Candidate("1", 1, "udp", 2130706431, host, port, "host")
         self._protocols.append(self.protocol)  # close() closes what is in here
+        self._local_candidates_end = True
         self._hub.by_username[self.local_username] = self._endpoint
-        return [self.protocol.local_candidate]
 
     async def meet(self, peer: Peer) -> None:
-        """Who is to be found, and where it says that it is."""
+        """Find the way to this peer, or ConnectionError."""
+        self.remote_is_lite, self.remote_username, self.remote_password = peer.lite, peer.username, peer.password
         self._fixed = None if peer.username else peer.address
         for at, (host, port) in enumerate(peer.candidates[:MAX_SOURCES]):
             self._searching = True
             await self.add_remote_candidate(aioice.Candidate(str(at), 1, "udp", 2130706431 - at, host, port, "host"))
+        await self.connect()
 
     def request_received(self, message: stun.Message, addr: Address, protocol: StunProtocol) -> None:
         if "PRIORITY" not in message.attributes:  # aioice would raise KeyError inside connect()
@@ -169,7 +179,7 @@ class Connection(aioice.Connection):
         self.protocol.transactions = {}
         self.protocol.receiver = self.protocol.transport = None  # type: ignore[assignment]  # nothing comes or goes
         self._endpoint = None  # type: ignore[assignment]  # nor is claimed for it
-        self._heard = _nothing
+        self._heard, self._lost = _nothing, _nobody
 
     def _check_periodic(self) -> bool:
         return self._searching and super()._check_periodic()
@@ -184,8 +194,7 @@ class Connection(aioice.Connection):
             self.remote = pair.remote_addr
 
     def data_received(self, data: bytes, component: int) -> None:
-        if self._queue.qsize() < MAX_WAITING:
-            super().data_received(data, component)
+        """Nothing: the hub tells DTLS from STUN, and what is neither is nobody's."""
 
     async def query_consent(self) -> None:
         """Close the connection when nothing shows that the peer lives: voice, its checks, or an answer to ours."""
@@ -197,8 +206,8 @@ class Connection(aioice.Connection):
             if not quiet or await self._peer_answers() or self._signs_of_life != seen:
                 alive, seen = loop.time(), self._signs_of_life
         self._query_consent_task = None  # close() would cancel and await this very task
-        self.silent = True
         await self.close()
+        self._lost()
 
     @property
     def _signs_of_life(self) -> int:

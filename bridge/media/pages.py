@@ -64,7 +64,7 @@ class Pages:
             equipment.hub, certificate, voice=partial(self._first_voice, tab), ended=partial(self._leg_ended, tab)
         )
         self.legs[tab] = leg
-        answer = await leg.answer(page, codec, ptime)
+        answer = leg.answer(page, codec, ptime)
         self._spawn(leg.connect(equipment.patience.connect))
         return answer
 

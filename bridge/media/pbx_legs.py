@@ -8,7 +8,6 @@ from collections.abc import Callable
 import structlog
 
 from ..calls.events import CallId, PbxFellSilent
-from .association import fingerprint
 from .dtls_leg import DtlsLeg
 from .equipment import Equipment
 from .pages import nobody
@@ -26,7 +25,7 @@ class PbxLegs:
     def __init__(self, call: CallId, equipment: Equipment, key: Callable[[int, int], None]) -> None:
         self._call, self._equipment, self._key = call, equipment, key
         self._certificate = equipment.certificates.current(datetime.datetime.now(datetime.UTC))
-        self.fingerprint = fingerprint(self._certificate)
+        self.fingerprint = self._certificate.fingerprint
 
     def open(self, *, by_dtls: bool, ipv6: bool, towards: str, at: Address | None = None) -> PbxLeg:
         """A leg on a port of its own for voice with that host; PortsExhaustedError.

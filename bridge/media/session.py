@@ -31,9 +31,9 @@ from ..calls.commands import (
 )
 from ..calls.events import CallId, Event
 from ..errors import ConfigError, OursError
-from .association import Certificates
 from .codecs.transcoder import Transcoder
 from .conversation import Conversation
+from .dtls import Certificates
 from .equipment import Equipment, Patience
 from .homes import AUTO, Homes
 from .hub import Hub, bound_socket

@@ -6,10 +6,9 @@ import secrets
 import time
 from collections.abc import Callable
 
-from aiortc import RTCCertificate
-
 from . import page_sdp, sdp
-from .association import Association, fingerprint
+from .association import Association
+from .dtls import Certificate
 from .hub import Address, Hub
 from .peer import Credentials, OurEnd
 from .relay import HEADER, RTP
@@ -27,7 +26,7 @@ class BrowserLeg:
     def __init__(
         self,
         hub: Hub,
-        certificate: RTCCertificate,
+        certificate: Certificate,
         *,
         voice: Callable[[int, float], None],
         ended: Callable[[str], None],
@@ -50,7 +49,7 @@ class BrowserLeg:
         self._buffer = hub.buffer
         self._view, self._sendto = memoryview(hub.buffer), hub.sendto
         self._version = 0
-        self._fingerprint = fingerprint(certificate)
+        self._fingerprint = certificate.fingerprint
         self.association = Association(
             hub,
             certificate,
@@ -72,11 +71,6 @@ class BrowserLeg:
 
     # ---- offer and answer
 
-    async def answer(self, offer: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
-        """Our description; from now on the page may come."""
-        await self.association.open()
-        return self.reanswer(offer, codec, ptime)
-
     def offers(self, codec: str) -> bool:
         return any(known.name == codec for known in self._offer.audio.codecs)
 
@@ -84,8 +78,8 @@ class BrowserLeg:
         """The offer is for the transport that stands already."""
         return self._offer.peer == offer.peer
 
-    def reanswer(self, offer: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
-        """Our description for the transport that stands, perhaps with another codec."""
+    def answer(self, offer: page_sdp.PageOffer, codec: sdp.Codec, ptime: int) -> str:
+        """Our description, the first or one for the transport that stands, perhaps with another codec."""
         if self._version and codec != self.codec:
             self.ssrc = secrets.randbits(32)  # codecs with different clocks don't share one (RFC 7160, 4.1)
         self._offer, self.codec, self._version = offer, codec, self._version + 1

@@ -10,10 +10,8 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
-from aiortc import RTCCertificate
-
 from bridge.calls.commands import Latch, Secrecy
-from bridge.media.association import fingerprint
+from bridge.media.dtls import Certificate
 from bridge.media.dtls_leg import DtlsLeg
 from bridge.media.hub import Address
 from bridge.media.pbx_session import PbxSession
@@ -43,11 +41,11 @@ class DtlsPbx:
         says: Change = unchanged,
         reads: Change = unchanged,
         forged: str = "",
-        certificate: RTCCertificate | None = None,
+        certificate: Certificate | None = None,
         ipv6: bool = False,
     ) -> None:
         assert here.voice._equipment is not None
-        self._certificate = certificate or RTCCertificate.generateCertificate()
+        self._certificate = certificate or Certificate.generateCertificate()
         equipment, pair = here.voice._equipment, PortPairs((24_000, 24_999)).bind("::1" if ipv6 else "127.0.0.1")
         self.heard: asyncio.Queue[Packet] = asyncio.Queue()
         self.failures: list[str] = []
@@ -55,7 +53,7 @@ class DtlsPbx:
         self._said, self._ssrc = 0, secrets.randbits(32)
         self.leg = DtlsLeg(equipment, self._certificate, pair, voice=self._keep, failed=self.failures.append)
         self.session = PbxSession(77, secrets.token_bytes)
-        self.session.begin(forged or fingerprint(self._certificate))
+        self.session.begin(forged or self._certificate.fingerprint)
         self.session.secrecy, self.session.ipv6 = Secrecy.WEBRTC, ipv6
 
     def _keep(self, length: int, now: float) -> None:

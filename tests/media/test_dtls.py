@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiortc import RTCCertificate
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,7 +25,7 @@ from bridge.calls.events import (
     PbxLegMoved,
     TabId,
 )
-from bridge.media.association import Certificate, fingerprint
+from bridge.media.dtls import Certificate
 from bridge.media.dtls_leg import DtlsLeg
 from bridge.media.equipment import Patience
 from bridge.media.sdp import SdpError
@@ -88,11 +87,11 @@ async def talk(page: Page, pbx: DtlsPbx, word: bytes) -> None:
         pass
 
 
-class RsaCertificate(RTCCertificate):
+class RsaCertificate(Certificate):
     """As most PBXs have one; it does nothing else."""
 
     @classmethod
-    def new(cls) -> RTCCertificate:
+    def new(cls) -> Certificate:
         key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pbx")])
         now = datetime.datetime.now(datetime.UTC)
@@ -252,7 +251,7 @@ async def test_an_ice_restart_is_a_new_association_and_our_stream_goes_on(here: 
         assert 0 < (then.sequence - heard.sequence) & 0xFFFF < 100
         await talk(page, pbx, b"on")
         assert leg_of(here)._current is not before
-        assert len(leg_of(here)._openings) == 1, "the old one is gone"
+        assert len(leg_of(here)._open) == 1, "the old one is gone"
 
 
 async def test_who_takes_the_place_of_the_pbx_is_met_anew_and_until_then_nothing_changes(here: Stage) -> None:
@@ -306,7 +305,7 @@ async def test_a_pbx_may_change_to_plain_rtp_and_back_where_that_is_allowed(here
 
 
 async def test_a_pbx_with_another_certificate_than_it_announced_is_not_heard_and_reported(here: Stage) -> None:
-    stranger = fingerprint(RTCCertificate.generateCertificate())
+    stranger = Certificate.generateCertificate().fingerprint
     async with dtls_pbx(here, forged=stranger) as pbx:
         page = await here.offer_to(TAB, pbx.offer(), CODECS)
         pbx.answered((await here.join(page)).sdp)
