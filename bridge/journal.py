@@ -20,6 +20,7 @@ from .calls import commands, events
 from .calls.call import Call
 from .calls.commands import Command
 from .calls.events import Event
+from .tones import Tone
 
 log = structlog.get_logger()
 
@@ -227,7 +228,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, events.Operator):
+    if isinstance(value, events.Operator | Tone):
         return str(value)
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}

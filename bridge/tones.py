@@ -35,6 +35,9 @@ class Tone:
     volume: float = VOLUME
     """0 to 1, of each frequency."""
 
+    def __str__(self) -> str:
+        return ", ".join(f"{'+'.join(map(str, part.hertz)) or 'pause'} {part.seconds:g} s" for part in self.parts)
+
     @property
     def seconds(self) -> float:
         """Of one turn."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from bridge.calls.commands import NO_MUSIC, PBX_MUSIC
+from bridge.calls.routing import policy_of
 from bridge.config import Settings
 from bridge.directory import directory
+
+TRUNKS: dict[str, dict[str, str]] = {"unsaid": {}, "pbx": {"hold_music": "pbx"}, "none": {"hold_music": "none"}}
 
 
 @pytest.mark.parametrize(
@@ -43,3 +49,53 @@ def settings_of(server: str, host: str | list[str], voice: str, address: str) ->
             "trunk": [{"name": "pbx", "server": server, "voice": voice}],
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("portal", "trunk", "chosen", "country"),
+    [
+        ({}, {}, "", "RU"),
+        ({"region": "DE"}, {}, "", "DE"),
+        ({"region": "DE"}, {}, "FR", "FR"),
+        ({"region": "DE", "tones": "at"}, {}, "FR", "AT"),
+        ({"region": "DE"}, {"region": "GB"}, "FR", "GB"),
+        ({"tones": "AT"}, {"tones": "US"}, "", "US"),
+    ],
+)
+def test_whose_tones_an_operator_hears(
+    portal: dict[str, str], trunk: dict[str, str], chosen: str, country: str
+) -> None:
+    """What is said of tones, by the trunk, then by the portal; else the region, which may be chosen on the page."""
+    settings = Settings.model_validate(
+        {
+            "portal": [
+                {"url": "https://acme.bitrix24.com", "client_id": "app", "client_secret_env": "SECRET", **portal}
+            ],
+            "trunk": [{"name": "pbx", "server": "192.0.2.2", **trunk}],
+        }
+    )
+    known = directory(settings, {}, lambda portal: chosen)
+    assert policy_of(known, "acme.bitrix24.com", "pbx").tones == country
+
+
+def test_what_is_heard_on_hold_is_a_file_by_its_whole_path_or_one_of_two_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wait.mp3").touch()
+    settings = Settings.model_validate(
+        {
+            "media": {"hold_music": "wait.mp3", "rejoin_music": True},
+            "portal": [{"url": "https://acme.bitrix24.com", "client_id": "app", "client_secret_env": "SECRET"}],
+            "trunk": [{"name": name, "server": "192.0.2.2", **said} for name, said in TRUNKS.items()],
+        }
+    )
+    known = directory(settings, {})
+    heard = {name: policy_of(known, "acme.bitrix24.com", name).media for name in TRUNKS}
+    assert {name: media.music for name, media in heard.items()} == {
+        "unsaid": str(tmp_path / "wait.mp3"),
+        "pbx": PBX_MUSIC,
+        "none": NO_MUSIC,
+    }
+    assert all(media.rejoin_music for media in heard.values())
+    assert list(settings.music) == ["wait.mp3"]

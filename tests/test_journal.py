@@ -16,6 +16,7 @@ from bridge.calls import events as on
 from bridge.calls.call import Call
 from bridge.calls.events import CallId
 from bridge.journal import Journal, read
+from bridge.tones import plan_of
 
 CALL = Call(id=CallId("6a0-1"))
 ROOMS = {do.PbxCommand, do.MediaCommand, do.OperatorsCommand, do.PortalCommand}
@@ -46,6 +47,18 @@ def test_every_event_and_command_is_written_under_its_room_and_read_again(kind: 
         assert (entry.room == "bridge") == (kind in OF_THE_BRIDGE)
 
     write()
+
+
+def test_a_tone_is_written_as_a_person_would_say_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    written = Journal(path)
+    ringback = plan_of("US").ringback
+    written.command(
+        do.SpeakEarly(call=CALL.id, pbx_offer=b"", codecs=(), policy=do.MediaPolicy(), sound=ringback), CALL, 1.0
+    )
+    written.close()
+    (entry,) = read(path, CALL.id)
+    assert entry.facts["sound"] == "440+480 2 s, pause 4 s"
 
 
 def test_a_full_file_is_put_aside_with_whole_lines_and_the_oldest_is_dropped(
