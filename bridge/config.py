@@ -118,6 +118,9 @@ class Sip(_Section):
         return self
 
 
+EngineAddress = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+:\d{1,5}$")]
+
+
 class Media(_Section):
     browser_address: str = "127.0.0.1"
     """Where the browser legs' one UDP port is bound and what pages are told."""
@@ -147,7 +150,7 @@ class Media(_Section):
     """How long the credentials are valid that pages get; they are replaced after half of it."""
     engine: Literal["own", "rtpengine"] = "own"
     """Who carries the voice: the bridge, or an rtpengine, which has its own addresses and ports; PBXs hear plain RTP from it."""
-    rtpengine: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+\.\d+:\d{1,5}$")] = "127.0.0.1:2223"
+    rtpengine: EngineAddress | Annotated[tuple[EngineAddress, ...], Field(min_length=1)] = "127.0.0.1:2223"
     """Where its ng protocol is spoken (`listen-ng`): address and port."""
     rtpengine_recordings: Path | None = None
     """Its `--recording-dir` (`--recording-method=pcap`) as this machine sees it: what it writes there becomes our recordings and is
@@ -159,9 +162,10 @@ class Media(_Section):
         return self.engine == "own" and self.pbx_address6 != ""
 
     @property
-    def engine_address(self) -> tuple[str, int]:
-        host, _, port = self.rtpengine.partition(":")
-        return host, int(port)
+    def engine_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Of each rtpengine."""
+        each = (self.rtpengine,) if isinstance(self.rtpengine, str) else self.rtpengine
+        return tuple((host, int(port)) for host, _, port in (address.partition(":") for address in each))
 
     @property
     def turn_secret(self) -> SecretStr:

@@ -127,7 +127,11 @@ def test_a_missing_or_unreadable_file_is_said_so(tmp_path: Path) -> None:
 
 def test_an_rtpengine_is_refused_where_a_trunk_wants_what_it_does_not_do(tmp_path: Path) -> None:
     text = GOOD.replace("[http]", '[media]\nengine = "rtpengine"\n[http]', 1)
-    assert settings(tmp_path, text).media.engine_address == ("127.0.0.1", 2223)
+    assert settings(tmp_path, text).media.engine_addresses == (("127.0.0.1", 2223),)
+    several = text.replace(
+        'engine = "rtpengine"', 'engine = "rtpengine"\nrtpengine = ["192.0.2.1:1", "192.0.2.2:2"]', 1
+    )
+    assert settings(tmp_path, several).media.engine_addresses == (("192.0.2.1", 1), ("192.0.2.2", 2))
     for wish in ('srtp = "required"', 'srtp = "dtls"', 'hold_music = "none"'):
         with pytest.raises(ConfigError, match="needs media"):
             settings(tmp_path, text.replace('"127.0.0.1:5060"', f'"127.0.0.1:5060"\n{wish}', 1))

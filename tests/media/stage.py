@@ -307,14 +307,14 @@ class Stage:
 async def stage(
     patience: Patience | None = None,
     workers: int = 1,
-    rtpengine: str = "",
+    rtpengine: str | tuple[str, ...] = "",
     shelf: Shelf | None = None,
     ipv6: str = "",
     spool: Path | None = None,
     ipv4: str = "127.0.0.1",
     music: Sequence[str] = (),
 ) -> AsyncIterator[Stage]:
-    """A running room on free ports of the loopback; `rtpengine` is the address of one that carries the voice, `spool` where it records."""
+    """A running room on free ports of the loopback; `rtpengine` is where one or several carry the voice, `spool` where it records."""
     mail = Mailbox()
     media = config.Media(
         browser_port=0, pbx_address=ipv4, pbx_address6=ipv6, pbx_ports=(22_000, 23_999), workers=workers

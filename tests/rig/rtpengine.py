@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -74,6 +75,15 @@ class Rtpengine:
             self._process.kill()
             await self._process.wait()
             self._process = None
+
+    def pause(self) -> None:
+        """Silent until `go_on`, and nothing of it lost."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def log_tail(self) -> str:
         return "\n".join((self._directory / "rtpengine.log").read_text(errors="replace").splitlines()[-80:])

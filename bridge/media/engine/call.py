@@ -50,7 +50,7 @@ from ..pbx_session import OUR_EVENT_TYPES, OUR_TYPES, PbxSession
 from ..watch import Silence
 from . import sdp as engine_sdp
 from .line import PBX, EngineLine, packets
-from .ng import EngineError
+from .ng import EngineError, EngineSilentError
 from .prompts import Prompts
 from .quality import EngineEar
 from .sdp import EngineVoice, PbxSide
@@ -242,6 +242,11 @@ class EngineCall:
             self._spooler.close()
 
     @property
+    def engine(self) -> str:
+        """Which one carries it."""
+        return self._line.engine.name
+
+    @property
     def idle(self) -> bool:
         """Nothing was ever asked that would have to be remembered."""
         return not self._legs and self._wanted is None and self._line.address is None
@@ -367,12 +372,14 @@ class EngineCall:
     async def look(self) -> None:
         """Report who fell silent, and join whoever has begun to speak."""
         try:
+            if not self._line.engine.answers:
+                raise EngineSilentError("rtpengine does not answer")
             if self._joined is None:
                 await self._comfort(quiet=True)
                 if self._wanted not in self._legs:
                     return
             answer = await self._line.query()
-        except EngineError as error:
+        except (EngineError, EngineSilentError) as error:
             self._forgotten(str(error))
             return
         counts, now = packets(answer), self._clock()
@@ -424,15 +431,15 @@ class EngineCall:
             self._post(PbxFellSilent(call=self.call))
 
     def _forgotten(self, why: str) -> None:
-        """The engine was started anew: the next page gets another address, and the PBX is told it."""
-        log.warning("rtpengine_forgot_call", call=self.call, why=why)
+        """The engine was started anew, or is dead: the next page gets another address, and the PBX is told it."""
+        log.warning("rtpengine_lost_call", call=self.call, why=why)
         self._line.forgotten()
         self._spooler.forgotten()
         self._prompts.forgotten()
         self._tied = None
         tabs, self._legs = list(self._legs), {}
         for tab in tabs:
-            self._lose(tab, "rtpengine has forgotten the call")
+            self._lose(tab, f"the call is lost to rtpengine: {why}")
 
     def _lose(self, tab: TabId, why: str) -> None:
         missed = tab in (self._joined, self._wanted)

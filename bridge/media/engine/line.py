@@ -5,7 +5,8 @@ To the engine a page is the one who offers, under a tag of its own, and the PBX 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import structlog
@@ -14,8 +15,8 @@ from ...calls.events import CallId
 from .. import page_sdp, sdp
 from . import sdp as engine_sdp
 from .bencode import Value
+from .engines import Engine
 from .ng import EngineError, Words
-from .ng_client import NgClient
 from .sdp import EngineVoice, PbxSide
 
 log = structlog.get_logger()
@@ -40,12 +41,16 @@ _TOWARDS_PAGE: Final[Words] = {**_COMMON, "ICE": "force", "rtcp-mux": ["accept"]
 class EngineLine:
     """Whatever it asks may end in EngineError or EngineSilentError."""
 
-    def __init__(self, call: CallId, engine: NgClient) -> None:
+    def __init__(self, call: CallId, pick: Callable[[], Engine]) -> None:
+        """`pick` names the engine for a call that has none, or has lost it."""
         self.address: sdp.Address | None = None
         """Where the PBX sends its voice; None before a page was tied to it."""
         self.tags: set[str] = set()
         """Of every page that was tied to it."""
-        self._call, self._engine = call, engine
+        self._call, self._pick = call, pick
+        self.engine = pick()
+        self._lost = False
+        """It may still know a call of this name."""
         self._silenced = False
         self._blocked: set[str] = set()
         """Whose voice does not reach the PBX: tags."""
@@ -64,6 +69,10 @@ class EngineLine:
         await self._ask("answer", from_tag=NOBODY, to_tag=PBX, sdp=described, flags=self._flags, **_TOWARDS_NOBODY)
 
     async def _offer(self, tag: str, description: str) -> None:
+        if self._lost:
+            with suppress(EngineError):
+                await self._ask("delete", delete_delay=0)
+            self._lost = False
         more: Words = {"to-tag": PBX} if self.address else {}
         offered = await self._ask("offer", from_tag=tag, sdp=description, flags=self._flags, **_TOWARDS_PBX, **more)
         self.address = engine_sdp.place(str(offered.get("sdp", "")))
@@ -129,7 +138,9 @@ class EngineLine:
             log.info("rtpengine_call_gone", call=self._call, why=str(error))
 
     def forgotten(self) -> None:
-        """The engine knows nothing of the call any more."""
+        """The engine knows nothing of the call any more, or is silent: the next one is asked for another address."""
+        self.engine = self._pick()
+        self._lost = True
         self.address, self._silenced = None, False
         for tags in (self.tags, self._blocked):
             tags.clear()
@@ -140,7 +151,7 @@ class EngineLine:
         return [*flags, "inject DTMF"] if self._keys else flags
 
     async def _ask(self, command: str, **words: Value) -> Words:
-        return await self._engine.ask(command, call_id=self._call, **words)
+        return await self.engine.ask(command, call_id=self._call, **words)
 
 
 def packets(answer: Mapping[str, Any]) -> dict[str, int]:

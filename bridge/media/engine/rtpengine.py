@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
@@ -33,22 +34,21 @@ from ..equipment import Patience
 from ..recording.recorder import Recorder, Shelf
 from ..recording.spool import FOLDER
 from .call import EngineCall
+from .engines import Engines
 from .line import EngineLine
-from .ng import EngineError, EngineSilentError
-from .ng_client import NgClient, ng_client
+from .ng import EngineSilentError
 from .spooler import Spooler
 
 log = structlog.get_logger()
 
 LOOK_SECONDS: Final = 0.5
 """Between two looks at a call: one request each."""
-PING_SECONDS: Final = 2.0
 MOST_AT_ONCE: Final = 50
 """Looks that are open at a time."""
 
 
 class RtpengineVoice:
-    """Every call in one rtpengine."""
+    """Every call in one rtpengine, or one of several."""
 
     def __init__(
         self,
@@ -65,13 +65,11 @@ class RtpengineVoice:
         self._post = post
         self._patience = patience or Patience()
         self._calls: dict[CallId, EngineCall] = {}
-        self._engine: NgClient | None = None
-        self._answers = True
+        self._engines = Engines(media.engine_addresses)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Talk to the engine until left, then have every call forgotten; ConfigError if it does not answer."""
-        host, port = self._media.engine_address
+        """Talk to the engines until left, then have every call forgotten; ConfigError if none answers."""
         check_spool(self._media)
         if self._sealing:
             log.warning(
@@ -80,34 +78,29 @@ class RtpengineVoice:
                 why="rtpengine seals nothing",
                 remedy="let it lie on an encrypted disk",
             )
-        async with ng_client(host, port) as self._engine, self._recorder.running() if self._recorder else nullcontext():
+        recording = self._recorder.running() if self._recorder else nullcontext()
+        async with self._engines.running(), recording, asyncio.TaskGroup() as tasks:
+            watcher = tasks.create_task(self._watch())
             try:
-                await self._engine.ask("ping")
-            except (EngineError, EngineSilentError) as error:
-                raise ConfigError(
-                    f"media.rtpengine: nothing answers at {host}:{port} as an rtpengine does: {error}"
-                ) from None
-            async with asyncio.TaskGroup() as tasks:
-                watchers = [tasks.create_task(self._watch()), tasks.create_task(self._ping(self._engine))]
-                try:
-                    yield
-                finally:
-                    for watcher in watchers:
-                        watcher.cancel()
-                    for call in list(self._calls):
-                        await self._close(call)
+                yield
+            finally:
+                watcher.cancel()
+                for call in list(self._calls):
+                    await self._close(call)
 
     @property
     def obstacle(self) -> str:
         """Why no further call can be carried now, "" if one can."""
-        return "" if self._answers else "rtpengine does not answer"
+        return "" if any(engine.answers for engine in self._engines.all) else "rtpengine does not answer"
 
     @property
     def report(self) -> list[dict[str, Any]]:
-        """One row, for `bridge status`."""
-        host, port = self._media.engine_address
-        state = "live" if self._answers else "silent"
-        return [{"worker": f"rtpengine {host}:{port}", "state": state, "calls": len(self._calls)}]
+        """One row for each, for `bridge status`."""
+        calls = Counter(call.engine for call in self._calls.values())
+        return [
+            {"worker": engine.name, "state": "live" if engine.answers else "silent", "calls": calls[engine.name]}
+            for engine in self._engines.all
+        ]
 
     async def perform(self, command: MediaCommand) -> None:
         """Carry out one command; SdpError, DigitsError, EngineError or EngineSilentError if it can't be done."""
@@ -127,8 +120,7 @@ class RtpengineVoice:
                     self._calls.pop(command.call, None)
 
     def _call(self, name: CallId) -> EngineCall:
-        assert self._engine is not None, "commands are for a running room"
-        line = EngineLine(name, self._engine)
+        line = EngineLine(name, self._engines.pick)
         spooler = Spooler(name, line, self._recorder, self._media.rtpengine_recordings, self._post)
         return EngineCall(name, line, spooler, self._post, self._patience, time.monotonic)
 
@@ -162,23 +154,6 @@ class RtpengineVoice:
                 log.warning("media_look_failed", call=call.call, why=str(error))
             except Exception:  # a fault in one call must not leave the others unwatched
                 log.exception("media_look_failed", call=call.call)
-
-    async def _ping(self, engine: NgClient) -> None:
-        while True:
-            await asyncio.sleep(PING_SECONDS)
-            before, self._answers = self._answers, await _answers(engine)
-            if before and not self._answers:
-                log.error("rtpengine_silent", remedy="no call is taken until it answers again")
-            elif self._answers and not before:
-                log.info("rtpengine_answers")
-
-
-async def _answers(engine: NgClient) -> bool:
-    try:
-        await engine.ask("ping")
-    except (EngineError, EngineSilentError):
-        return False
-    return True
 
 
 async def _obey(call: EngineCall, command: MediaCommand) -> None:
