@@ -95,6 +95,7 @@ class Bridge:
             clicked=self._office.clicks,
             notify=self._office.notices.unpaid_call,
             rouse=self._office.wake.rouse,
+            mixes=settings.media.engine != "rtpengine",
             turn=_turn_of(settings.media),
         )
         check_announcements(settings)

@@ -85,6 +85,8 @@ _SOURCES = {
         "OperatorTook",
         "OperatorTransferred",
         "OperatorConnected",
+        "OperatorMerged",
+        "OperatorSplit",
         "OperatorRecorded",
         "VoiceStarted",
         "OperatorRated",

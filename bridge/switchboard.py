@@ -23,6 +23,7 @@ from .calls.events import (
     CallbackAsked,
     CallId,
     CommandFailed,
+    ConferenceOver,
     DeadlinePassed,
     Event,
     Operator,
@@ -140,6 +141,7 @@ class Switchboard:
             busy=self._engaged.keys(),
             dialled=self._dialled,
             outgoing=self._outgoing,
+            calls=self._calls,
         )
         try:
             after, commands = step(call, event, world)
@@ -159,6 +161,9 @@ class Switchboard:
     def _keep(self, call: Call, now: float) -> None:
         before = self._calls.get(call.id)
         self._engage(before.answered_by if before else None, None if call.state is State.ENDED else call.answered_by)
+        if before is not None and before.conference and before.conference != call.conference:
+            hung_up = call.state is State.ENDED
+            self._mail.append(ConferenceOver(call=before.conference.other, other=call.id, hung_up=hung_up))
         was_out = before is not None and before.dialled
         is_out = call.dialled and call.state is not State.ENDED
         if was_out != is_out:

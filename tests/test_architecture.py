@@ -80,6 +80,7 @@ PURE = [
     "calls/call.py",
     "calls/ending.py",
     "calls/callback.py",
+    "calls/conference.py",
     "calls/voice.py",
     "calls/talking.py",
     "calls/outbound.py",

@@ -20,7 +20,7 @@ from bridge.tones import plan_of
 
 CALL = Call(id=CallId("6a0-1"))
 ROOMS = {do.PbxCommand, do.MediaCommand, do.OperatorsCommand, do.PortalCommand}
-OF_THE_BRIDGE = {on.DeadlinePassed, on.CommandFailed, on.BridgeStopped}
+OF_THE_BRIDGE = {on.DeadlinePassed, on.ConferenceOver, on.CommandFailed, on.BridgeStopped}
 
 
 def _kinds(module: ModuleType, base: type[Any]) -> list[type[Any]]:

@@ -20,7 +20,7 @@
 
 DIALLING brings up the operator's voice first, then sends the INVITE. TRANSFERRING holds, asks the PBX, and hears how it goes on;
 a failure gives the call back to the operator. HELD follows our own hold, once the PBX has confirmed it; what the PBX does is a
-fact beside it (`pbx_holds`). A call finishes
+fact beside it (`pbx_holds`), and so is the conference that it is in with another call of its operator. A call finishes
 once, is answered at most once, closes the media it opened, and promises exactly one record to the CRM.
 """
 
@@ -75,6 +75,15 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conference:
+    """One conversation with another call of the operator."""
+
+    other: CallId
+    was_held: bool
+    """It was held before, and is so again when the two part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """Both legs of one call and what becomes of them."""
 
@@ -117,7 +126,9 @@ class Call:
     moved: bytes = b""
     """Outbound: what the PBX has to be offered as soon as it has answered, since our address changed meanwhile."""
     hold_wish: bool | None = None
-    """Hold or resume that waits for the PBX's word."""
+    """Hold or resume that waits for the PBX's word …"""
+    hold_next: bool | None = None
+    """… and what is to be asked for after it."""
     muted: bool = False
     pbx_holds: bool = False
     notice: str = ""
@@ -131,6 +142,8 @@ class Call:
     transfer: Transfer | None = None
     """While the state is TRANSFERRING."""
     transfer_failed: TransferFailure | None = None
+    conference: Conference | None = None
+    conference_failed: bool = False
     resume: State = State.TALKING
     """Where REJOINING goes back to."""
     started: float = 0
@@ -191,6 +204,8 @@ class Call:
             ending=self.ending.value if self.ending else "",
             notice=self.notice,
             quality=self.quality,
+            conference=self.conference.other if self.conference else None,
+            conference_failed=self.conference_failed,
             recording=self.recording.value,
             recording_pausable=self.recording_rules.pausable,
             tone=self.tone,
@@ -215,6 +230,8 @@ class World:
     """What went to the PBXs within the last minute."""
     outgoing: Mapping[str, int] = field(default_factory=dict)
     """Portal -> its calls that were dialled and live."""
+    calls: Mapping[CallId, Call] = field(default_factory=dict)
+    """All that are live."""
 
     def toll_breach(self, operator: Operator, number: PhoneNumber, *, adds: bool) -> TollBreach | None:
         """Which of the portal's rules forbids to dial this. `adds`: it is a call more, not one that is passed on."""

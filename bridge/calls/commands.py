@@ -126,6 +126,10 @@ class CallView:
     """The number of whoever passed the call on to us."""
     diverter: str = ""
     """The number that forwards its calls to us."""
+    conference: CallId | None = None
+    """The call that is one conversation with this one."""
+    conference_failed: bool = False
+    """The last attempt at a conference came to nothing."""
     recording: str = ""
     """A `Recording.value`."""
     recording_pausable: bool = False
@@ -368,6 +372,18 @@ class HoldMedia(MediaCommand):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepAddress(MediaCommand):
     """The PBX refuses to follow the voice to another address of ours: it stays where it was, as long as that works."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinConference(MediaCommand):
+    """Let this call's PBX hear the far end of `other` beside the operator. Of both calls, each hears the other."""
+
+    other: CallId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveConference(MediaCommand):
+    """This call's PBX hears its operator alone again, and the other call hears nothing of it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

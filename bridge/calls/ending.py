@@ -42,7 +42,14 @@ def end(
         )
     )
     ended = replace(
-        call, state=State.ENDED, ending=ending, ended=world.now, media_open=False, deadline=None, transfer=None
+        call,
+        state=State.ENDED,
+        ending=ending,
+        ended=world.now,
+        media_open=False,
+        deadline=None,
+        transfer=None,
+        conference=None,
     )
     return ended, commands
 

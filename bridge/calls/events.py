@@ -435,6 +435,21 @@ class OperatorConnected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorMerged(Event):
+    """The operator makes one conversation of this call and `other`, which hears the same: each of the three hears both others."""
+
+    operator: Operator
+    other: CallId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorSplit(Event):
+    """The operator takes a conference apart: each of its calls is as it was before."""
+
+    operator: Operator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorDeclined(Event):
     operator: Operator
 
@@ -531,6 +546,14 @@ class CallerFound(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlinePassed(Event):
     """The deadline that the call had asked for is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConferenceOver(Event):
+    """`other` is in no conference with this call any more; `hung_up`: it is over altogether."""
+
+    other: CallId
+    hung_up: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

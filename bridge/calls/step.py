@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from . import callback, ending, inbound, outbound, talking, taping, transfer, turns, voice
+from . import callback, conference, ending, inbound, outbound, talking, taping, transfer, turns, voice
 from . import commands as do
 from . import events as on
 from .call import Call, State, Step, World
@@ -55,10 +55,12 @@ def _failed(call: Call, event: on.CommandFailed, world: World) -> Step:
         return taping.failed(call, event, world)
     if event.command == "OfferMedia":
         return call, [do.RefusePbxReferral(call=call.id, status=488)]
+    if event.command == "JoinConference":
+        return conference.failed(call)
     if event.command == "HoldMedia":
-        return replace(call, hold_wish=None), []
+        return conference.hold_impossible(call)
     if event.command == "ReofferPbx":
-        return talking.hold_refused(call, event, world)
+        return conference.hold_refused(call, event, world)
     if event.command in {"AnswerPbx", "RingPbx", "DialPbx"}:
         return ending.end(call, Ending.PBX_LOST, world)
     if event.command == "AcceptPbxAnswer":
@@ -95,7 +97,8 @@ _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.MediaReoffered: talking.hold_offered,
     on.MediaHeld: talking.hold_kept,
     on.PbxReanswered: talking.hold_confirmed,
-    on.PbxRefusedReoffer: talking.hold_refused,
+    on.PbxRefusedReoffer: conference.hold_refused,
+    on.OperatorSplit: conference.split,
     on.PbxTransferred: transfer.done,
     on.PbxLegMoved: talking.moved,
 }
@@ -106,6 +109,7 @@ _WITH_VOICE: dict[type[Event], _Handler] = {
     on.MediaOffered: voice.reconnected,
     on.OperatorTransferred: transfer.wished,
     on.OperatorConnected: transfer.connect_wished,
+    on.OperatorMerged: conference.merged,
 }
 _TABLE: dict[State, dict[type[Event], _Handler]] = {
     State.NEW: {on.PbxInvited: inbound.invited, on.OperatorDialled: outbound.dialled, on.CallbackAsked: callback.asked},
@@ -183,6 +187,7 @@ _IN_ANY_STATE: dict[type[Event], _Handler] = {
     on.PbxPartyChanged: talking.party_changed,
     on.PbxReferred: talking.referred,
     on.RecordingFailed: taping.failed,
+    on.ConferenceOver: conference.over,
     on.MediaOfferMade: talking.offer_made,
     on.DigitsUnsent: talking.digits_unsent,
     on.PbxHungUp: talking.pbx_hung_up,

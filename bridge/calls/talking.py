@@ -54,7 +54,16 @@ def hold_wished(call: Call, event: on.OperatorHeld, world: World) -> Step:
     """One wish at a time: a second click while the PBX thinks changes nothing."""
     if event.operator != call.answered_by or call.hold_wish is not None or event.held == call.held:
         return call, []
-    return replace(call, hold_wish=event.held, transfer_failed=None), [do.HoldMedia(call=call.id, held=event.held)]
+    return hold_to(replace(call, transfer_failed=None, conference_failed=False), event.held)
+
+
+def hold_to(call: Call, held: bool) -> Step:
+    """Hold or resume, as soon as the PBX has said its word about what it was asked before."""
+    if call.hold_wish is not None:
+        return replace(call, hold_next=held), []
+    if held == call.held:
+        return call, []
+    return replace(call, hold_wish=held), [do.HoldMedia(call=call.id, held=held)]
 
 
 def hold_offered(call: Call, event: on.MediaReoffered, world: World) -> Step:
@@ -62,28 +71,33 @@ def hold_offered(call: Call, event: on.MediaReoffered, world: World) -> Step:
 
 
 def hold_confirmed(call: Call, event: on.PbxReanswered, world: World) -> Step:
-    return _hold_done(call), [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)]
+    after, commands = _hold_done(call)
+    return after, [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp), *commands]
 
 
 def hold_kept(call: Call, event: on.MediaHeld, world: World) -> Step:
     """The PBX does not know of it."""
-    return _hold_done(call), []
+    return _hold_done(call)
 
 
-def _hold_done(call: Call) -> Call:
+def _hold_done(call: Call) -> Step:
     if call.hold_wish is None:
-        return call
+        return call, []
     state = State.HELD if call.hold_wish else State.TALKING
-    if call.state is State.REJOINING:
-        return replace(call, hold_wish=None, resume=state)
-    return replace(call, hold_wish=None, state=state)
+    return _next_hold(replace(call, resume=state) if call.state is State.REJOINING else replace(call, state=state))
 
 
 def hold_refused(call: Call, event: Event, world: World) -> Step:
     """What was shown before still holds; the media goes back to it."""
     if call.hold_wish is None:
         return call, [do.KeepAddress(call=call.id)]
-    return replace(call, hold_wish=None), [do.HoldMedia(call=call.id, held=call.held)]
+    after, commands = _next_hold(call)
+    return after, [do.HoldMedia(call=call.id, held=call.held), *commands]
+
+
+def _next_hold(call: Call) -> Step:
+    settled = replace(call, hold_wish=None, hold_next=None)
+    return (settled, []) if call.hold_next is None else hold_to(settled, call.hold_next)
 
 
 def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:

@@ -118,6 +118,7 @@ def _begin(call: Call, transfer: Transfer, world: World) -> Step:
         state=State.TRANSFERRING,
         transfer=transfer,
         transfer_failed=None,
+        hold_next=None,
         deadline=world.now + TRANSFER_SECONDS,
     )
     if call.held and call.hold_wish is None:

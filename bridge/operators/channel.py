@@ -25,8 +25,9 @@ from ..calls.number import dialable
 from ..tickets import SESSION_SECONDS, Seal, SessionTicket
 from . import protocol as say
 from .admission import Admission, AdmissionError, Identify, Visitor
-from .clicks import DONE, Clicks, OnCall, OnPast
+from .clicks import Clicks, OnCall, OnPast
 from .colleagues import Lamps, Reachable, listing
+from .conferences import DONE
 from .floor import Floor, Outlook
 from .page import Page
 from .presence import Tab
@@ -100,6 +101,7 @@ class Channel:
         clicked: ClickedCards,
         notify: Callable[[Operator, CallView], None],
         rouse: Callable[[Operator], None],
+        mixes: bool = True,
         turn: Turn | None = None,
         loaded: Callable[[Operator, say.Loaded], None] = lambda operator, load: None,
         is_open: Callable[[str], bool] = lambda portal: True,
@@ -124,6 +126,7 @@ class Channel:
             reachable=reachable,
             claim=clicked.claim,
             notify=notify,
+            mixes=mixes,
         )
         self._pages: dict[str, Page] = {}
         self._by_tab: dict[TabId, Page] = {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ..calls import events as on
 from ..calls.commands import CallView
 from ..calls.events import CallId, Event, Operator, TabId
 from . import protocol as say
 from .colleagues import Reachable
+from .conferences import DONE, NOT_YET, NOT_YOURS, Conferences
 from .floor import Floor
 from .presence import Tab
 from .protocol import Ack, CallState
@@ -17,11 +18,8 @@ MAX_CALLS = 8
 """Live calls of an operator beyond which none is dialled."""
 MAX_WISHES, MAX_WISHERS = 128, 10_000
 
-DONE = Ack(ok=True)
 ENDED = Ack(ok=False, error="This call has already ended.")
 TAKEN = Ack(ok=False, error="Somebody else has answered this call.")
-NOT_YOURS = Ack(ok=False, error="You are not on this call.")
-NOT_YET = Ack(ok=False, error="This call is not connected yet.")
 CONNECTING = Ack(ok=False, error="Another call of yours is still being connected: wait for it or hang it up first.")
 TOO_MANY = Ack(ok=False, error="You have too many calls at once: end one first.")
 NO_PAGE = Ack(ok=False, error="No page of the portal is open that could speak: open one and try again.")
@@ -65,8 +63,11 @@ class Clicks:
         reachable: Reachable,
         claim: Callable[[Operator, str, str], bool],
         notify: Callable[[Operator, CallView], None],
+        mixes: bool,
     ) -> None:
+        """`mixes`: the voice room can make a conference of two calls."""
         self._floor = floor
+        self._conferences = Conferences(floor=floor, post=post, mixes=mixes)
         self._reachable = reachable
         self._post = post
         self._new_call_id = new_call_id
@@ -133,7 +134,8 @@ class Clicks:
             case say.VoiceFailed(why=why):
                 self._post(on.VoiceFailed(call=call, operator=operator, tab=tab.id, why=why.value))
             case say.Mute(muted=muted):
-                self._post(on.OperatorMuted(call=call, operator=operator, muted=muted))
+                for each in self._conferences.members(operator, view):
+                    self._post(on.OperatorMuted(call=each.id, operator=operator, muted=muted))
             case say.Hold(held=held):
                 return self._hold(operator, view, held)
             case say.Digits():
@@ -154,8 +156,15 @@ class Clicks:
                 return self._record(operator, view, event == "record")
             case say.CallCommand() if event == "decline":
                 self._post(on.OperatorDeclined(call=call, operator=operator))
-            case say.CallCommand():
+            case say.CallCommand() if event == "merge":
+                return self._conferences.merge(operator, view)
+            case say.CallCommand() if event == "split":
+                return self._conferences.split(operator, view)
+            case say.CallCommand() if event == "drop":
                 self._post(on.OperatorHungUp(call=call, operator=operator))
+            case say.CallCommand():
+                for each in self._conferences.members(operator, view):
+                    self._post(on.OperatorHungUp(call=each.id, operator=operator))
         return DONE
 
     def on_past(self, tab: Tab, message: OnPast) -> Ack:
@@ -180,10 +189,10 @@ class Clicks:
             self._notify(tab.operator, view)
         return DONE
 
-    def hold_others(self, operator: Operator, besides: CallId | None = None) -> None:
+    def hold_others(self, operator: Operator, besides: Collection[CallId] = ()) -> None:
         """One conversation at a time: hold what the operator talks on, or will talk on as soon as it has rejoined."""
         for view in list(self._floor.board.of(operator).values()):
-            if self._is_up(operator, view) and not view.held and view.id != besides:
+            if self._is_up(operator, view) and not view.held and view.id not in besides:
                 self._post(on.OperatorHeld(call=view.id, operator=operator, held=True))
 
     def _answer(self, tab: Tab, view: CallView, now: float) -> Ack:
@@ -209,9 +218,11 @@ class Clicks:
             return NOT_YET
         if not held and self._connecting(operator):
             return CONNECTING
+        members = [each.id for each in self._conferences.members(operator, view)]
         if not held:
-            self.hold_others(operator, besides=view.id)
-        self._post(on.OperatorHeld(call=view.id, operator=operator, held=held))
+            self.hold_others(operator, besides=members)
+        for call in members:
+            self._post(on.OperatorHeld(call=call, operator=operator, held=held))
         return DONE
 
     def _record(self, operator: Operator, view: CallView, recorded: bool) -> Ack:
@@ -240,7 +251,8 @@ class Clicks:
         voice = self._floor.roster.tab(self._floor.roster.voice_for(tab.id))
         if voice is None or not voice.may_capture:
             return NO_MICROPHONE if voice else NO_PAGE
-        self._post(on.OperatorTook(call=view.id, operator=tab.operator, voice=voice.id))
+        for each in self._conferences.members(tab.operator, view):
+            self._post(on.OperatorTook(call=each.id, operator=tab.operator, voice=voice.id))
         return DONE
 
     # ---- transfers
@@ -265,13 +277,13 @@ class Clicks:
         return self._dial_once(tab, message.dial, number, consults=view.id)
 
     def _complete(self, operator: Operator, view: CallView) -> Ack:
-        first = self._floor.board.of(operator).get(view.consults) if view.consults else None
+        first, second = self._conferences.ends(operator, view)
         if first is None:
             return NO_CONSULTATION
-        for each in (first, view):
+        for each in (first, second):
             if (refusal := self._cannot_pass_on(operator, each)) is not None:
                 return refusal
-        self._post(on.OperatorConnected(call=first.id, operator=operator, other=view.id, number=view.number))
+        self._post(on.OperatorConnected(call=first.id, operator=operator, other=second.id, number=second.number))
         return DONE
 
     def _back(self, operator: Operator, view: CallView) -> Ack:

@@ -95,6 +95,8 @@ def picture(view: CallView, operator: Operator, seen: Angle, voice: TabId | None
         recording=Recording(view.recording),
         recording_pausable=view.recording_pausable,
         consults=view.consults or "",
+        conference=view.conference or "",
+        conference_failed=view.conference_failed,
         transfer_to=view.transfer_to,
         transfer_rings=view.transfer_rings,
         transfer_failed=TransferFailure(view.transfer_failed) if view.transfer_failed else "",

@@ -87,6 +87,9 @@ class Refusal(StrEnum):
 class CallCommand(Message):
     """`answer`, `decline`, `hangUp`, `take` (the voice of a running call to this page or its browser); of a call that
     consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other).
+    `merge` makes one conversation of a held call and the one that is talked on, `split` takes it apart, `drop` hangs up one of
+    its parties and goes on with the other. In a conference `hangUp` is for both, as are `mute`, `hold` and `take`; `complete`
+    leaves the two others with one another; keys go to the call that they are pressed for.
     `record` records the call, `pauseRecording` interrupts that: repeating them does no harm, how it stands is in `state`.
     `notifyAdmin` tells the portal's administrators about a call that could not be made; it comes when that has ended."""
 
@@ -402,6 +405,10 @@ class Call(Message):
     """The operator may interrupt it."""
     consults: str
     """The held call that this one asks about: `complete` and `back` are for it. "" for an ordinary call."""
+    conference: str
+    """The call that is one conversation with this one, "" for none."""
+    conference_failed: bool
+    """The last attempt at a conference came to nothing."""
     transfer_to: str
     """While `transferring`: the new party's number."""
     transfer_rings: bool
@@ -501,6 +508,9 @@ FROM_PAGE: dict[str, type[Message]] = {
     "consult": Consult,
     "complete": CallCommand,
     "back": CallCommand,
+    "merge": CallCommand,
+    "split": CallCommand,
+    "drop": CallCommand,
     "hold": Hold,
     "record": CallCommand,
     "pauseRecording": CallCommand,

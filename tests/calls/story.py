@@ -35,13 +35,21 @@ class Story:
         self.online = online
         self.directory = directory
         self.busy: frozenset[Operator] = frozenset()
+        self.others: dict[CallId, Call] = {}
+        """Calls that are live beside this one."""
         self.done: list[Command] = []
 
     def tell(self, *events: Event, after: float = 0) -> list[Command]:
         commands: list[Command] = []
         self.now += after
         for event in events:
-            world = World(now=self.now, online=self.online, directory=self.directory, busy=self.busy)
+            world = World(
+                now=self.now,
+                online=self.online,
+                directory=self.directory,
+                busy=self.busy,
+                calls={**self.others, self.call.id: self.call},
+            )
             self.call, new = step(self.call, event, world)
             commands += new
         self.done += commands

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 
 from bridge.calls import commands as do
 from bridge.calls import events as on
-from bridge.calls.call import State
+from bridge.calls.call import Call, State
 from bridge.calls.commands import Direction
-from bridge.calls.events import Client, ClientKind, Event, Operator
+from bridge.calls.events import CallId, Client, ClientKind, Event, Operator
 from bridge.calls.recording import RecordingMode, RecordingRules
 from bridge.calls.routing import Directory
 
 from .story import ANNA, BORIS, DIRECTORY, ID, INVITED, OTHER, TAB, Story
 
+AT_HAND = Call(id=CallId("call-2"), state=State.TALKING, answered_by=ANNA)
+"""Another call of Anna's, for a conference."""
 operators = st.sampled_from([ANNA, BORIS])
 tabs = st.sampled_from([TAB, OTHER])
 clients = st.none() | st.builds(
@@ -80,6 +82,9 @@ facts: st.SearchStrategy[Event] = st.one_of(
     st.builds(on.CodecChanged, call=st.just(ID), tab=tabs),
     st.builds(on.OperatorTransferred, call=st.just(ID), operator=operators, number=st.sampled_from(["", "300"])),
     st.builds(on.OperatorConnected, call=st.just(ID), operator=operators, other=st.just("call-2"), number=st.just("2")),
+    st.builds(on.OperatorMerged, call=st.just(ID), operator=operators, other=st.just(AT_HAND.id)),
+    st.builds(on.OperatorSplit, call=st.just(ID), operator=operators),
+    st.builds(on.ConferenceOver, call=st.just(ID), other=st.just(AT_HAND.id), hung_up=st.booleans()),
     st.builds(on.PbxTransferProgressed, call=st.just(ID), status=st.sampled_from([100, 180])),
     st.builds(on.PbxTransferred, call=st.just(ID)),
     st.builds(on.PbxReferred, call=st.just(ID), number=st.just("300")),
@@ -112,6 +117,7 @@ facts: st.SearchStrategy[Event] = st.one_of(
                 "ConnectPbx",
                 "OfferMedia",
                 "StartRecording",
+                "JoinConference",
             ]
         ),
         why=st.just(""),
@@ -151,6 +157,7 @@ def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_a
     beginning: Event, online: frozenset[Operator], directory: Directory, order: list[tuple[Event, float]]
 ) -> None:
     story = Story(online=online, directory=directory)
+    story.others = {AT_HAND.id: AT_HAND}
     story.tell(beginning)
     for event, seconds in order:
         if isinstance(event, on.DeadlinePassed) and story.call.deadline is None:
@@ -183,6 +190,9 @@ def test_whatever_the_order_a_call_ends_once_is_answered_once_closes_its_media_a
         assert (heard_of_it[-1].view.state, bool(heard_of_it[-1].view.ending)) == ("ended", True)
     assert len(story.of(do.LookUpCaller)) <= 1
     _assert_recorded_as_shown(story)
+    conferring = [kind for kind in kinds if kind in {do.JoinConference, do.LeaveConference}]
+    assert conferring[::2] == [do.JoinConference] * len(conferring[::2]), "joined and left in turn"
+    assert conferring[1::2] == [do.LeaveConference] * len(conferring[1::2])
     rung = [operator for ring in story.of(do.RingOperators) for operator in ring.operators]
     assert len(rung) == len(set(rung)), "nobody's application is opened twice"
 

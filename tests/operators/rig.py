@@ -147,7 +147,7 @@ class Desk:
 class Rig:
     server: TestServer
 
-    def __init__(self, stack: AsyncExitStack) -> None:
+    def __init__(self, stack: AsyncExitStack, *, mixes: bool = True) -> None:
         self.seal = Seal([new_key()])
         self.now = 1_000_000.0
         self.users: dict[str, SessionTicket | Exception] = {"1": ANNA, "2": BORIS}
@@ -174,6 +174,7 @@ class Rig:
             clicked=self.desk,
             notify=self.desk.notify,
             rouse=self.roused.append,
+            mixes=mixes,
             loaded=lambda operator, load: self.loads.append((operator, load.duration)),
             is_open=lambda portal: portal not in self.closed,
             why_not=lambda operator: self.removed.get(operator.user, ""),
@@ -227,9 +228,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def room() -> AsyncIterator[Rig]:
+async def room(*, mixes: bool = True) -> AsyncIterator[Rig]:
+    """`mixes`: the voice room makes conferences."""
     async with AsyncExitStack() as pages, AsyncExitStack() as stack:
-        rig = Rig(pages)
+        rig = Rig(pages, mixes=mixes)
         app = web.Application()
         rig.channel.attach(app)
         server = rig.server = TestServer(app)

@@ -52,6 +52,7 @@ class Office:
             reachable=lambda operator: colleagues_of(DIRECTORY, operator),
             claim=self.claim,
             notify=lambda operator, view: None,
+            mixes=True,
         )
 
     def new_call(self) -> CallId:

@@ -39,6 +39,9 @@ export type Refusal =
 /**
  * `answer`, `decline`, `hangUp`, `take` (the voice of a running call to this page or its browser); of a call that
  * consults about another one: `complete` (bring the two far ends together and leave), `back` (hang up, resume the other).
+ * `merge` makes one conversation of a held call and the one that is talked on, `split` takes it apart, `drop` hangs up one of
+ * its parties and goes on with the other. In a conference `hangUp` is for both, as are `mute`, `hold` and `take`; `complete`
+ * leaves the two others with one another; keys go to the call that they are pressed for.
  * `record` records the call, `pauseRecording` interrupts that: repeating them does no harm, how it stands is in `state`.
  * `notifyAdmin` tells the portal's administrators about a call that could not be made; it comes when that has ended.
  */
@@ -310,6 +313,10 @@ export interface Call {
   recordingPausable: boolean;
   /** The held call that this one asks about: `complete` and `back` are for it. "" for an ordinary call. */
   consults: string;
+  /** The call that is one conversation with this one, "" for none. */
+  conference: string;
+  /** The last attempt at a conference came to nothing. */
+  conferenceFailed: boolean;
   /** While `transferring`: the new party's number. */
   transferTo: string;
   /** The new party's telephone rings. */
@@ -397,6 +404,9 @@ export interface FromPage {
   consult: Consult;
   complete: CallCommand;
   back: CallCommand;
+  merge: CallCommand;
+  split: CallCommand;
+  drop: CallCommand;
   hold: Hold;
   record: CallCommand;
   pauseRecording: CallCommand;
