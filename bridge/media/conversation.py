@@ -37,6 +37,8 @@ from ..calls.events import (
 )
 from ..errors import ConfigError
 from . import crossing, page_sdp, sdp, sound
+from .conference.mixing import MIXED_TYPE
+from .conference.part import Part
 from .crossing import Crossing
 from .digits import DigitsError, HeardKeys
 from .equipment import Equipment
@@ -98,6 +100,8 @@ class Conversation:
         )
         self._crossing: Crossing | None = None
         """While page and PBX speak different codecs."""
+        self.part: Part | None = None
+        """While it is in a conference."""
 
     @property
     def legs(self) -> dict[TabId, BrowserLeg]:
@@ -128,6 +132,7 @@ class Conversation:
             early=self._filler.early,
             recorded=self._recording.memory,
             held=self._filler.held,
+            conference=self.part.other if self.part else None,
         )
 
     @property
@@ -147,6 +152,8 @@ class Conversation:
         if memory.recorded is not None:
             self._recording.go_on(memory.recorded, relay)
             self._wire()
+        if memory.conference is not None:
+            self.confer(memory.conference)
         self._moved = session.by_dtls or pbx.address != memory.address
         self._tell_address()
         if not memory.early:
@@ -316,6 +323,25 @@ class Conversation:
                 self._recording.resume(relay)
         self._wire()
 
+    def confer(self, other: CallId) -> None:
+        """Mix what the PBX hears, from now on; SdpError before the voice was ever up."""
+        _, relay = self._running()
+        self.leave()
+        self.part = Part(other, relay, self._equipment.buffer, self._equipment.transcoder)
+        self._mixed_anew(relay)
+
+    def leave(self) -> None:
+        """The PBX hears the page alone."""
+        if self.part is not None and self._relay is not None:
+            self.part.close()
+            self.part = None
+            self._mixed_anew(self._relay)
+
+    def _mixed_anew(self, relay: Relay) -> None:
+        relay.up.pause()
+        self._open_ways()
+        self._wire()
+
     def _running(self) -> tuple[PbxLeg, Relay]:
         if self._pbx is None or self._relay is None:
             raise sdp.SdpError("the voice of this call was never up")
@@ -324,6 +350,8 @@ class Conversation:
     async def close(self) -> None:
         """Close everything; nothing is posted any more."""
         self._recording.close()
+        if self.part is not None:
+            self.part.close()
         pbx = self._pbx
         if pbx is not None:
             pbx.report(self._equipment.clock(), goodbye=True)
@@ -403,14 +431,20 @@ class Conversation:
         relay, page, codec = self._relay, self._pages.speaker, self._session.codec
         if self._pbx is None or relay is None:
             return
-        ear = self._recording.ear(self._crossing or relay)
+        part, to_page = self.part, self._crossing or relay
+        ear = self._recording.ear(part or to_page)
         self._pbx.voice = self._removal.ear(self._pbx, ear.from_pbx)
         if codec is not None:
             heard = sdp.Codec(name=codec.name, payload_type=self._session.payload_type)
             self._recording.tune(Channel.CALLER, heard)
+        if part is not None and codec is not None:
+            part.ear, part.onward = ear, to_page
+            part.tune(page.codec.name if page else "", codec.name)
+            self._recording.tune(Channel.OPERATOR, sdp.Codec(name=codec.name, payload_type=MIXED_TYPE))
         if page is not None:
-            page.voice = ear.from_browser
-            self._recording.tune(Channel.OPERATOR, page.codec)
+            page.voice = part.speak if part else ear.from_browser
+            if part is None:
+                self._recording.tune(Channel.OPERATOR, page.codec)
         if relay.playing is not None:
             self._recording.retell(relay, *self._spoken())
 
@@ -450,6 +484,8 @@ class Conversation:
         tuned = alike or self._crossing is not None
         self._relay.open(sending=session.pbx_listens, held=session.held or self._filler.held, tuned=tuned)
         self._fill()
+        if self.part is not None:
+            self.part.shut = session.pbx_holds
         if tuned or tab is None or codec is None:
             self._asked = None
         elif self._asked != (tab, codec.name):
@@ -497,13 +533,17 @@ class Conversation:
             self._fill()
         if self._recording.begun:
             self._recording.look(self._relay, *self._spoken(), now)
-        return self._watch.look(self._pbx, self._relay, now)
+        is_quiet = self._watch.look(self._pbx, self._relay, now)
+        return is_quiet or (self.part is not None and self._relay.sending)
 
     def frame(self, now: float) -> bool:
         """Send the PBX the frame that is due; False if the page's voice is back or nobody listens."""
         relay = self._relay
         if relay is None or not relay.sending:
             return False
+        if self.part is not None and relay.talking:
+            self.part.frame(now)
+            return True
         page = self._pages.speaker
         if relay.talking and page is not None and self._watch.page_is_back(page):
             return False

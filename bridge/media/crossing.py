@@ -44,11 +44,11 @@ class Crossing:
 
     def from_browser(self, length: int, now: float) -> None:
         if self._relay.talking:
-            self._transcoder.take(self._up, bytes(self._view[:length]), self._to_pbx)
+            self._transcoder.take(self._up.convert, bytes(self._view[:length]), self._to_pbx)
 
     def from_pbx(self, length: int, now: float) -> None:
         if self._relay.hearing:
-            self._transcoder.take(self._down, bytes(self._view[:length]), self._to_page)
+            self._transcoder.take(self._down.convert, bytes(self._view[:length]), self._to_page)
 
     def _to_pbx(self, packet: bytes) -> None:
         if self.over:

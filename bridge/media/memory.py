@@ -6,6 +6,7 @@ import pickle
 from dataclasses import dataclass
 
 from ..calls.commands import MediaPolicy, StartRecording
+from ..calls.events import CallId
 from ..tones import Tone
 from .pbx_session import PbxSession
 from .sdp import Address
@@ -34,6 +35,8 @@ class Memory:
     recorded: Recorded | None = None
     held: bool = False
     """We hold, and the PBX does not know of it."""
+    conference: CallId | None = None
+    """Whose far end this call's hears as well."""
 
     def packed(self) -> bytes:
         """Keys stand in it: for our own processes only."""

@@ -18,8 +18,10 @@ from ..calls.commands import (
     CloseMedia,
     ConnectBrowser,
     HoldMedia,
+    JoinConference,
     JoinMedia,
     KeepAddress,
+    LeaveConference,
     MediaCommand,
     OfferMedia,
     PauseRecording,
@@ -149,8 +151,26 @@ class Voice:
                 conversation.press(command)
             case StartRecording() | PauseRecording() | ResumeRecording():
                 conversation.record(command)
+            case JoinConference():
+                self._confer(conversation, command.other)
+            case LeaveConference():
+                conversation.leave()
         if conversation.mute:
             self._fill_in(conversation)
+
+    def _confer(self, conversation: Conversation, other: CallId) -> None:
+        if other not in self._conversations:
+            raise OursError("the voice of the other call is not here")
+        conversation.confer(other)
+        self._introduce(conversation)
+        self._fill_in(conversation)
+
+    def _introduce(self, conversation: Conversation) -> None:
+        """Let both parts of a conference hear one another, if both are there."""
+        part = conversation.part
+        peer = self._conversations[part.other].part if part and part.other in self._conversations else None
+        if part is not None and peer is not None and peer.other == conversation.call:
+            part.peer, peer.peer = peer, part
 
     def memory(self, call: CallId) -> bytes:
         """What `restore` needs to go on with the call in another process; b"" if there is nothing to go on with."""
@@ -170,6 +190,7 @@ class Voice:
         conversation = Conversation(call, self._equipment, known)
         conversation.go_on(known, progress)
         self._conversations[call] = conversation
+        self._introduce(conversation)
         self._fill_in(conversation)
 
     @property

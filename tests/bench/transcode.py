@@ -92,8 +92,8 @@ async def _ours(browser: list[bytes], pbx: list[bytes]) -> float:
         begin, sent = time.process_time(), 0
         for ours, theirs in zip(browser, pbx, strict=False):
             for up, down in calls:
-                transcoder.take(up, ours, deliver)
-                transcoder.take(down, theirs, deliver)
+                transcoder.take(up.convert, ours, deliver)
+                transcoder.take(down.convert, theirs, deliver)
             sent += 2 * CALLS
             while delivered < sent:
                 await asyncio.sleep(0.001)

@@ -14,8 +14,6 @@ from typing import Final
 
 import structlog
 
-from .conversion import Conversion
-
 log = structlog.get_logger()
 
 MOST_WAITING: Final = 4_000
@@ -23,13 +21,15 @@ MOST_WAITING: Final = 4_000
 BATCH: Final = 16
 """Packets that are delivered with one wake-up, about a millisecond of work."""
 
+Work = Callable[[bytes], list[bytes]]
+"""Makes packets of a packet, in the thread."""
 Deliver = Callable[[bytes], None]
 """Gets an RTP packet, in the event loop."""
 
 
 class Transcoder:
     def __init__(self) -> None:
-        self._asked: deque[tuple[Conversion, bytes, Deliver]] = deque()
+        self._asked: deque[tuple[Work, bytes, Deliver]] = deque()
         self._done: deque[tuple[bytes, Deliver]] = deque()
         self._wake = threading.Event()
         self._stopped = False
@@ -50,12 +50,12 @@ class Transcoder:
             if self._thread is not None:
                 await asyncio.to_thread(self._thread.join)
 
-    def take(self, conversion: Conversion, packet: bytes, deliver: Deliver) -> None:
-        """Have a packet converted; what comes of it is delivered in the order of the packets."""
+    def take(self, work: Work, packet: bytes, deliver: Deliver) -> None:
+        """Have a packet worked on; what comes of it is delivered in the order of the packets."""
         if len(self._asked) >= MOST_WAITING:
             self.dropped += 1
             return
-        self._asked.append((conversion, packet, deliver))
+        self._asked.append((work, packet, deliver))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="transcoder", daemon=True)
             self._thread.start()
@@ -73,9 +73,9 @@ class Transcoder:
                 if self._done and self._loop is not None and not self._stopped:
                     self._loop.call_soon_threadsafe(self._deliver)
 
-    def _work(self, conversion: Conversion, packet: bytes, deliver: Deliver) -> None:
+    def _work(self, work: Work, packet: bytes, deliver: Deliver) -> None:
         try:
-            self._done.extend((each, deliver) for each in conversion.convert(packet))
+            self._done.extend((each, deliver) for each in work(packet))
         except Exception:  # one call's voice must not end all the others'
             log.exception("conversion_failed")
 

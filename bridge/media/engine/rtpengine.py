@@ -18,6 +18,7 @@ from ...calls.commands import (
     CloseMedia,
     ConnectBrowser,
     HoldMedia,
+    JoinConference,
     JoinMedia,
     MediaCommand,
     OfferMedia,
@@ -29,7 +30,7 @@ from ...calls.commands import (
     StartRecording,
 )
 from ...calls.events import CallId, Event
-from ...errors import BridgeError, ConfigError
+from ...errors import BridgeError, ConfigError, OursError
 from ..equipment import Patience
 from ..recording.recorder import Recorder, Shelf
 from ..recording.spool import FOLDER
@@ -176,6 +177,8 @@ async def _obey(call: EngineCall, command: MediaCommand) -> None:
             await call.press(command)
         case StartRecording() | PauseRecording() | ResumeRecording():
             await call.record(command)
+        case JoinConference():
+            raise OursError("rtpengine carries the voice, and the bridge can't mix what it never sees")
 
 
 def check_spool(media: config.Media) -> None:

@@ -62,6 +62,8 @@ class Placement:
         self._homeless: dict[CallId, None] = {}
         """Calls that lost their worker and wait for another, longest first."""
         self._moves: dict[CallId, int] = {}
+        self._tied: dict[CallId, CallId] = {}
+        """Call -> another one that has to be where it is."""
         self._incarnations = 0
 
     # ---- the workers
@@ -116,8 +118,9 @@ class Placement:
 
     # ---- the calls
 
-    def place(self, call: CallId, *, fresh: bool = True) -> int | None:
-        """The slot of a call: its own, else the live one with the fewest calls; None while there is none.
+    def place(self, call: CallId, *, fresh: bool = True, beside: CallId | None = None) -> int | None:
+        """The slot of a call: its own, else that of the call it is tied to, else that of the call `beside` which it may have to
+        be tied to, else the live one with the fewest calls; None while there is none.
 
         A fresh call needs one that is not full; one that runs goes wherever there is room for another call.
         """
@@ -125,15 +128,33 @@ class Placement:
             return home
         if self.is_doomed(call):
             return None
-        fresh = fresh and call not in self._homeless
-        open_ = [index for index, slot in enumerate(self.slots) if self._takes(slot, fresh=fresh)]
-        if not open_:
+        home = self._homes.get(self._tied[call]) if call in self._tied else None
+        if home is None:
+            home = self._choose(fresh=fresh and call not in self._homeless, beside=beside)
+        if home is None:
             return None
-        home = min(open_, key=lambda index: (len(self.slots[index].calls), self.slots[index].cpu, index))
         self._homes[call] = home
         self._homeless.pop(call, None)
         self.slots[home].calls.add(call)
         return home
+
+    def _choose(self, *, fresh: bool, beside: CallId | None) -> int | None:
+        open_ = [index for index, slot in enumerate(self.slots) if self._takes(slot, fresh=fresh)]
+        near = self._homes.get(beside) if beside is not None else None
+        if near in open_:
+            return near
+        return min(open_, key=lambda index: (len(self.slots[index].calls), self.slots[index].cpu, index), default=None)
+
+    def tie(self, call: CallId, other: CallId) -> bool:
+        """Wherever one goes, the other goes as well; False if they are in different places now."""
+        if self._homes.get(call) != self._homes.get(other):
+            return False
+        self._tied[call], self._tied[other] = other, call
+        return True
+
+    def untie(self, call: CallId) -> None:
+        if other := self._tied.pop(call, None):
+            self._tied.pop(other, None)
 
     def _takes(self, slot: Slot, *, fresh: bool) -> bool:
         return slot.phase is Phase.LIVE and len(slot.calls) < self._most_calls and not (fresh and slot.full)
@@ -147,6 +168,7 @@ class Placement:
 
     def forget(self, call: CallId) -> int | None:
         """The call is over; the slot it was in."""
+        self.untie(call)
         self._homeless.pop(call, None)
         self._moves.pop(call, None)
         home = self._homes.pop(call, None)

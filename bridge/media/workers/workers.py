@@ -16,7 +16,16 @@ from typing import Any, Final
 import structlog
 
 from ... import config
-from ...calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaCommand, SendDigits, SpeakEarly
+from ...calls.commands import (
+    CloseMedia,
+    ConnectBrowser,
+    JoinConference,
+    JoinMedia,
+    LeaveConference,
+    MediaCommand,
+    SendDigits,
+    SpeakEarly,
+)
 from ...calls.events import BrowserLost, CallId, Event, MediaReady, PbxFellSilent, TabId
 from ...errors import ConfigError, OursError
 from ..equipment import Patience
@@ -64,6 +73,8 @@ class Workers:
         self._memories: dict[CallId, Kept] = {}
         self._tabs: dict[CallId, dict[TabId, None]] = {}
         """Pages that may have a leg."""
+        self._speakers: dict[CallId, TabId] = {}
+        """The page that speaks, or spoke last."""
         self._changed = asyncio.Event()
         """Set, and replaced, when a worker comes."""
         self._broken: dict[int, str] = {}
@@ -121,8 +132,12 @@ class Workers:
             return
         if not isinstance(command, ConnectBrowser | JoinMedia | SpeakEarly) and not self._placement.knows(call):
             return
+        if isinstance(command, JoinConference) and not self._placement.tie(call, command.other):
+            raise OursError("the two calls are carried by different media workers")
+        if isinstance(command, LeaveConference):
+            self._placement.untie(call)
         for _ in range(TRIES):
-            mate = await self._home(call)
+            mate = await self._home(call, self._beside(command))
             if isinstance(command, ConnectBrowser | JoinMedia):
                 self._tabs.setdefault(call, {})[command.tab] = None
             try:
@@ -138,18 +153,25 @@ class Workers:
         slot = self._placement.forget(command.call)
         self._memories.pop(command.call, None)
         self._tabs.pop(command.call, None)
+        self._speakers.pop(command.call, None)
         if slot is not None and slot in self._mates:
             try:
                 await self._mates[slot].ask(command)
             except WorkerLostError:
                 return  # closed all the same
 
-    async def _home(self, call: CallId) -> Mate:
-        """The worker of a call, which is chosen now if it has none."""
+    def _beside(self, command: MediaCommand) -> CallId | None:
+        """The call that a page speaks in already, where it begins another one: the two may become a conference."""
+        if not isinstance(command, ConnectBrowser | JoinMedia) or self._placement.knows(command.call):
+            return None
+        return next((call for call, tab in self._speakers.items() if tab == command.tab), None)
+
+    async def _home(self, call: CallId, beside: CallId | None) -> Mate:
+        """The worker of a call, which is chosen now if it has none: that of `beside`, if it can be."""
         try:
             async with asyncio.timeout(HOME_SECONDS):
                 while True:
-                    slot = self._placement.place(call)
+                    slot = self._placement.place(call, beside=beside)
                     if slot is not None and slot in self._mates:
                         return self._mates[slot]
                     await self._changed.wait()
@@ -194,6 +216,7 @@ class Workers:
         """Which pages have a leg after it."""
         if isinstance(event, MediaReady):
             self._tabs[event.call] = {event.tab: None}
+            self._speakers[event.call] = event.tab
         elif isinstance(event, BrowserLost):
             self._tabs.get(event.call, {}).pop(event.tab, None)
 

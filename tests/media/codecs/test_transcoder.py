@@ -30,7 +30,7 @@ async def test_packets_come_back_in_order_in_the_event_loop_and_a_broken_one_cos
     echo, transcoder = _Echo(), Transcoder()
     async with transcoder.running():
         for packet in (b"one", b"broken", *(b"%d" % number for number in range(100))):
-            transcoder.take(echo, packet, lambda packet: heard.append((packet, threading.get_ident())))
+            transcoder.take(echo.convert, packet, lambda packet: heard.append((packet, threading.get_ident())))
         await wait_for(lambda: len(heard) == 101, 5, "every packet")
     assert [packet for packet, _ in heard] == [b"one", *(b"%d" % number for number in range(100))]
     assert {thread for _, thread in heard} == {threading.get_ident()}
@@ -50,7 +50,7 @@ async def test_a_machine_that_is_far_behind_leaves_packets_out_instead_of_piling
     stuck, transcoder = Stuck(), Transcoder()
     async with transcoder.running():
         for _ in range(MOST_WAITING + 50):
-            transcoder.take(stuck, b"x", heard.append)
+            transcoder.take(stuck.convert, b"x", heard.append)
         assert transcoder.dropped >= 49
         gate.set()
         await wait_for(lambda: len(heard) == MOST_WAITING + 50 - transcoder.dropped, 5, "the others")
@@ -60,7 +60,7 @@ async def test_nothing_is_delivered_after_the_end() -> None:
     heard: list[bytes] = []
     transcoder = Transcoder()
     async with transcoder.running():
-        transcoder.take(_Echo(), b"late", heard.append)
+        transcoder.take(_Echo().convert, b"late", heard.append)
     assert heard in ([], [b"late"])
     threads = [thread.name for thread in threading.enumerate()]
     assert "transcoder" not in threads

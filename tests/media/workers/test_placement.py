@@ -62,6 +62,28 @@ def test_calls_wait_for_the_first_worker_that_lives() -> None:
     assert placement.place(A) == placement.place(B) == 1
 
 
+def test_a_call_is_put_beside_another_one_where_there_is_room() -> None:
+    placement = live(2, most_calls=2)
+    assert placement.place(A) == 0
+    assert placement.place(B, beside=A) == 0
+    assert placement.place(C, beside=A) == 1, "it is full"
+    assert placement.place(CallId("d"), beside=CallId("unknown")) == 1
+
+
+def test_two_calls_that_are_tied_move_together() -> None:
+    placement = live(3)
+    placement.place(A)
+    placement.place(B)
+    assert not placement.tie(A, B), "they are apart"
+    placement.place(C, beside=A)
+    assert placement.tie(A, C)
+    assert placement.ended(0, 1, 100) == [A, C]
+    assert placement.place(A) == placement.place(C)
+    placement.forget(C)
+    assert placement.ended(2, 3, 101) == [A]
+    assert placement.place(A) == 1, "as any other call"
+
+
 def test_no_word_of_a_dead_incarnation_is_believed() -> None:
     placement = live(1)
     placement.place(A)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from bridge.calls.commands import (
     AcceptPbxAnswer,
     CloseMedia,
     HoldMedia,
+    JoinConference,
     JoinMedia,
     MediaPolicy,
     PauseRecording,
@@ -34,8 +37,9 @@ from bridge.calls.events import (
     PbxLegMoved,
     TabId,
 )
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, OursError
 from bridge.media import sound
+from bridge.media.codecs import codec
 from bridge.media.comfort import QUIET
 from bridge.media.music import Music
 from bridge.media.progress import SLACK
@@ -48,7 +52,22 @@ from bridge.tones import ELSEWHERE
 
 from ...rig.tones import write_tone
 from ...rig.waiting import wait_for
-from ..stage import CALL, CODECS, SOON, TAB, Packet, Page, Stage, pbx_answer, pbx_offer, port_of, rtp, stage
+from ..stage import (
+    CALL,
+    CODECS,
+    SOON,
+    TAB,
+    Packet,
+    Page,
+    Pbx,
+    Stage,
+    pbx_answer,
+    pbx_offer,
+    pbx_socket,
+    port_of,
+    rtp,
+    stage,
+)
 from ..test_sdes import LINE, SecurePbx, secure_offer
 
 pytestmark = pytest.mark.scenario
@@ -115,8 +134,9 @@ def version_of(sdp: bytes) -> int:
 async def test_calls_are_spread_and_each_is_carried_both_ways() -> None:
     async with stage(workers=2) as here:
         page = await talking(here)
-        second = await here.connect(call=OTHER)
-        await here.room.perform(JoinMedia(call=OTHER, tab=TAB))
+        colleague = TabId("colleague")
+        second = await here.connect(colleague, call=OTHER)
+        await here.room.perform(JoinMedia(call=OTHER, tab=colleague))
         await second.say(b"second")
         assert (await here.mail.next(MediaReady)).call == OTHER
         assert [row["calls"] for row in workers_of(here)] == [1, 1]
@@ -146,6 +166,45 @@ async def test_a_recording_goes_on_in_the_next_worker_and_stays_paused_if_it_was
         ]
         assert b"again" in recorded
         assert b"secret" not in recorded
+
+
+async def test_two_calls_of_one_page_are_in_one_worker_and_a_conference_goes_on_in_the_next_one() -> None:
+    async with stage(workers=2) as here, pbx_socket() as theirs:
+        await talking(here)
+        there = Stage(here.room, here.mail, theirs, here.pages)
+        await there.join(await there.connect(call=OTHER), call=OTHER)
+        assert carrier(here)["calls"] == 2
+        for one, other in ((CALL, OTHER), (OTHER, CALL)):
+            await here.room.perform(JoinConference(call=one, other=other))
+        await hears_of(here, theirs)
+        os.kill(carrier(here)["pid"], signal.SIGKILL)
+        lost = {(await here.mail.next(BrowserLost)).call for _ in range(2)}
+        assert lost == {CALL, OTHER}
+        for _ in range(2):
+            event = await here.mail.next(PbxLegMoved, START_SECONDS)
+            pbx = here.pbx if event.call == CALL else theirs
+            pbx.bridge = "127.0.0.1", port_of(event.sdp)
+        assert carrier(here)["calls"] == 2
+        await hears_of(here, theirs)
+
+
+async def hears_of(here: Stage, theirs: Pbx) -> None:
+    """What one PBX says arrives at the other one, mixed."""
+    loud = b"\x80" * 160
+    async with asyncio.timeout(SOON):
+        for number in itertools.count():
+            theirs.send(rtp(0, number, 160 * number, loud, 0x77))
+            packet = await here.pbx.next()
+            if max(abs(sample) for sample in array("h", codec.decoder("PCMU", 8000).decode(packet.payload))) > 20_000:
+                return
+
+
+async def test_calls_in_different_workers_are_not_joined_and_it_is_said() -> None:
+    async with stage(workers=2) as here:
+        await talking(here)
+        await here.connect(TabId("colleague"), call=OTHER)
+        with pytest.raises(OursError, match="different media workers"):
+            await here.room.perform(JoinConference(call=CALL, other=OTHER))
 
 
 async def heard(here: Stage, page: Page) -> None:

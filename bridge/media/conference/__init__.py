@@ -1,0 +1,1 @@
+"""Three parties in one conversation: what each PBX hears is mixed here."""
