@@ -96,7 +96,7 @@ export function InCall({ screen, colleagues, dispatch }: Of<"call"> & { colleagu
 }
 
 /** Whether the call is recorded, and the button for it where the operator may decide. */
-function RecordingOf({ call, dispatch }: { call: Call; dispatch: Dispatch }) {
+export function RecordingOf({ call, dispatch }: { call: Call; dispatch: Dispatch }) {
   const { recording, recordingPausable } = call;
   if (recording === "") return null;
   const does = recording === "on" ? "pauseRecording" : "record";
@@ -177,7 +177,7 @@ function Other({ other, dispatch }: { other: OtherCall; dispatch: Dispatch }) {
 }
 
 function Actions({ other, dispatch }: { other: OtherCall; dispatch: Dispatch }) {
-  const { call, action, label, holding } = other;
+  const { call, action, label, holding, mayMerge } = other;
   const named = (text: string) => ({ label: text, name: texts.of(text, whoOf(call)) });
   if (action === "none") return null;
   return (
@@ -191,6 +191,14 @@ function Actions({ other, dispatch }: { other: OtherCall; dispatch: Dispatch }) 
       {action === "resume" && (
         <>
           <HoldButton call={call} holding={holding} dispatch={dispatch} who={whoOf(call)} />
+          {mayMerge && (
+            <Button
+              kind="plain"
+              {...named(texts.conference)}
+              does="merge"
+              press={() => wish(dispatch, "merge", call)}
+            />
+          )}
           <Button kind="stop" {...named(texts.hangUp)} does="hangUp" press={() => wish(dispatch, "hangUp", call)} />
         </>
       )}
@@ -201,7 +209,7 @@ function Actions({ other, dispatch }: { other: OtherCall; dispatch: Dispatch }) 
   );
 }
 
-function HoldButton(props: { call: Call; holding: Holding; dispatch: Dispatch; who?: string }) {
+export function HoldButton(props: { call: Call; holding: Holding; dispatch: Dispatch; who?: string }) {
   const { call, holding, dispatch, who } = props;
   const isAsked = holding === "asked";
   const label = call.held ? (isAsked ? texts.resuming : texts.resume) : isAsked ? texts.holding : texts.hold;
@@ -219,11 +227,11 @@ function HoldButton(props: { call: Call; holding: Holding; dispatch: Dispatch; w
   );
 }
 
-function KeypadButton({ isOpen, toggle }: { isOpen: boolean; toggle: () => void }) {
+export function KeypadButton({ isOpen, toggle }: { isOpen: boolean; toggle: () => void }) {
   return <Button kind="plain" label={texts.keypad} does="keypad" press={toggle} expanded={isOpen} />;
 }
 
-function Unconfirmed({ holding }: { holding: Holding }) {
+export function Unconfirmed({ holding }: { holding: Holding }) {
   return holding === "unconfirmed" ? (
     <p class="notice" role="alert">
       {texts.holdUnconfirmed}
@@ -231,10 +239,10 @@ function Unconfirmed({ holding }: { holding: Holding }) {
   ) : null;
 }
 
-function wish(dispatch: Dispatch, name: Wish, call: Call): void {
+export function wish(dispatch: Dispatch, name: Wish, call: Call): void {
   dispatch({ type: "wished", wish: name, call: call.id });
 }
 
-function press(dispatch: Dispatch, call: Call, digit: Digit): void {
+export function press(dispatch: Dispatch, call: Call, digit: Digit): void {
   dispatch({ type: "pressed", call: call.id, digit, press: crypto.randomUUID() });
 }

@@ -7,6 +7,7 @@ import { Accounts } from "./accounts";
 import { Bx24, isObject, type Params } from "./bx24";
 import { Dialling, Elsewhere, InCall, Incoming, Others } from "./calls";
 import { OpenPath } from "./client";
+import { Conference } from "./conference";
 import { Idle } from "./dialpad";
 import { Page } from "./page";
 import { Button, Caller, type Dispatch, Notice } from "./parts";
@@ -76,7 +77,11 @@ function Body({ screen, session, dispatch, close }: Props & { screen: Screen }) 
     case "dialling":
       return <Dialling key={screen.call.id} screen={screen} dispatch={dispatch} />;
     case "call":
-      return <InCall key={screen.call.id} screen={screen} colleagues={session.colleagues} dispatch={dispatch} />;
+      return screen.partner ? (
+        <Conference screen={screen} partner={screen.partner} dispatch={dispatch} />
+      ) : (
+        <InCall key={screen.call.id} screen={screen} colleagues={session.colleagues} dispatch={dispatch} />
+      );
     case "elsewhere":
       return <Elsewhere screen={screen} dispatch={dispatch} />;
     case "ended":

@@ -3,7 +3,17 @@
 import type { Call, VoiceFailure } from "./protocol";
 import type { Session } from "./session";
 import { isUp, isWaiting, spokenCalls } from "./settle";
-import { endings, type Notice, notices, obstacles, phoneTexts, refusals, speakers, transferFailures } from "./texts";
+import {
+  endings,
+  type Notice,
+  noConference,
+  notices,
+  obstacles,
+  phoneTexts,
+  refusals,
+  speakers,
+  transferFailures,
+} from "./texts";
 
 export type Screen =
   | { kind: "incoming"; call: Call; label: string; notice: Notice | null; others: readonly OtherCall[] }
@@ -17,6 +27,8 @@ export type Screen =
       notice: Notice | null;
       /** The held call that this one asks about. */
       waiting: Call | null;
+      /** Who is in a conference with it. */
+      partner: Party | null;
       others: readonly OtherCall[];
     }
   | { kind: "elsewhere"; call: Call; headline: string; hint: string; mayTake: boolean; others: readonly OtherCall[] }
@@ -28,12 +40,21 @@ export type Screen =
 /** A hold, or its end: `asked` until the PBX confirms it, `unconfirmed` for a while when it does not. */
 export type Holding = "" | "asked" | "unconfirmed";
 
+/** The other one of a conference. */
+export interface Party {
+  call: Call;
+  headline: string;
+  seconds: number | null;
+}
+
 /** A call that is not in front, and what can be done with it. */
 export interface OtherCall {
   call: Call;
   headline: string;
   seconds: number | null;
   action: "answer" | "resume" | "take" | "none";
+  /** It waits, and could become one conversation with the call in front. */
+  mayMerge: boolean;
   /** Of the button that answers. */
   label: string;
   holding: Holding;
@@ -51,7 +72,7 @@ export function screenOf(session: Session, now: number): Screen {
     const rest = live.filter((call) => call !== front);
     // Who rings comes first: it is the call that does not wait.
     const sorted = [...rest.filter(isAnswerable), ...rest.filter((call) => !isAnswerable(call))];
-    const others = sorted.map((call) => otherCall(session, call, now));
+    const others = sorted.map((call) => otherCall(session, call, front, now));
     return withCall(session, front, others, now);
   }
   if (session.last && now - session.last.at < ENDED_STAYS) {
@@ -75,8 +96,14 @@ function withCall(session: Session, call: Call, others: readonly OtherCall[], no
   if (call.talkSeconds === null && call.direction === "outbound")
     return { kind: "dialling", call, headline, notice, others };
   const [seconds, holding] = [secondsOf(session, call, now), holdingOf(session, call, now)];
+  const partner = others.find((other) => other.call.id === call.conference) ?? null;
+  if (partner) {
+    const rest = others.filter((other) => other !== partner);
+    const together = call.state === "talking" ? phoneTexts.conference : headline;
+    return { kind: "call", call, headline: together, seconds, holding, notice, waiting: null, partner, others: rest };
+  }
   const waiting = others.find((other) => other.call.id === call.consults)?.call ?? null;
-  return { kind: "call", call, headline, seconds, holding, notice, waiting, others };
+  return { kind: "call", call, headline, seconds, holding, notice, waiting, partner, others };
 }
 
 function elsewhere(call: Call, others: readonly OtherCall[]): Screen {
@@ -86,11 +113,18 @@ function elsewhere(call: Call, others: readonly OtherCall[]): Screen {
   return { kind: "elsewhere", call, headline, hint, mayTake, others };
 }
 
-function otherCall(session: Session, call: Call, now: number): OtherCall {
+function otherCall(session: Session, call: Call, front: Call, now: number): OtherCall {
   const [seconds, holding] = [secondsOf(session, call, now), holdingOf(session, call, now)];
   const action = actionOf(call);
   const headline = action === "take" ? phoneTexts.onAnotherPage : headlineOf(call);
-  return { call, headline, seconds, action, label: answerLabel(session), holding };
+  return { call, headline, seconds, action, mayMerge: mayMerge(call, front), label: answerLabel(session), holding };
+}
+
+/** Beside a consultation stands the button for it already. */
+function mayMerge(call: Call, front: Call): boolean {
+  const waits = call.state === "held" && !call.elsewhere && !call.conference;
+  const talks = front.state === "talking" && !front.held && !front.elsewhere && !front.conference;
+  return waits && talks && front.consults !== call.id;
 }
 
 /** Answering puts a conversation on hold, and says so beforehand. */
@@ -153,6 +187,7 @@ function noticeOf(session: Session, call: Call): Notice | null {
   const speaks = session.page === "phone" && spokenCalls(session).some((each) => each.id === call.id);
   // What this page may do tells what the hidden one may not: they share the permission and the device.
   if (call.transferFailed !== "") return transferFailures[call.transferFailed];
+  if (session.calls.some((each) => each.conferenceFailed && each.state !== "ended")) return noConference;
   if (speaks) return speakers[call.notice || session.obstacle || "not-delegated"];
   return call.notice === "" ? null : notices[call.notice];
 }

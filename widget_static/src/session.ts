@@ -104,7 +104,18 @@ export interface Session {
 }
 
 /** What can be wished of a call without saying more. */
-export type Wish = "answer" | "decline" | "hangUp" | "take" | "complete" | "back" | "record" | "pauseRecording";
+export type Wish =
+  | "answer"
+  | "decline"
+  | "hangUp"
+  | "take"
+  | "complete"
+  | "back"
+  | "merge"
+  | "split"
+  | "drop"
+  | "record"
+  | "pauseRecording";
 
 export type Event =
   | { type: "connected"; told: Presence }

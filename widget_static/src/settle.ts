@@ -39,13 +39,14 @@ export function isWaiting(call: Call): boolean {
 
 /**
  * The call in front: the one that was answered, dialled or resumed last; one conversation at a time, also while the
- * PBX has not yet confirmed that the other one is held.
+ * PBX has not yet confirmed that the other one is held. Whoever is brought into a conversation stands behind it.
  */
 export function floorOf({ calls, floor }: Pick<Session, "calls" | "floor">, after: readonly Call[]): string {
   const isLive = (call: Call | undefined) => call !== undefined && isUp(call) && !call.held;
   const was = (id: string) => calls.find((call) => call.id === id);
   const live = after.filter(isLive);
-  const fresh = live.filter((call) => !isLive(was(call.id))).at(-1);
+  const isFresh = (call: Call) => !isLive(was(call.id)) && !(floor && call.conference === floor);
+  const fresh = live.filter(isFresh).at(-1);
   const next = fresh ?? live.find((call) => call.id === floor) ?? live.at(-1);
   const up = after.filter(isUp);
   return (next ?? up.find((call) => call.id === floor) ?? up.at(-1))?.id ?? "";
@@ -150,7 +151,7 @@ function offering(session: Session, calls: readonly Call[], effects: Effect[]): 
 
 function flowOf(session: Session, call: Call): Flow {
   if (!isVoice(session, call)) return "warm";
-  if (call.held || session.floor !== call.id) return "held";
+  if (call.held || (session.floor !== call.id && !call.conference)) return "held";
   return call.muted ? "muted" : "open";
 }
 

@@ -134,6 +134,12 @@ export const transferFailures: Record<TransferFailure, Notice> = {
   failed: { what: "The call could not be passed on.", todo: "Try again, or call there first." },
 };
 
+/** Why two calls are still two. */
+export const noConference: Notice = {
+  what: "The calls could not be joined; both are still there.",
+  todo: "Try again, or connect the two with each other.",
+};
+
 export const notices: Record<VoiceFailure, Notice> = {
   denied: {
     what: "Your browser refused the microphone.",
@@ -248,6 +254,16 @@ export const phoneTexts = {
   connect: "Connect them",
   back: "Back",
   consultation: (who: string) => `${who} is waiting on hold.`,
+  conference: "Conference",
+  together: (one: string, other: string) => `${one} and ${other}`,
+  parties: "In this conference",
+  split: "Split",
+  leave: "Leave them talking",
+  endForAll: "End for all",
+  conferenceHint:
+    "“End for all” hangs up with both. “Leave them talking” ends it for you alone, if your telephone system can connect the two.",
+  holdsYou: (who: string) => `${who} put you on hold`,
+  keysGoTo: (who: string) => `Keys go to ${who}.`,
   elsewhere: "Answered elsewhere",
   elsewhereHint: "A colleague has answered this call.",
   onAnotherPage: "In a call on another page",

@@ -102,14 +102,15 @@ export function TransferPanel({ call, colleagues, dispatch }: PanelProps) {
   );
 }
 
-/** The two ways out of a call that asks about another one. */
+/** The ways out of a call that asks about another one. */
 export function Consultation({ call, waiting, dispatch }: { call: Call; waiting: Call; dispatch: Dispatch }) {
-  const wish = (name: "complete" | "back") => () => dispatch({ type: "wished", wish: name, call: call.id });
+  const wish = (name: "complete" | "merge" | "back") => () => dispatch({ type: "wished", wish: name, call: call.id });
   return (
     <>
       <p class="hint">{texts.consultation(whoOf(waiting))}</p>
       <div class="buttons">
         <Button kind="go" label={texts.connect} does="complete" press={wish("complete")} />
+        <Button kind="plain" label={texts.conference} does="merge" press={wish("merge")} />
         <Button kind="plain" label={texts.back} does="back" press={wish("back")} />
       </div>
     </>

@@ -34,6 +34,8 @@ export function aCall(part: Partial<Call> = {}): Call {
     recording: "",
     recordingPausable: false,
     consults: "",
+    conference: "",
+    conferenceFailed: false,
     transferTo: "",
     transferRings: false,
     transferFailed: "",

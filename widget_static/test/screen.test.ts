@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Call } from "../src/protocol";
 import { announcementOf, clock, detailsOf, type Screen, screenOf } from "../src/screen";
-import { obstacles, speakers } from "../src/texts";
+import { noConference, obstacles, speakers } from "../src/texts";
 import { aCall, aState, Driven, TAB } from "./a_call";
 
 function phone(...calls: Call[]): Driven {
@@ -53,6 +53,32 @@ describe("the phone page shows", () => {
     expect(headline({ progress: "ringing" })).toMatchObject({ headline: "Ringing…" });
     expect(headline({ progress: "early" })).toMatchObject({ headline: "Waiting for an answer…" });
     expect(headline({ state: "talking", talkSeconds: 0 })).toMatchObject({ kind: "call" });
+  });
+
+  test("a conference as one conversation, with both parties and without them beside it", () => {
+    const one = aCall({ state: "talking", talkSeconds: 60, conference: "call-2" });
+    const other = aCall({ id: "call-2", state: "talking", talkSeconds: 5, conference: "call-1", consults: "call-1" });
+    const screen = screenOf(phone(one, other, aCall({ id: "call-3" })).session, 1_000);
+    expect(screen).toMatchObject({ kind: "call", headline: "Conference", call: { id: "call-2" }, waiting: null });
+    expect(screen).toMatchObject({ partner: { call: { id: "call-1" }, seconds: 60, headline: "In a call" } });
+    expect(actionsOf(screen)).toEqual(["call-3 answer"]);
+    const held = [one, other].map((call) => ({ ...call, state: "held" as const, held: true }));
+    expect(screenOf(phone(...held).session, 0)).toMatchObject({ headline: "On hold", partner: {} });
+  });
+
+  test("what could become a conference, and why it did not", () => {
+    const talking = aCall({ state: "talking", talkSeconds: 5 });
+    const held = aCall({ id: "call-2", state: "held", held: true, talkSeconds: 60 });
+    const mayMerge = (...calls: Call[]) => {
+      const screen = screenOf(phone(...calls).session, 0);
+      return "others" in screen && screen.others.map((other) => other.mayMerge);
+    };
+    expect(mayMerge(talking, held)).toEqual([true]);
+    expect(mayMerge(talking, { ...held, elsewhere: true })).toEqual([false]);
+    expect(mayMerge({ ...talking, consults: "call-2" }, held)).toEqual([false]);
+    expect(mayMerge({ ...talking, state: "joining" }, held)).toEqual([false]);
+    const failed = screenOf(phone(talking, { ...held, conferenceFailed: true }).session, 0);
+    expect(failed).toMatchObject({ notice: noConference });
   });
 
   test("the end of a call for a while, then that it is ready again", () => {

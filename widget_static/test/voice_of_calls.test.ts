@@ -183,6 +183,29 @@ describe("hold", () => {
     expect(page.leg().flow).toBe("muted");
   });
 
+  test("in a conference both calls speak and are heard, and the one that was talked on stays in front", () => {
+    const page = connected();
+    page.hear(held, secondTalking);
+    const together = { ...secondTalking, conference: "call-1" };
+    page.hear({ ...held, conference: "call-2" }, together);
+    expect([page.leg("call-1").flow, page.leg("call-2").flow]).toEqual(["held", "open"]);
+    page.hear({ ...talking, conference: "call-2" }, together);
+    expect([page.leg("call-1").flow, page.leg("call-2").flow]).toEqual(["open", "open"]);
+    expect(page.session.floor).toBe("call-2");
+    page.hear({ ...talking, conference: "call-2", muted: true }, { ...together, muted: true });
+    expect([page.leg("call-1").flow, page.leg("call-2").flow]).toEqual(["muted", "muted"]);
+    page.hear(talking, { ...together, state: "ended", ended: "caller-hung-up" });
+    expect([page.leg("call-1").flow, page.session.floor]).toEqual(["open", "call-1"]);
+  });
+
+  test("a conference that is split is a call on hold and one that is talked on", () => {
+    const page = connected();
+    page.hear({ ...talking, conference: "call-2" }, { ...secondTalking, conference: "call-1" });
+    expect(page.session.floor).toBe("call-2");
+    page.hear(held, secondTalking);
+    expect([page.leg("call-1").flow, page.leg("call-2").flow]).toEqual(["held", "open"]);
+  });
+
   test("a held call that rejoins does not speak", () => {
     const page = connected();
     page.hear({ ...held, state: "rejoining", voice: "" });
