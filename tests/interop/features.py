@@ -45,7 +45,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     ),
     "Transfer": (
         "blind, from us", "blind, fails and returns", "attended, from us", "blind, by the peer (REFER to us)",
-        "attended, by the peer (REFER to us with Replaces)", "Replaces accepted",
+        "attended, by the peer (REFER to us with Replaces)", "Replaces accepted", "conference of three",
     ),
     "Keys": ("RFC 4733, sent", "RFC 4733, received", "INFO, sent", "INFO, received"),
     "Voice": (

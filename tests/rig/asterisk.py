@@ -103,7 +103,7 @@ class Asterisk:
     """One Asterisk with the agents 1001, 1002 … (password `pw-1001` …) at free ports of 127.0.0.1.
 
     Agents can dial 600 echo, 601 tone, 604 early media and then echo, 605 busy, 606 rings for 20 s, 607 forbidden, 608
-    unavailable, 609 rings for 2 s and then tone, 611 rings and echoes at once, 610 and +… a person who hears music when held, 612 music, 613 takes four keys.
+    unavailable, 609 rings for 2 s and then tone, 611 rings and echoes at once, 610 and +… a person who hears music when held, 612 music, 613 takes four keys, 619 says 440 Hz.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { HoldButton, KeypadButton, press, RecordingOf, Unconfirmed, wish } from "./calls";
 import { TonePad } from "./keypad";
-import { Button, Details, type Dispatch, Notice } from "./parts";
+import { Button, type Dispatch, Notice } from "./parts";
 import { clock, type Party, type Screen, whoOf } from "./screen";
 import { soundOf, phoneTexts as texts } from "./texts";
 
@@ -45,17 +45,15 @@ export function Conference({ screen, partner, dispatch }: Props) {
         <One party={partner} dispatch={dispatch} />
       </section>
       {isJoined && (
-        <>
-          <div class="buttons">
-            <Button kind="plain" label={texts.split} does="split" press={() => wish(dispatch, "split", call)} />
-            <Button kind="plain" label={texts.leave} does="complete" press={() => wish(dispatch, "complete", call)} />
-          </div>
-          <p class="hint">{texts.conferenceHint}</p>
-        </>
+        <div class="buttons">
+          <Button kind="plain" label={texts.split} does="split" press={() => wish(dispatch, "split", call)} />
+          <Button kind="plain" label={texts.leave} does="complete" press={() => wish(dispatch, "complete", call)} />
+        </div>
       )}
       <div class="buttons">
         <Button kind="stop" label={texts.endForAll} does="hangUp" press={() => wish(dispatch, "hangUp", call)} />
       </div>
+      {isJoined && <p class="hint">{texts.conferenceHint}</p>}
       <Notice notice={notice} />
     </>
   );
@@ -70,7 +68,7 @@ function One({ party, dispatch }: { party: Party; dispatch: Dispatch }) {
         {whoOf(call)}
         {seconds !== null && <span class="small-time"> · {clock(seconds)}</span>}
       </h2>
-      <Details call={call} />
+      {call.name && <p class="details">{call.number}</p>}
       <p class="hint" role="status">
         {call.state === "talking" ? call.quality && soundOf(call.quality) : headline}
       </p>
