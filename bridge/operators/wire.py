@@ -41,7 +41,7 @@ PING = frame(_PING)
 class Wire:
     """One connection, as engine.io's server knows it."""
 
-    __slots__ = ("_transport", "answered", "closed", "is_read", "sid", "why")
+    __slots__ = ("_parted", "_transport", "answered", "closed", "is_read", "sid", "why")
     upgraded = True
 
     def __init__(self, sid: str, transport: asyncio.Transport) -> None:
@@ -54,10 +54,11 @@ class Wire:
         self.why = "transport close"
         """How it ended."""
         self._transport = transport
+        self._parted = False
 
     def write(self, data: bytes) -> None:
-        """Write a frame, now; what the page does not read is kept, see `backlog`."""
-        if not self._transport.is_closing():
+        """Write a frame, now; what the page does not read is kept, see `backlog`. Nothing after the last word."""
+        if not self._parted and not self._transport.is_closing():
             self._transport.write(data)
 
     @property
@@ -67,6 +68,7 @@ class Wire:
 
     def part(self) -> None:
         """Say that nothing more comes. The page closes: closed from here, a word of its own on the way would cost it our last ones."""
+        self._parted = True
         if not self._transport.is_closing():
             self._transport.write_eof()
 

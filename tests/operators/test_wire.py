@@ -190,6 +190,15 @@ async def test_a_closed_connection_takes_words_for_nothing() -> None:
         await page.close()
 
 
+async def test_whoever_was_told_that_nothing_more_comes_is_not_pinged() -> None:
+    async with wired() as rig:
+        page, wire = await rig.page()
+        wire.part()
+        wire.write(PING)
+        rig.wires.beat(PING_SECONDS)
+        assert (await page.receive()).type in {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED}
+
+
 async def test_the_library_uses_it() -> None:
     """python-socketio is handed its engine.io by a method with an underscore."""
     async with room() as rig:
