@@ -35,7 +35,7 @@ from ..rig.process import ROOT
 from ..rig.waiting import wait_for
 from . import sample as look
 from .crowd import Crowd, crowd
-from .flat import Trend, trend
+from .flat import Trend, quarters, trend
 from .journal import JournalReader
 from .ledgers import Balance, balance
 from .person import Deeds, Person
@@ -84,6 +84,15 @@ class Outcome:
     full: Sequence[Sample]
     """Those between the beginning and the end, with everybody at work."""
     memory: dict[str, Trend] = field(default_factory=dict)
+    quarters: Sequence[Trend] = ()
+    """Of the resident set."""
+
+    @property
+    def kb_a_call(self) -> float:
+        """What the resident set grew by for each call, after the warm-up."""
+        line = self.memory["rss"]
+        calls = self.full[-1].made - next(each.made for each in self.full if each.at >= self.full[-1].at - line.seconds)
+        return line.per_hour * line.seconds / 3600 / calls * 1000 if calls else 0.0
 
     @property
     def failures(self) -> list[str]:
@@ -167,6 +176,7 @@ class Run:
             times = [each.at for each in full]
             for name in ("rss", "uss"):
                 outcome.memory[name] = trend(times, [getattr(each.bridge, name) for each in full])
+            outcome.quarters = quarters(times, [each.bridge.rss for each in full])
         return outcome
 
     async def _watch(self) -> None:
@@ -265,6 +275,7 @@ def keep(outcome: Outcome, path: Path = RESULTS) -> None:
         "deeds": deeds,
         "ends": _ends(outcome),
         "memory": {name: {**asdict(line), "growth": line.growth} for name, line in outcome.memory.items()},
+        "quarters": [line.per_hour for line in outcome.quarters],
         "failures": outcome.failures,
         "samples": [asdict(each) for each in outcome.samples],
     }
@@ -288,6 +299,9 @@ def told(outcome: Outcome) -> list[str]:
             f"{name}: {line.begin:.1f} MB and {line.per_hour:+.2f} MB an hour, "
             f"{line.growth * 100:+.2f} % in {line.seconds / 60:.0f} minutes"
         )
+    if outcome.quarters:
+        steps = ", ".join(f"{line.per_hour:+.1f}" for line in outcome.quarters)
+        lines.append(f"rss by quarters: {steps} MB an hour; {outcome.kb_a_call:.2f} KB a call after the warm-up")
     for each in (*outcome.books.lost, *outcome.books.doubled, *outcome.books.wrong, *outcome.deeds.troubles):
         lines.append(f"  {each}")
     return lines + (outcome.failures or ["clean"])

@@ -34,7 +34,19 @@ class Trend:
 def trend(times: Sequence[float], values: Sequence[float]) -> Trend:
     """Theil and Sen: the median of the slopes between all pairs. `times` in seconds, ascending."""
     first = times[0] + (times[-1] - times[0]) * WARM_UP
-    points = [(at, value) for at, value in zip(times, values, strict=True) if at >= first]
+    return line([(at, value) for at, value in zip(times, values, strict=True) if at >= first])
+
+
+def quarters(times: Sequence[float], values: Sequence[float]) -> list[Trend]:
+    """Four lines, one after the other: what fills and is full bends them, a leak does not."""
+    span = (times[-1] - times[0]) / 4
+    parts: list[list[tuple[float, float]]] = [[] for _ in range(4)]
+    for at, value in zip(times, values, strict=True):
+        parts[min(int((at - times[0]) / span), 3)].append((at, value))
+    return [line(part) for part in parts if part]
+
+
+def line(points: Sequence[tuple[float, float]]) -> Trend:
     slopes = [
         (later - value) / (after - at)
         for number, (at, value) in enumerate(points)

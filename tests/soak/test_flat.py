@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from .flat import trend
+from .flat import quarters, trend
 
 MINUTES = [60.0 * minute for minute in range(61)]
 
@@ -22,6 +22,13 @@ def test_a_slow_leak_is_seen_through_noise_and_a_few_odd_samples() -> None:
     line = trend(MINUTES, values)
     assert line.per_hour == pytest.approx(10, abs=2)
     assert not line.is_flat
+
+
+def test_what_fills_and_is_full_bends_the_quarters() -> None:
+    lines = quarters(MINUTES, [min(200.0, 100 + 5 * minute) for minute in range(61)])
+    assert [round(line.per_hour) for line in (lines[0], *lines[2:])] == [300, 0, 0]
+    leak = quarters(MINUTES, [100.0 + minute for minute in range(61)])
+    assert [round(line.per_hour) for line in leak] == [60] * 4
 
 
 def test_what_shrinks_is_flat() -> None:
