@@ -99,6 +99,7 @@ PURE = [
     "calls/recording.py",
     "calls/taping.py",
     "calls/extension.py",
+    "portal/agenda.py",
     "portal/sheet.py",
     "calls/turns.py",
     "numbers.py",

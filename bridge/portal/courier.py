@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +21,7 @@ import structlog
 from ..calls.events import CallRegistered, Event
 from ..errors import NetworkError
 from ..store.outbox import Outbox
-from ..store.promises import Kind, Promise
+from ..store.promises import Kind, Promise, Slot
 from ..store.writer import StoreDownError
 from .batch import Done, Missing, Outcome, Refusal, Size
 from .bucket import Lane
@@ -74,10 +74,10 @@ class Courier:
                 await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
                 self._lanes.clear()
 
-    def wake(self, portal: str) -> None:
-        """Something new is promised to this portal."""
+    def wake(self, portal: str, slots: Collection[Slot] = tuple(Slot)) -> None:
+        """Something new is promised to this portal, in one of these."""
         if lane := self._lanes.get(portal):
-            lane.wake()
+            lane.wake(slots)
         elif self._group is not None:
             lane = self._lanes[portal] = PortalLane(portal, self._outbox, self, self._group, self._clock)
             lane.start()

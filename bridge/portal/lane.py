@@ -7,14 +7,15 @@ batch once goes alone, whatever became of it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from ..store.outbox import Outbox
+from ..store.outbox import Look, Outbox
 from ..store.promises import Kind, Promise, Slot
+from .agenda import Agenda
 from .batch import LARGEST, Size
 from .pulse import ASK_FOR_A_CALL, Pulse
 
@@ -60,6 +61,7 @@ class PortalLane:
         self._group = group
         self._clock = clock
         self._woken = asyncio.Event()
+        self._agenda = Agenda()
         self._closed_until = 0.0
         self._asked_at = 0.0
         self._pulse = Pulse()
@@ -79,7 +81,9 @@ class PortalLane:
         for task in tasks:
             task.cancel()
 
-    def wake(self) -> None:
+    def wake(self, slots: Collection[Slot] = tuple(Slot)) -> None:
+        """There may be something due in these."""
+        self._agenda.open(slots)
         if self._pulse.is_gone:
             self._closed_until = min(self._closed_until, self._asked_at + ASK_FOR_A_CALL)
         self._woken.set()
@@ -101,7 +105,7 @@ class PortalLane:
                 async with asyncio.timeout(pause):
                     await self._woken.wait()
             except TimeoutError:
-                continue
+                self._agenda.open()
 
     async def _dispatch(self) -> float:
         """Starts what is due; the seconds until there may be more."""
@@ -112,16 +116,32 @@ class PortalLane:
             self._judge(await self._carrier.is_back(self._portal), asked=True)
             return 0.0
         free, forgotten = self._free(), self._carrier.forgotten
-        if not free:
-            return LONGEST_WAIT
-        room = free if self._pulse.is_weak else {slot: max(free[slot], self._batch(slot)) for slot in free}
-        look = await self._outbox.look(self._portal, self._clock(), room, busy=self._promises(), forgotten=forgotten)
-        due = look.due[:1] if self._pulse.is_weak else look.due
-        for slot, places in free.items():
-            self._start(slot, [promise for promise in due if slot_of(promise, forgotten) is slot], places)
-        free = self._free()
-        dues = [at for slot, at in look.next_at.items() if slot in free]
-        return min([LONGEST_WAIT, *(max(at - self._clock(), 0.0) for at in dues)])
+        slots = self._agenda.take(free)
+        if slots:
+            room = {slot: free[slot] if self._pulse.is_weak else max(free[slot], self._batch(slot)) for slot in slots}
+            look = await self._look(room, forgotten)
+            due = look.due[:1] if self._pulse.is_weak else look.due
+            for slot in room:
+                self._start(slot, [promise for promise in due if slot_of(promise, forgotten) is slot], free[slot])
+            self._note(room, look, forgotten)
+        wait = self._agenda.next_at(self._free()) - self._clock()
+        return min(max(wait, 0.0), LONGEST_WAIT)
+
+    async def _look(self, room: Mapping[Slot, int], forgotten: float) -> Look:
+        try:
+            return await self._outbox.look(
+                self._portal, self._clock(), room, busy=self._promises(), forgotten=forgotten
+            )
+        except BaseException:
+            self._agenda.open(room)
+            raise
+
+    def _note(self, room: Mapping[Slot, int], look: Look, forgotten: float) -> None:
+        """What was not started, and what there was no room to see, has to be looked at once more."""
+        self._agenda.saw(room, look.next_at)
+        begun, found = self._promises(), [slot_of(promise, forgotten) for promise in look.due]
+        left = {slot for slot, promise in zip(found, look.due, strict=True) if promise.id not in begun}
+        self._agenda.open(left | {slot for slot, limit in room.items() if found.count(slot) >= limit})
 
     def _start(self, slot: Slot, promises: Sequence[Promise], places: int) -> None:
         """Each alone where they have room; else those that were tried before go first, and the others together."""
@@ -142,6 +162,7 @@ class PortalLane:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._busy[task]
+        self._agenda.open()
         self._woken.set()
 
     def _promises(self) -> set[int]:

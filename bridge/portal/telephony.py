@@ -27,7 +27,7 @@ from ..calls.commands import (
 from ..calls.events import CallId, Event
 from ..errors import RefusedError
 from ..store.database import Store
-from ..store.promises import CallRecord, Kind, Promise
+from ..store.promises import CallRecord, Kind, Promise, Slot
 from ..store.writer import StoreDownError
 from . import words
 from .courier import Courier
@@ -126,7 +126,8 @@ class Telephony:
         portal = command.operator.portal
         words_of_call = words.registration(command, self._line_of(portal, command.line))
         await self._outbox.register(record, words_of_call, now)
-        self._courier.wake(portal)  # also if it was written by an attempt that the store did not acknowledge
+        # Also if it was written by an attempt that the store did not acknowledge.
+        self._courier.wake(portal, [Slot.RING])
 
     async def _finish(self, command: FinishCall) -> None:
         status, duration, reason = command.status, command.duration, command.reason
@@ -140,13 +141,14 @@ class Telephony:
             command.call, payload, status=status, ended=command.ended, now=due, verdicts=command.verdicts
         )
         self._answered.pop(command.call, None)
-        self._courier.wake(command.operator.portal)
+        # A register that waits still is that of a call which is over from now on.
+        self._courier.wake(command.operator.portal, [Slot.REGISTER, Slot.FINISH])
 
     async def _attach(self, command: PortalCommand, kind: Kind, payload: dict[str, Any]) -> None:
         portal = await self._outbox.promise(command.call, kind, payload, self._clock())
         if portal is None:
             raise RefusedError(f"no call {command.call} is known here; calls are kept for {KEPT_DAYS} days")
-        self._courier.wake(portal)
+        self._courier.wake(portal, [Slot.SLOW])
 
     # ---- for people
 
