@@ -9,15 +9,18 @@ are.
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property, lru_cache
 
 from ..errors import TheirsError
 
 MAX_BYTES = 65_536
 MAX_SECTIONS = 32
+MAX_DIGITS = 5
+KEPT = 32
+"""Descriptions that were just read: one that opens a call is read when it comes, when a page does and when both are joined."""
 
 NOWHERE = "0.0.0.0"  # noqa: S104  # never bound
 NOWHERE_6 = "::"
@@ -57,6 +60,7 @@ class Direction(Enum):
         return self in (Direction.SENDRECV, Direction.SENDONLY)
 
 
+_DIRECTIONS = {direction.value: direction for direction in Direction}
 _MIRROR = {Direction.SENDONLY: Direction.RECVONLY, Direction.RECVONLY: Direction.SENDONLY}
 
 
@@ -87,7 +91,7 @@ _STATIC = {0: "PCMU/8000", 8: "PCMA/8000", 9: "G722/8000"}
 _ENCODINGS = {Codec(name=name, payload_type=0).encoding.lower(): name for name in CLOCK_RATES}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """One m-line and the attributes under it."""
 
@@ -105,10 +109,9 @@ class Section:
     def first(self, name: str, default: str = "") -> str:
         return next((value for key, value in self.attributes if key == name), default)
 
-    @property
+    @cached_property
     def direction(self) -> Direction:
-        names = {direction.value: direction for direction in Direction}
-        return next((names[key] for key, _ in self.attributes if key in names), Direction.SENDRECV)
+        return next((_DIRECTIONS[key] for key, _ in self.attributes if key in _DIRECTIONS), Direction.SENDRECV)
 
     @property
     def rtpmaps(self) -> dict[int, str]:
@@ -121,7 +124,7 @@ class Section:
         types = [bounded(text, 127) for text in self.formats]
         return {payload_type: known[payload_type] for payload_type in types if payload_type in known}
 
-    @property
+    @cached_property
     def codecs(self) -> tuple[Codec, ...]:
         names = {number: _ENCODINGS.get(encoding_key(text)) for number, text in self.rtpmaps.items()}
         return tuple(Codec(name=name, payload_type=number) for number, name in names.items() if name)
@@ -132,12 +135,14 @@ def encoding_key(encoding: str) -> str:
 
 
 def bounded(text: str, largest: int) -> int | None:
-    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) and int(text) <= largest else None
+    is_number = len(text) <= MAX_DIGITS and text.isascii() and text.isdigit()
+    return number if is_number and (number := int(text)) <= largest else None
 
 
 # ---- reading
 
 
+@lru_cache(maxsize=KEPT)
 def parse(raw: bytes | str) -> tuple[Section, ...]:
     """The sections of a description, or SdpError."""
     if len(raw) > MAX_BYTES:

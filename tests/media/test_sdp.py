@@ -13,7 +13,7 @@ from bridge.media.page_sdp import LocalTransport, parse_page_offer, write_page_a
 from bridge.media.pbx_sdp import parse_pbx_offer
 from bridge.media.pbx_session import PbxSession
 from bridge.media.peer import Credentials, OurEnd
-from bridge.media.sdp import CLOCK_RATES, MAX_BYTES, Codec, Direction, SdpError, choose
+from bridge.media.sdp import CLOCK_RATES, MAX_BYTES, Codec, Direction, SdpError, bounded, choose
 
 from .offers import ASTERISK, CHROMIUM, FINGERPRINT, FIREFOX, ODD_PBX
 
@@ -296,3 +296,20 @@ def test_sixty_four_kilobytes_of_one_thing_do_not_hang_a_parser(piece: str) -> N
 def test_a_description_beyond_all_measure_is_refused_unread() -> None:
     with pytest.raises(SdpError, match="too long"):
         parse_pbx_offer(ASTERISK.encode() + b" " * MAX_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("00127", 127),
+        ("128", None),
+        ("", None),
+        ("000001", None),
+        ("+1", None),
+        ("1\n", None),
+        ("\u0663", None),
+    ],
+)
+def test_numbers_are_digits_of_ascii_and_few(text: str, number: int | None) -> None:
+    assert bounded(text, 127) == number
