@@ -9,9 +9,10 @@ from typing import Final
 import structlog
 
 from .dtls import Certificate, Dtls, State
-from .hub import Address, Hub
+from .hub import Hub
 from .ice import Connection
 from .peer import Credentials, Peer
+from .sdp import Address
 from .srtp import Srtp
 
 log = structlog.get_logger()

@@ -49,7 +49,7 @@ class DtlsLeg(PbxLeg):
         super().__init__(equipment.buffer, voice)
         # The second port is nobody else's, whether RTCP goes with the voice or not.
         rtp, self._rtcp = pair
-        self._hub = Hub(rtp, equipment.buffer, equipment.poller, drain=1)
+        self._hub = Hub(rtp, equipment.buffer, equipment.poller, single=True)
         self._hub.stranger = self._dtls_from_elsewhere
         self._equipment, self._certificate, self._failed = equipment, certificate, failed
         self._handshake: Handshake | None = None

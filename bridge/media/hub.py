@@ -9,15 +9,13 @@ from typing import Final, Protocol
 
 import structlog
 
+from .datagrams import Name, OneByOne, batched
 from .poller import Poller
-from .relay import HEADER, LONGEST_DATAGRAM
+from .relay import HEADER
+from .sdp import Address
 
 log = structlog.get_logger()
 
-Address = tuple[str, int]
-
-DRAIN: Final = 64
-"""Datagrams per look at the socket at most."""
 WANTED_BUFFER: Final = 4 << 20
 ENOUGH_BUFFER: Final = 1 << 20
 """Bytes; the usual default holds 256 voice packets, 13 ms of 400 calls."""
@@ -62,71 +60,79 @@ class Hub:
         poller: Poller,
         advertised: tuple[str, int | None] | None = None,
         *,
-        drain: int = DRAIN,
+        single: bool = False,
     ) -> None:
-        self.buffer, self._view = buffer, memoryview(buffer)
+        """`single`: one peer is expected, whose datagrams come one by one."""
+        self.buffer = buffer
         """Where the one datagram in hand lies."""
-        self._inlet = self._view[:LONGEST_DATAGRAM]
+        self._view = memoryview(buffer)
         self._poller = poller
-        self._socket, self._drain = sock, drain
-        self.sendto = self._socket.sendto
-        """For the hot path; raises OSError."""
+        self._socket = sock
+        self.sendto = sock.sendto
+        """Raises OSError."""
+        self._datagrams = OneByOne(sock, buffer, 1) if single else batched(sock, buffer, poller)
+        self.post, self.name = self._datagrams.post, self._datagrams.name
+        """For the hot path: send so many octets of the buffer to an address of this name."""
         self.address: Address = self._socket.getsockname()
         host, port = advertised or self.address
         self.told: Address = host, port or self.address[1]
         """Where pages send to: another address than ours where a NAT stands in between."""
         self.by_username: dict[str, Endpoint] = {}
         self.by_transaction: dict[bytes, Endpoint] = {}
-        self.by_address: dict[Address, Endpoint] = {}
+        self._owners: dict[Name, Endpoint] = {}
         self.stranger: Callable[[bytes, Address], None] | None = None
         """Gets DTLS of addresses that are nobody's."""
         self.strange = 0
         """Datagrams of nobody's, or that made no sense."""
-        self.unsent = 0
         poller.add(self._socket, self._read)
 
     def close(self) -> None:
         self._poller.remove(self._socket)
+        self._datagrams.close()
         self._socket.close()
         self.stranger = None  # whoever that is may own this
 
+    @property
+    def by_address(self) -> dict[Address, Endpoint]:
+        return {self._datagrams.address(name): owner for name, owner in self._owners.items()}
+
+    @property
+    def unsent(self) -> int:
+        """Datagrams that the system did not take."""
+        return self._datagrams.unsent
+
     def claim(self, address: Address, endpoint: Endpoint) -> None:
         """From now on `address` is the endpoint's; the newest proof wins, since pages reuse ports."""
-        self.by_address[address] = endpoint
+        self._owners[self.name(address)] = endpoint
 
     def forget(self, username: str, endpoint: Endpoint) -> None:
         """Take out what is still this endpoint's."""
         if self.by_username.get(username) is endpoint:
             del self.by_username[username]
-        for address in [address for address, owner in self.by_address.items() if owner is endpoint]:
-            del self.by_address[address]
+        for name in [name for name, owner in self._owners.items() if owner is endpoint]:
+            del self._owners[name]
 
     def send(self, data: bytes | memoryview, address: Address) -> None:
         try:
-            self._socket.sendto(data, address)
-        except OSError:  # full buffer or unreachable: media is not repeated, STUN and DTLS repeat themselves
-            self.unsent += 1
+            self.sendto(data, address)
+        except OSError:  # full buffer or unreachable: STUN and DTLS repeat themselves
+            self._datagrams.unsent += 1
 
     def _read(self, now: float) -> int:
-        receive, inlet, buffer, owners = self._socket.recvfrom_into, self._inlet, self.buffer, self.by_address
-        for count in range(self._drain):
-            try:
-                length, address = receive(inlet)
-            except BlockingIOError:
-                return count
-            except OSError:  # an ICMP error that belongs to an earlier datagram
-                continue
+        buffer, owners, count = self.buffer, self._owners, 0
+        for length, name in self._datagrams.receive():
+            count += 1
             try:
                 if 127 < buffer[0] < 192 and length > HEADER:
-                    owners[address].media_received(length, now)
+                    owners[name].media_received(length, now)
                 else:
-                    self._control(bytes(inlet[:length]), address)
+                    self._control(bytes(self._view[:length]), name)
             except Exception:  # noqa: BLE001  # one hostile datagram must not cost the others (aioice raises many kinds)
                 self.strange += 1
-        return self._drain
+        return count
 
-    def _control(self, data: bytes, address: Address) -> None:
-        endpoint = None
+    def _control(self, data: bytes, name: Name) -> None:
+        endpoint, address = None, self._datagrams.address(name)
         if len(data) >= _STUN_HEADER and data[0] < 4:
             if data[0] & 1 or data[1] & 0x10:  # response, error, indication
                 endpoint = self.by_transaction.get(data[8:20])
@@ -135,7 +141,7 @@ class Hub:
             if endpoint is not None:
                 endpoint.stun_received(data, address)
         elif data and 19 < data[0] < 64:
-            endpoint = self.by_address.get(address)
+            endpoint = self._owners.get(name)
             if endpoint is not None:
                 endpoint.dtls_received(data)
             elif self.stranger is not None:

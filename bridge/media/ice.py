@@ -14,8 +14,9 @@ import aioice
 from aioice import stun
 from aioice.ice import CandidatePair, StunProtocol
 
-from .hub import Address, Endpoint, Hub
+from .hub import Endpoint, Hub
 from .peer import Credentials, Peer
+from .sdp import Address
 
 CONSENT_INTERVAL: Final = 5.0
 CONSENT_LIFE: Final = 30.0

@@ -25,6 +25,13 @@ Reader = Callable[[float], int]
 """Reads what is there, gets the monotonic time, returns how many datagrams it was."""
 
 
+class Gathering(Protocol):
+    """Keeps what is to be sent from `gather` to `flush`."""
+
+    def gather(self) -> None: ...
+    def flush(self) -> None: ...
+
+
 class Poller:
     """All media sockets behind one descriptor, the only one that the event loop watches."""
 
@@ -32,6 +39,8 @@ class Poller:
         self._loop = asyncio.get_running_loop()
         self._watch: _Watch = _Epoll() if hasattr(select, "epoll") else _Selector()
         self._readers: dict[int, Reader] = {}
+        self.gathers: list[Gathering] = []
+        """Who sends what it has to send all at once, when everything has been read."""
         self._timer: asyncio.TimerHandle | None = None
         self._tick = TICK
         self._count, self._since = 0, time.monotonic()
@@ -74,6 +83,15 @@ class Poller:
             self._read_at_once()
 
     def _drain(self) -> None:
+        for gathering in self.gathers:
+            gathering.gather()
+        try:
+            self._read()
+        finally:
+            for gathering in self.gathers:
+                gathering.flush()
+
+    def _read(self) -> None:
         now, readers, ready = time.monotonic(), self._readers, self._watch.ready
         for _ in range(ROUNDS):
             descriptors = ready()

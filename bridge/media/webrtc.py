@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 from . import page_sdp, sdp
 from .association import Association
+from .datagrams import Name
 from .dtls import Certificate
-from .hub import Address, Hub
+from .hub import Hub
 from .peer import Credentials, OurEnd
 from .relay import HEADER, RTP
 from .reports import Reports, Sent
+from .sdp import Address
 from .srtp import Srtp
 
 
@@ -47,7 +49,10 @@ class BrowserLeg:
         self.refused = 0
         """Packets from the page's address that SRTP did not accept."""
         self._buffer = hub.buffer
-        self._view, self._sendto = memoryview(hub.buffer), hub.sendto
+        self._view, self._post = memoryview(hub.buffer), hub.post
+        self._remote: Address | None = None
+        self._name: Name = 0
+        """Of that address."""
         self._version = 0
         self._fingerprint = certificate.fingerprint
         self.association = Association(
@@ -144,7 +149,6 @@ class BrowserLeg:
             self._send(length, remote)
 
     def _send(self, length: int, remote: Address) -> None:
-        try:
-            self._sendto(self._view[:length], remote)
-        except OSError:
-            self.hub.unsent += 1
+        if remote is not self._remote:
+            self._remote, self._name = remote, self.hub.name(remote)
+        self._post(length, self._name)

@@ -13,9 +13,9 @@ from typing import Any
 from bridge.calls.commands import Latch, Secrecy
 from bridge.media.dtls import Certificate
 from bridge.media.dtls_leg import DtlsLeg
-from bridge.media.hub import Address
 from bridge.media.pbx_session import PbxSession
 from bridge.media.ports import PortPairs
+from bridge.media.sdp import Address
 
 from .stage import SOON, Packet, Stage, rtp
 

@@ -12,9 +12,11 @@ from aioice import stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.media.hub import Address, Hub, bound_socket, stun_username
+from bridge.media.datagrams import OneByOne
+from bridge.media.hub import Hub, bound_socket, stun_username
 from bridge.media.poller import Poller
 from bridge.media.relay import BUFFER_BYTES
+from bridge.media.sdp import Address
 
 from .stage import SOON, rtp
 
@@ -39,8 +41,10 @@ class Leg:
         return await asyncio.wait_for(self.got.get(), SOON)
 
 
-@pytest.fixture
-async def hub() -> AsyncIterator[Hub]:
+@pytest.fixture(params=["the system's way", "one by one"])
+async def hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
+    if request.param == "one by one":
+        monkeypatch.setattr("bridge.media.hub.batched", lambda sock, buffer, poller: OneByOne(sock, buffer))
     poller = Poller()
     hub = Hub(bound_socket(("127.0.0.1", 0)), bytearray(BUFFER_BYTES), poller)
     yield hub
