@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ..calls.commands import Latch
 from .peer import OurEnd
 from .progress import Progress
-from .relay import HEADER, Stream
+from .relay import Stream
 from .reports import Reports
 from .sdp import Address, is_ipv6
 from .terms import Terms
@@ -36,6 +36,7 @@ class PbxLeg(ABC):
             clock_rate=8000,
             wall=time.time() - time.monotonic(),
         )
+        self._reception = self.reports.reception
         self.sent: Stream | None = None
         """What we send it, for the reports."""
         self.strange = 0
@@ -62,7 +63,7 @@ class PbxLeg(ABC):
     @property
     def received(self) -> int:
         """Packets that were believed, telephone-events and comfort noise among them."""
-        return self.reports.reception.packets
+        return self._reception.packets
 
     @abstractmethod
     def expect(self, end: OurEnd | None) -> None:
@@ -116,10 +117,10 @@ class PbxLeg(ABC):
     def _hear(self, second: int, sequence: int, timestamp: int, ssrc: int, length: int, now: float) -> None:
         """Take a believed packet, plain in the buffer; `second` is its second octet."""
         if second & 0x7F == self._payload_type:
-            self.reports.reception.take(sequence, timestamp, ssrc, length - HEADER, now)
+            self._reception.take(sequence, timestamp, ssrc, now)
             self.voice(length, now)
         else:
-            self.reports.reception.pass_over(sequence, ssrc, length - HEADER)
+            self._reception.pass_over(sequence, ssrc)
             if second & 0x7F == self._event_type:
                 self.event(timestamp, length)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from .relay import MAX_DROPOUT, MAX_MISORDER
@@ -13,93 +14,93 @@ _LONGEST_STEP: Final = 1.0
 class Reception:
     """One source at a time: a new SSRC, or numbers that leap, begin a new count beside the total.
 
-    `take` lies in the hot path: plain integers and floats, nothing is built.
+    `take` lies in the hot path: of a packet that comes in order as little is kept as can be, the rest follows from it.
     """
 
     __slots__ = (
-        "_at",
         "_base",
-        "_newest",
+        "_jitter",
+        "_longest",
+        "_missing",
+        "_packets_before",
         "_rate",
         "_reported_expected",
         "_reported_packets",
-        "_source_packets",
-        "_timestamp",
         "_total_expected",
+        "_transit",
         "highest",
-        "jitter",
-        "octets",
-        "packets",
         "ssrc",
     )
 
     def __init__(self, clock_rate: int) -> None:
         self.ssrc = -1
-        self.packets = 0
-        """Of all sources."""
-        self.octets = 0
-        """Of payload."""
-        self.highest = 0
+        self.highest = -1
         """The highest sequence number of the source, with its cycles above."""
-        self.jitter = 0.0
-        """Seconds."""
-        self._rate = clock_rate
         self._base = 0
-        self._newest = 0
-        self._at = 0.0
-        self._timestamp = 0
-        self._source_packets = 0
-        self._total_expected = 0
+        self._missing = 0
+        """Of the source, less what came twice."""
+        self._packets_before = self._total_expected = 0
+        """Of the sources before it."""
         self._reported_expected = self._reported_packets = 0
+        self._rate = clock_rate
+        self._longest = clock_rate * _LONGEST_STEP
+        self._transit = inf
+        """Of the newest packet, from a moment that does not matter, in clock units."""
+        self._jitter = 0.0
 
     def tune(self, clock_rate: int) -> None:
         """The clock of what comes from now on, in Hz."""
-        self._rate = clock_rate
+        if clock_rate != self._rate:
+            self._jitter *= clock_rate / self._rate
+            self._rate, self._longest, self._transit = clock_rate, clock_rate * _LONGEST_STEP, inf
 
-    def take(self, sequence: int, timestamp: int, ssrc: int, octets: int, now: float) -> None:
+    def take(self, sequence: int, timestamp: int, ssrc: int, now: float) -> None:
         """Count a packet of the voice."""
-        step = (sequence - self._newest) & 0xFFFF
-        if step == 1 and ssrc == self.ssrc:  # as most do
-            self.packets += 1
-            self.octets += octets
-            self._newest = sequence
-            self.highest += 1
-            self._source_packets += 1
-        elif not self._count(sequence, ssrc, octets):
-            self._at, self._timestamp = now, timestamp
-            return
-        clock = ((timestamp - self._timestamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-        late = now - self._at - clock / self._rate
-        if -_LONGEST_STEP < late < _LONGEST_STEP:
-            self.jitter += ((late if late >= 0 else -late) - self.jitter) / 16
-        self._at, self._timestamp = now, timestamp
+        next_highest = self.highest + 1
+        if sequence == next_highest & 0xFFFF and ssrc == self.ssrc:  # as most do
+            self.highest = next_highest
+        else:
+            self._count(sequence, ssrc)
+        transit = now * self._rate - timestamp
+        late = transit - self._transit
+        self._transit = transit
+        if late < 0:
+            late = -late
+        if late < self._longest:
+            jitter = self._jitter
+            self._jitter = jitter + (late - jitter) / 16
 
-    def pass_over(self, sequence: int, ssrc: int, octets: int) -> None:
+    def pass_over(self, sequence: int, ssrc: int) -> None:
         """Count a packet whose timestamp says nothing about its arrival, such as a telephone-event."""
-        self._count(sequence, ssrc, octets)
+        self._count(sequence, ssrc)
 
-    def _count(self, sequence: int, ssrc: int, octets: int) -> bool:
-        """False for the first packet of a source."""
-        self.packets += 1
-        self.octets += octets
-        step = (sequence - self._newest) & 0xFFFF
-        if ssrc == self.ssrc:
-            if 0 < step <= MAX_DROPOUT:
-                self._newest = sequence
-                self.highest += step
-                self._source_packets += 1
-                return True
-            if step == 0 or 0x10000 - step <= MAX_MISORDER:
-                self._source_packets += 1
-                return True
-        self._begin(sequence, ssrc)
-        return False
+    def _count(self, sequence: int, ssrc: int) -> None:
+        step = (sequence - self.highest) & 0xFFFF
+        if ssrc != self.ssrc:
+            self._begin(sequence, ssrc)
+        elif 0 < step <= MAX_DROPOUT:
+            self.highest += step
+            self._missing += step - 1
+        elif step == 0 or 0x10000 - step <= MAX_MISORDER:
+            self._missing -= 1
+        else:
+            self._begin(sequence, ssrc)
 
     def _begin(self, sequence: int, ssrc: int) -> None:
-        self._total_expected = self.expected
-        self.ssrc, self._newest, self._base, self.highest = ssrc, sequence, sequence, sequence
-        self._source_packets = 1
-        self.jitter = 0.0
+        self._packets_before, self._total_expected = self.packets, self.expected
+        self.ssrc, self._base, self.highest = ssrc, sequence, sequence
+        self._missing = 0
+        self._transit, self._jitter = inf, 0.0
+
+    @property
+    def packets(self) -> int:
+        """Of all sources."""
+        return self._packets_before + (self.highest - self._base + 1 - self._missing if self.ssrc >= 0 else 0)
+
+    @property
+    def jitter(self) -> float:
+        """Seconds."""
+        return self._jitter / self._rate
 
     @property
     def expected(self) -> int:
@@ -113,7 +114,7 @@ class Reception:
 
     @property
     def lost_of_source(self) -> int:
-        return self.highest - self._base + 1 - self._source_packets if self.ssrc >= 0 else 0
+        return self._missing
 
     def interval(self) -> tuple[int, int]:
         """Packets that should have come, and those that were lost, since the last call."""

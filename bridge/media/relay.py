@@ -58,34 +58,38 @@ class Stream:
 
     __slots__ = (
         "_at",
+        "_from",
         "_late",
+        "_length",
         "_longest",
-        "_sequence_in",
+        "_next",
+        "_octets",
+        "_packets",
+        "_sequence",
         "_sequence_shift",
         "_source",
+        "_timestamp",
         "_timestamp_in",
         "_timestamp_shift",
         "_view",
         "frame",
-        "octets",
-        "packets",
         "payload_type",
-        "sequence",
         "ssrc",
-        "timestamp",
     )
 
     def __init__(
         self, view: memoryview, *, ssrc: int, sequence: int, timestamp: int, payload_type: int, clock_rate: int
     ) -> None:
         self._view = view
-        self.ssrc, self.sequence, self.timestamp = ssrc, sequence, timestamp
-        """`sequence` and `timestamp` of the newest packet sent."""
-        self.packets = self.octets = 0
-        """Sent so far; octets of payload."""
+        self.ssrc, self._sequence, self._timestamp = ssrc, sequence, timestamp
+        self._packets = self._octets = 0
         self.tune(payload_type, clock_rate)
         self._source = -1
-        self._sequence_in = self._timestamp_in = self._sequence_shift = self._timestamp_shift = 0
+        self._next = self._from = 0
+        """The number that the source goes on with, and up to which its packets are counted."""
+        self._length = 0
+        """Of the source's newest packet."""
+        self._timestamp_in = self._sequence_shift = self._timestamp_shift = 0
         self._late = 0
         self._at = -1.0
 
@@ -96,33 +100,52 @@ class Stream:
         """Clock units in 20 ms."""
         self._longest = clock_rate * LONGEST_PAUSE
 
+    @property
+    def packets(self) -> int:
+        """Sent so far."""
+        self._count()
+        return self._packets
+
+    @property
+    def octets(self) -> int:
+        """Of payload, sent so far."""
+        self._count()
+        return self._octets
+
+    @property
+    def sequence(self) -> int:
+        """Of the newest packet sent."""
+        self._count()
+        return self._sequence
+
+    @property
+    def timestamp(self) -> int:
+        """Of the newest packet sent."""
+        self._count()
+        return self._timestamp
+
     def rewrite(self, length: int, now: float) -> int:
         """Make the packet in the buffer one of this stream; its new length, 0 if it is not to be sent."""
         view = self._view
         first, second, sequence, timestamp, ssrc = RTP.unpack_from(view)
-        if first != 0x80:
-            length = make_plain(view, length)
-        if length <= HEADER:
-            return 0
-        marker = second & 0x80
-        step = (sequence - self._sequence_in) & 0xFFFF
-        leap = (timestamp - self._timestamp_in) & 0xFFFFFFFF
-        if ssrc != self._source:
-            marker = self._follow(ssrc, sequence, timestamp, now)
-        elif 0 < step <= MAX_DROPOUT and leap <= self._longest:
-            self._sequence_in, self._timestamp_in = sequence, timestamp
-            self.sequence = (sequence + self._sequence_shift) & 0xFFFF
-            self.timestamp = (timestamp + self._timestamp_shift) & 0xFFFFFFFF
-            if self._late < MAX_MISORDER:
-                self._late = min(self._late + step, MAX_MISORDER)
-            self._at = now
-        elif step == 0 or 0x10000 - step <= MAX_MISORDER:
-            if step == 0 or 0x10000 - step > self._late:
-                return 0  # repeated, or older than the first of its source: its number is taken
+        if (
+            sequence == self._next
+            and ssrc == self._source
+            and length == self._length
+            and first == 0x80
+            and 0 <= timestamp - self._timestamp_in <= self._longest
+        ):  # as most are; `_count` makes up for what is left out here
+            self._next = sequence + 1
+            self._timestamp_in, self._at = timestamp, now
+            marker = second & 0x80
         else:
-            marker = self._follow(ssrc, sequence, timestamp, now)
-        self.packets += 1
-        self.octets += length - HEADER
+            if first != 0x80:
+                length = make_plain(view, length)
+            if length <= HEADER:
+                return 0
+            marker = self._place(second & 0x80, sequence, timestamp, ssrc, length, now)
+            if marker < 0:
+                return 0
         RTP.pack_into(
             view,
             0,
@@ -141,22 +164,54 @@ class Stream:
 
     def resume(self, progress: Progress, skipped: int) -> None:
         """Go on with a stream that came so far elsewhere; so many packets are taken for lost."""
-        self.sequence = (progress.sequence + skipped) & 0xFFFF
-        self.timestamp = progress.timestamp
+        self._sequence = (progress.sequence + skipped) & 0xFFFF
+        self._timestamp = progress.timestamp
         self._at = progress.spoke if progress.spoke >= 0 else progress.at
-        self.packets, self.octets = progress.packets, progress.octets
+        self._packets, self._octets = progress.packets, progress.octets
 
-    def _follow(self, ssrc: int, sequence: int, timestamp: int, now: float) -> int:
-        self._go_on(now)
-        self._source, self._late, self._at = ssrc, 0, now
-        self._sequence_in, self._timestamp_in = sequence, timestamp
-        self._sequence_shift = self.sequence - sequence
-        self._timestamp_shift = self.timestamp - timestamp
-        return 0x80
+    def _place(self, marker: int, sequence: int, timestamp: int, ssrc: int, length: int, now: float) -> int:
+        """Find the packet's place in the stream: its marker bit, -1 if there is none for it."""
+        self._count()
+        step = (sequence - self._next + 1) & 0xFFFF
+        leap = (timestamp - self._timestamp_in) & 0xFFFFFFFF
+        if ssrc == self._source and 0 < step <= MAX_DROPOUT and leap <= self._longest:
+            self._late = min(self._late + step, MAX_MISORDER)
+        elif ssrc == self._source and (step == 0 or 0x10000 - step <= MAX_MISORDER):
+            if step == 0 or 0x10000 - step > self._late:
+                return -1  # repeated, or older than the first of its source: its number is taken
+            self._packets += 1
+            self._octets += length - HEADER
+            return marker
+        else:
+            self._go_on(now)
+            self._source, self._late = ssrc, 0
+            self._sequence_shift = self._sequence - sequence
+            self._timestamp_shift = self._timestamp - timestamp
+            marker = 0x80
+        self._sequence = (sequence + self._sequence_shift) & 0xFFFF
+        self._timestamp = (timestamp + self._timestamp_shift) & 0xFFFFFFFF
+        self._timestamp_in, self._at = timestamp, now
+        self._next = self._from = sequence + 1
+        self._packets += 1
+        self._octets += length - HEADER
+        self._length = length
+        return marker
+
+    def _count(self) -> None:
+        """Count the packets that have gone the short way through `rewrite` since the last time."""
+        run = self._next - self._from
+        if run:
+            self._from = self._next
+            self._packets += run
+            self._octets += run * (self._length - HEADER)
+            self._late = min(self._late + run, MAX_MISORDER)
+            self._sequence = (self._sequence + run) & 0xFFFF
+            self._timestamp = (self._timestamp_in + self._timestamp_shift) & 0xFFFFFFFF
 
     def _go_on(self, now: float) -> None:
-        self.sequence = (self.sequence + 1) & 0xFFFF
-        self.timestamp = (self.timestamp + max(1, self.frames_passed(now)) * self.frame) & 0xFFFFFFFF
+        self._count()
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._timestamp = (self._timestamp + max(1, self.frames_passed(now)) * self.frame) & 0xFFFFFFFF
 
     def frames_passed(self, now: float) -> int:
         """Frames of 20 ms since the newest timestamp, to the nearest."""
@@ -184,16 +239,16 @@ class Stream:
     def event(self, payload_type: int, frame: EventFrame, now: float) -> int:
         """Put one packet of a telephone-event into the buffer: all of an event bear the time it began (RFC 4733, 2.2)."""
         if not frame.first:
-            self.sequence = (self.sequence + 1) & 0xFFFF
+            self._sequence = (self.sequence + 1) & 0xFFFF
             return self._put(payload_type, frame.payload)
         self._go_on(now)
         self._source, self._at = -1, now
         return self._put(0x80 | payload_type, frame.payload)
 
     def _put(self, second: int, payload: bytes) -> int:
-        self.packets += 1
-        self.octets += len(payload)
-        RTP.pack_into(self._view, 0, 0x80, second, self.sequence, self.timestamp, self.ssrc)
+        self._packets += 1
+        self._octets += len(payload)
+        RTP.pack_into(self._view, 0, 0x80, second, self._sequence, self._timestamp, self.ssrc)
         self._view[HEADER : HEADER + len(payload)] = payload
         return HEADER + len(payload)
 

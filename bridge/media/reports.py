@@ -16,9 +16,11 @@ class Sent(Protocol):
     """A stream that we send on the leg."""
 
     ssrc: int
-    packets: int
-    octets: int
 
+    @property
+    def packets(self) -> int: ...
+    @property
+    def octets(self) -> int: ...
     def time_at(self, now: float) -> int: ...
 
 

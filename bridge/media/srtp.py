@@ -17,6 +17,9 @@ from .sdes import Crypto
 _protect, _unprotect = lib.srtp_protect, lib.srtp_unprotect
 _protect_rtcp, _unprotect_rtcp = lib.srtp_protect_rtcp, lib.srtp_unprotect_rtcp
 
+_LENGTH: Final = ffi.new("int *")
+"""Of the packet in hand: one for all, as the buffer is."""
+
 _PROFILES: Final = {
     "AEAD_AES_256_GCM": Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
     "AEAD_AES_128_GCM": Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
@@ -70,27 +73,27 @@ def _ladder(ssrc: int, index: int) -> Iterator[bytes]:
 class Srtp:
     """The keys of both directions of one leg. Each method returns the packet's new length, 0 if it was refused."""
 
-    __slots__ = ("_in", "_length", "_out", "_packet", "incoming", "outgoing")
+    __slots__ = ("_in", "_out", "_packet", "incoming", "outgoing")
 
     def __init__(self, buffer: bytearray, incoming: Session, outgoing: Session) -> None:
         self.incoming, self.outgoing = incoming, outgoing  # the contexts live as long as these
         self._in, self._out = incoming._srtp[0], outgoing._srtp[0]
-        self._packet, self._length = ffi.from_buffer("char[]", buffer), ffi.new("int *")
+        self._packet = ffi.from_buffer("char[]", buffer)
 
     def protect(self, length: int) -> int:
-        size = self._length
+        size = _LENGTH
         size[0] = length
         return 0 if _protect(self._out, self._packet, size) else size[0]
 
     def unprotect(self, length: int) -> int:
-        size = self._length
+        size = _LENGTH
         size[0] = length
         return 0 if _unprotect(self._in, self._packet, size) else size[0]
 
     def protect_report(self, length: int) -> int:
-        self._length[0] = length
-        return 0 if _protect_rtcp(self._out, self._packet, self._length) else self._length[0]
+        _LENGTH[0] = length
+        return 0 if _protect_rtcp(self._out, self._packet, _LENGTH) else int(_LENGTH[0])
 
     def unprotect_report(self, length: int) -> int:
-        self._length[0] = length
-        return 0 if _unprotect_rtcp(self._in, self._packet, self._length) else self._length[0]
+        _LENGTH[0] = length
+        return 0 if _unprotect_rtcp(self._in, self._packet, _LENGTH) else int(_LENGTH[0])

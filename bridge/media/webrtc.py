@@ -12,7 +12,7 @@ from .datagrams import Name
 from .dtls import Certificate
 from .hub import Hub
 from .peer import Credentials, OurEnd
-from .relay import HEADER, RTP
+from .relay import RTP
 from .reports import Reports, Sent
 from .sdp import Address
 from .srtp import Srtp
@@ -44,6 +44,7 @@ class BrowserLeg:
             clock_rate=8000,
             wall=time.time() - time.monotonic(),
         )
+        self._reception, self._payload_type = self.reports.reception, -1
         self.sent: Sent | None = None
         """What we send it, for the reports."""
         self.refused = 0
@@ -64,11 +65,12 @@ class BrowserLeg:
             heard=lambda: self.received,
             ended=ended,
         )
+        self._connection = self.association.connection
 
     @property
     def received(self) -> int:
         """Valid RTP packets so far."""
-        return self.reports.reception.packets
+        return self._reception.packets
 
     @property
     def connected(self) -> bool:
@@ -88,6 +90,7 @@ class BrowserLeg:
         if self._version and codec != self.codec:
             self.ssrc = secrets.randbits(32)  # codecs with different clocks don't share one (RFC 7160, 4.1)
         self._offer, self.codec, self._version = offer, codec, self._version + 1
+        self._payload_type = codec.payload_type
         self.reports.tune(codec.clock_rate)
         local = page_sdp.LocalTransport(
             address=self.hub.told,
@@ -121,8 +124,8 @@ class BrowserLeg:
             self.refused += 1
             return
         _, second, sequence, timestamp, ssrc = RTP.unpack_from(buffer)
-        if second & 0x7F == self.codec.payload_type:
-            self.reports.reception.take(sequence, timestamp, ssrc, length - HEADER, now)
+        if second & 0x7F == self._payload_type:
+            self._reception.take(sequence, timestamp, ssrc, now)
             self.voice(length, now)
 
     def _report_received(self, srtp: Srtp, length: int, now: float) -> None:
@@ -134,9 +137,11 @@ class BrowserLeg:
 
     def send(self, length: int) -> None:
         """Encrypt the RTP packet in the buffer and send it to the page."""
-        srtp, remote = self.association.srtp, self.association.remote
+        srtp, remote = self.association.srtp, self._connection.remote
         if srtp is not None and remote is not None and (length := srtp.protect(length)):
-            self._send(length, remote)
+            if remote is not self._remote:
+                self._meet(remote)
+            self._post(length, self._name)
 
     def report(self, now: float, *, goodbye: bool = False) -> None:
         """Send RTCP to the page; overwrites the buffer."""
@@ -146,9 +151,7 @@ class BrowserLeg:
         data = self.reports.write(self.sent, now, goodbye=goodbye)
         self._view[: len(data)] = data
         if length := srtp.protect_report(len(data)):
-            self._send(length, remote)
+            self._post(length, self.hub.name(remote))
 
-    def _send(self, length: int, remote: Address) -> None:
-        if remote is not self._remote:
-            self._remote, self._name = remote, self.hub.name(remote)
-        self._post(length, self._name)
+    def _meet(self, remote: Address) -> None:
+        self._remote, self._name = remote, self.hub.name(remote)

@@ -174,7 +174,7 @@ async def test_a_leg_tells_how_far_it_has_come_and_the_next_one_takes_it_up() ->
     first = leg(buffer, poller, sent, suite)
     first.source.remember(("127.0.0.1", 10))
     for step in range(30):
-        sent.sequence = (sent.sequence + 5_000) & 0xFFFF
+        sent._sequence = (sent.sequence + 5_000) & 0xFFFF
         assert hears(first, buffer, sender, 65_000 + 5_000 * step)
         progress = first.progress(1.0)
     assert progress is not None

@@ -96,7 +96,7 @@ class Chain:
                 ours[here].read(packet, streams[here].ssrc, now)
                 return
             _, _, sequence, timestamp, ssrc = struct.unpack_from("!BBHII", packet)
-            ours[here].reception.take(sequence, timestamp, ssrc, 160, now)
+            ours[here].reception.take(sequence, timestamp, ssrc, now)
             buffer[: len(packet)] = packet
             if length := streams[other].rewrite(len(packet), now):
                 away[other].send(bytes(buffer[:length]), now)
@@ -153,7 +153,7 @@ class End:
             self.reports.read(packet, self.ssrc, now)
             return
         _, _, sequence, timestamp, ssrc = struct.unpack_from("!BBHII", packet)
-        self.reports.reception.take(sequence, timestamp, ssrc, 160, now)
+        self.reports.reception.take(sequence, timestamp, ssrc, now)
 
 
 LOSSY, UNEVEN, FAR = Faults(loss=0.05), Faults(jitter=0.08), Faults(delay=0.25)
@@ -203,8 +203,8 @@ def test_what_was_heard_during_a_hold_says_nothing() -> None:
     page, pbx = Chain._reports(1), Chain._reports(2)
     for number in range(1000):
         now = number * FRAME
-        page.reception.take(number, number * 160, 1, 160, now)
-        pbx.reception.take(number, number * 160, 2, 160, now)
+        page.reception.take(number, number * 160, 1, now)
+        pbx.reception.take(number, number * 160, 2, now)
         if number % 200 == 199:
             ear.rest()
         assert ear.listen(page, pbx, "PCMU", now) is None
