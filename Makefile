@@ -14,7 +14,7 @@ WIDGET = widget_static/dist/worker.html
 WIDGET_SOURCES = $(wildcard widget_static/src/* widget_static/*.html) widget_static/build.mjs widget_static/tsconfig.json
 NODE_20 = node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null
 # What the tests call, and the Debian package that brings it.
-PARTS = chromium:chromium baresip:baresip-core sipp:sip-tester janus:janus rtpengine:rtpengine-daemon pg_ctlcluster:postgresql turnserver:coturn
+PARTS = ip:iproute2 chromium:chromium baresip:baresip-core sipp:sip-tester janus:janus rtpengine:rtpengine-daemon pg_ctlcluster:postgresql turnserver:coturn
 
 # A Node taken from PyPI lies in the virtual environment.
 export PATH := $(CURDIR)/.venv/bin:$(or $(PATH),/usr/local/bin:/usr/bin:/bin)

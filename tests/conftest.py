@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,6 +25,13 @@ from .rig.rtpengine import Rtpengine, rtpengine
 
 pytest_plugins = ["tests.interop.recorder"]
 
+
+def _has_namespaces() -> bool:
+    return (
+        bool(shutil.which("ip")) and subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0
+    )
+
+
 PARTS: dict[str, tuple[Callable[[], object], str]] = {
     "asterisk": (is_unpacked, "Asterisk is not unpacked: run make asterisk (on a Debian, amd64)"),
     "chromium": (find_chromium, "Chromium is not installed: Debian package chromium"),
@@ -32,6 +40,7 @@ PARTS: dict[str, tuple[Callable[[], object], str]] = {
     "postgres": (find_programs, "PostgreSQL is not installed: Debian package postgresql"),
     "janus": (lambda: shutil.which("janus"), "Janus is not installed: Debian package janus"),
     "coturn": (lambda: shutil.which("turnserver"), "coturn is not installed: Debian package coturn"),
+    "namespace": (_has_namespaces, "Network namespaces want root and the Debian package iproute2"),
     "sipp": (lambda: shutil.which("sipp"), "sipp is not installed: Debian package sip-tester"),
 }
 

@@ -40,6 +40,10 @@ class Homes:
     def have_ipv6(self) -> bool:
         return self._ipv6 != ""
 
+    @property
+    def may_change(self) -> bool:
+        return AUTO in (self._ipv4, self._ipv6)
+
     def towards(self, host: str, now: float, *, ipv6: bool, hurry: bool = False) -> str:
         """Our address for voice with this host, "" for anybody of the kind; "" while there is no way."""
         fixed = self._ipv6 if ipv6 else self._ipv4

@@ -32,11 +32,13 @@ class Removal:
 
     def look(self, pbx: PbxLeg, relay: Relay, now: float) -> PbxLeg:
         """The call's leg from now on; nothing moves before the PBX has told where it is."""
-        session, towards = self._session, self._session.towards
-        if session.codec is None or (self.former is None and not towards):
+        homes = self._equipment.homes
+        if self.former is None and (self._session.codec is None or not homes.may_change):
             return pbx
-        old = self.former or pbx
-        home = self._equipment.homes.towards(towards, now, ipv6=old.ipv6, hurry=old.stranded)
+        old, towards = self.former or pbx, self._session.towards
+        if not towards and self.former is None:
+            return pbx
+        home = homes.towards(towards, now, ipv6=old.ipv6, hurry=old.stranded)
         here = old.address[0]
         if home == here:
             old.stranded = False

@@ -25,6 +25,7 @@ class RtpLeg(PbxLeg):
     def __init__(self, pair: Pair, buffer: bytearray, poller: Poller, *, voice: Callable[[int, float], None]) -> None:
         super().__init__(buffer, voice)
         self._rtp, self._rtcp = pair
+        self._address: Address = self._rtp.getsockname()
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._poller = poller
         self.source = Source()
@@ -39,8 +40,7 @@ class RtpLeg(PbxLeg):
 
     @property
     def address(self) -> Address:
-        host, port = self._rtp.getsockname()
-        return host, port
+        return self._address
 
     def expect(self, end: OurEnd | None) -> None:
         """Nothing: who comes without DTLS is known by its address."""

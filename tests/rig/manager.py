@@ -12,7 +12,11 @@ class ManagerError(Exception):
 
 def act(port: int, action: str, fields: Sequence[tuple[str, str]]) -> dict[str, str]:
     """One action in a session of its own; the answer's fields, or ManagerError."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection, connection.makefile("rwb") as lines:
+    here = "127.0.0.1", 0  # from nowhere else is anybody let in
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10, source_address=here) as connection,
+        connection.makefile("rwb") as lines,
+    ):
         lines.readline()
         for name, values in (
             ("Login", [("Username", "tests"), ("Secret", "tests"), ("Events", "off")]),

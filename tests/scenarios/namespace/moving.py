@@ -1,0 +1,64 @@
+"""This machine has another address in mid-call, as after a change of its network: the voice follows, in a media worker, as one stream."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from itertools import pairwise
+
+from ...rig.asterisk import TONE_HZ as THEIRS_HZ
+from ...rig.asterisk import Asterisk
+from ...rig.headset import TONE_HZ
+from ...rig.waiting import wait_for
+from ..conftest import Desks
+
+BEFORE, AFTER = "10.123.0.1", "10.123.0.2"
+PACKET = re.compile(r"Got +RTP packet from +([\d.]+):\d+ \(type \d+, seq (\d+), ts (\d+), len 0*160\)")
+
+
+def ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True)
+
+
+def live_at(address: str) -> None:
+    """What goes to the PBX leaves from this address of ours."""
+    ip(f"addr add {address}/32 dev lo")
+    ip(f"route replace local 127.0.0.1 dev lo table local proto kernel scope host src {address}")
+
+
+def heard(asterisk: Asterisk) -> list[tuple[str, int, int]]:
+    """Source, sequence number and timestamp of each packet of our voice."""
+    return [(host, int(sequence), int(timestamp)) for host, sequence, timestamp in PACKET.findall(asterisk.log())]
+
+
+def newest(asterisk: Asterisk) -> str:
+    """Where the last packet of our voice came from."""
+    found = PACKET.findall(asterisk.log()[-20_000:])
+    return str(found[-1][0]) if found else ""
+
+
+async def test_the_voice_follows_and_the_pbx_hears_one_stream(asterisk: Asterisk, desks: Desks) -> None:
+    live_at(BEFORE)
+    media = {"pbx_address": "auto", "workers": 2, "browser_port": 0}
+    desk = await desks(asterisk.address, trunk={}, sip={"host": "0.0.0.0"}, media=media)
+    assert BEFORE in await asterisk.wait_registered("1001")
+    asterisk.cli("rtp set debug on")
+    call = asterisk.call("1001")
+    await desk.hear_each_other(THEIRS_HZ, lambda: call.hears(TONE_HZ))
+
+    live_at(AFTER)
+    ip(f"addr del {BEFORE}/32 dev lo")
+    await wait_for(lambda: [each.status for each in call.reoffers()] == [200, 200], what="two re-INVITEs")
+    await wait_for(lambda: newest(asterisk) == AFTER, what="voice from the new address")
+    await desk.hear_each_other(THEIRS_HZ, lambda: call.hears(TONE_HZ))
+    await wait_for(lambda: AFTER in asterisk.registered("1001"), what="the registration from there")
+    assert call.byes() == (0, 0)
+
+    asterisk.cli("rtp set debug off")
+    packets = heard(asterisk)
+    assert [packets[0][0], packets[-1][0]] == [BEFORE, AFTER]
+    for (_, sequence, timestamp), (_, following, later) in pairwise(packets):
+        frames = (later - timestamp & 0xFFFFFFFF) / 160
+        assert 0 < (following - sequence & 0xFFFF) <= frames + 2
+    call.hang_up()
+    await desk.records(("incoming", "200"))
