@@ -25,6 +25,8 @@ class Router:
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
         self._pipes: set[asyncio.StreamWriter] = set()
+        self._deaf: set[asyncio.StreamWriter] = set()
+        """Pipes that nothing comes out of any more, not even their end."""
         self._flows: dict[tuple[str, int], asyncio.DatagramTransport] = {}
         self.tcp = self.udp = 0
         """Where pages send to."""
@@ -44,12 +46,16 @@ class Router:
             yield self
         finally:
             self._server.close()
+            self._pipes |= self._deaf
             self.move(self._address)
             self._udp.close()
 
-    def move(self, address: str) -> None:
-        """From now on everything comes from this address; what stood is cut without a word."""
+    def move(self, address: str, *, silently: bool = False) -> None:
+        """From now on everything comes from this address; what stood is cut without a word, `silently` without even an RST."""
         self._address, self.carried = address, [0, 0]
+        if silently:
+            self._deaf |= self._pipes
+            self._pipes.clear()
         for pipe in list(self._pipes):
             if sock := pipe.get_extra_info("socket"):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
@@ -68,10 +74,12 @@ class Router:
         self._pipes.add(writer)
         with suppress(OSError):  # cut: the other half hears of it too
             while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
+                if writer not in self._deaf:
+                    writer.write(data)
+                    await writer.drain()
         self._pipes.discard(writer)
-        writer.close()
+        if writer not in self._deaf:
+            writer.close()
 
     async def outward(self, data: bytes, page: tuple[str, int]) -> None:
         flow = self._flows.get(page)

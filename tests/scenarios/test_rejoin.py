@@ -107,12 +107,13 @@ async def test_the_lid_is_closed_for_twenty_seconds(stage: Stage) -> None:
     assert call.byes() == (0, 0)
 
 
-async def test_the_operators_machine_changes_its_network_and_address(stages: Stages) -> None:
+@pytest.mark.parametrize("silently", [False, True])
+async def test_the_operators_machine_changes_its_network_and_address(stages: Stages, *, silently: bool) -> None:
     stage = await stages(router=True)
     router = stage.router
     assert router is not None
     page, call = await in_a_call(stage)
-    router.move(MOBILE)
+    router.move(MOBILE, silently=silently)
     await wait_for(lambda: min(router.carried) > 100, what="two seconds of voice both ways by the new address")
     await stage.talking(page, call)
     assert call.byes() == (0, 0)

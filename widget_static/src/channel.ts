@@ -10,6 +10,7 @@ type Listeners = { [Name in keyof ToPage]: (message: ToPage[Name]) => void };
 type Emitters = { [Name in keyof FromPage]: (message: FromPage[Name], acked: (ack: Ack) => void) => void };
 
 const ACK_DEADLINE = 4_000;
+const PROBE_DEADLINE = 1_500;
 /** A click is worth repeating for so long; later it would surprise. */
 const WISH_DEADLINE = 10_000;
 const WISHES = [
@@ -80,7 +81,7 @@ export class Channel {
     this.socket.on("reoffer", (wish) => report({ type: "reofferAsked", wish }));
     this.socket.on("colleagues", ({ colleagues }) => report({ type: "colleaguesTold", colleagues }));
     this.socket.on("mediaAnswer", (answer) => report({ type: "mediaAnswered", answer }));
-    addEventListener("online", () => this.again(0));
+    addEventListener("online", () => this.probe());
   }
 
   connect(): void {
@@ -98,6 +99,17 @@ export class Channel {
     this.waken = null;
     if (this.socket.connected) this.socket.emit("bye", {}, () => {});
     this.socket.disconnect();
+  }
+
+  /** The network may be another one: a socket that does not even answer any more only stands in the way of the next. */
+  probe(): void {
+    const socket: Socket = this.socket;
+    const { id } = socket;
+    this.again(0);
+    if (!id) return;
+    socket.timeout(PROBE_DEADLINE).emit("renew", {}, (error: Error | null) => {
+      if (error && socket.id === id) socket.disconnect();
+    });
   }
 
   send(send: Send): void {

@@ -36,7 +36,10 @@ export class Page {
   ) {
     const presence = { visible: isVisible(), capture: "unknown", card: false } as const;
     this.session = begin(crypto.randomUUID(), kind, presence);
-    this.voice = new Voice((event) => this.dispatch(event));
+    this.voice = new Voice(
+      (event) => this.dispatch(event),
+      () => this.channel.probe(),
+    );
     this.channel = new Channel(
       () => this.hello(),
       () => spokenCalls(this.session).length > 0,

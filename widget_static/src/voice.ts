@@ -18,10 +18,14 @@ export class Voice {
   /** The capture that is wanted, 0 when none is. */
   private turn = 0;
 
-  constructor(private readonly report: Report) {}
+  /** `quiet` is called when nothing comes from the bridge any more. */
+  constructor(
+    private readonly report: Report,
+    private readonly quiet: () => void,
+  ) {}
 
   async openLeg(id: string, flow: Flow, iceServers: RTCIceServer[]): Promise<void> {
-    const leg = new VoiceLeg(id, iceServers, this.report);
+    const leg = new VoiceLeg(id, iceServers, this.report, this.quiet);
     this.legs.set(id, leg);
     void leg.let(flow, this.source);
     await leg.offer(id);
@@ -83,6 +87,7 @@ class VoiceLeg {
     private readonly id: string,
     iceServers: RTCIceServer[],
     private readonly report: Report,
+    private readonly quiet: () => void,
   ) {
     this.pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers });
     this.sender = this.pc.addTransceiver("audio", { direction: "sendrecv" }).sender;
@@ -168,6 +173,7 @@ class VoiceLeg {
       if (signalingState === "stable") clearTimeout(this.deadline);
       this.report({ type: "legConnected", leg: this.id });
     }
+    if (connectionState === "disconnected") this.quiet();
     if (connectionState === "failed" || connectionState === "closed") this.lose();
   }
 

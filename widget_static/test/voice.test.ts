@@ -53,11 +53,41 @@ test("a leg knows its TURN servers, and its offer does not wait for them", async
   vi.stubGlobal("document", { createElement: () => ({ pause: () => {} }) });
   const iceServers = [{ urls: ["turns:turn.example.com"], username: "2:x", credential: "y" }];
   const heard: Event[] = [];
-  const voice = new Voice((event) => heard.push(event));
+  const voice = new Voice(
+    (event) => heard.push(event),
+    () => {},
+  );
   await voice.openLeg("leg", "warm", iceServers);
   voice.closeLeg("leg");
   expect(made).toEqual([{ bundlePolicy: "max-bundle", iceServers }]);
   expect(heard).toEqual([{ type: "legOffered", offer: "leg", sdp: "v=0\r\n" }]);
+});
+
+test("a leg that hears nothing of the bridge any more says so: its socket may be as dead", async () => {
+  let leg: { connectionState: string; onconnectionstatechange(): void } | undefined;
+  class Silent {
+    connectionState = "connected";
+    onconnectionstatechange() {}
+    constructor() {
+      leg = this;
+    }
+    addTransceiver() {
+      return { sender: {} };
+    }
+    async setLocalDescription() {}
+    close() {}
+  }
+  vi.stubGlobal("RTCPeerConnection", Silent);
+  vi.stubGlobal("document", { createElement: () => ({ pause: () => {} }) });
+  const quiet = vi.fn();
+  const voice = new Voice(() => {}, quiet);
+  await voice.openLeg("leg", "warm", []);
+  leg?.onconnectionstatechange();
+  expect(quiet).not.toHaveBeenCalled();
+  if (leg) leg.connectionState = "disconnected";
+  leg?.onconnectionstatechange();
+  expect(quiet).toHaveBeenCalledOnce();
+  voice.closeLeg("leg");
 });
 
 describe("a tone", () => {
