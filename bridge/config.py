@@ -639,6 +639,8 @@ class Settings(BaseSettings):
         for trunk in self.trunk:
             if trunk.srtp not in ("never", "allowed"):
                 return f'trunk {trunk.name}: srtp = "{trunk.srtp}"'
+            if trunk.transcode == "opus-to-browser":
+                return f'trunk {trunk.name}: transcode = "opus-to-browser"'
         if {self.media.hold_music, *(place.hold_music for place in self.places)} - {None, "pbx"}:
             return "hold_music"
         modes = {*(portal.recording.calls for portal in self.portal), *(line.record for line in self.line)}

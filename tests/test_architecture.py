@@ -171,6 +171,7 @@ PURE = [
     "media/comfort.py",
     "media/filler.py",
     "media/engine/bencode.py",
+    "media/engine/leg.py",
     "media/engine/quality.py",
     "media/engine/sdp.py",
     "media/memory.py",

@@ -132,9 +132,16 @@ def test_an_rtpengine_is_refused_where_a_trunk_wants_what_it_does_not_do(tmp_pat
         'engine = "rtpengine"', 'engine = "rtpengine"\nrtpengine = ["192.0.2.1:1", "192.0.2.2:2"]', 1
     )
     assert settings(tmp_path, several).media.engine_addresses == (("192.0.2.1", 1), ("192.0.2.2", 2))
-    for wish in ('srtp = "required"', 'srtp = "dtls"', 'hold_music = "none"'):
+    wishes = 'srtp = "required"', 'srtp = "dtls"', 'hold_music = "none"', 'transcode = "opus-to-browser"'
+    for wish in wishes:
         with pytest.raises(ConfigError, match="needs media"):
             settings(tmp_path, text.replace('"127.0.0.1:5060"', f'"127.0.0.1:5060"\n{wish}', 1))
+    for wish in ('calls = "always"', 'calls = "asked"\nbeep_seconds = 10'):
+        with pytest.raises(ConfigError, match="needs media"):
+            settings(tmp_path, text.replace("[[trunk]]", f"[portal.recording]\n{wish}\n[[trunk]]", 1))
+    spool = text.replace('engine = "rtpengine"', 'engine = "rtpengine"\nrtpengine_recordings = "spool"', 1)
+    told = '[portal.recording]\ncalls = "always"\nannouncement = "beep"\n[[trunk]]'
+    assert settings(tmp_path, spool.replace("[[trunk]]", told, 1)).media.rtpengine_recordings == Path("spool")
 
 
 def test_media_workers_share_the_ports_without_a_gap_and_without_an_overlap() -> None:

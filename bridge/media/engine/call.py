@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -46,36 +45,21 @@ from .. import page_sdp, sdp
 from ..conversation import SURE
 from ..digits import DigitsError
 from ..equipment import Patience
-from ..pbx_session import OUR_EVENT_TYPES, OUR_TYPES, PbxSession
+from ..pbx_session import PbxSession
 from ..watch import Silence
 from . import sdp as engine_sdp
+from .leg import EngineLeg, free_tag
 from .line import PBX, EngineLine, packets
 from .ng import EngineError, EngineSilentError
 from .prompts import Prompts
 from .quality import EngineEar
-from .sdp import EngineVoice, PbxSide
+from .sdp import EngineVoice, pbx_side
 from .spooler import Sound, Spooler
 
 log = structlog.get_logger()
 
 QUIET_SECONDS: Final = 0.9
 """Without a packet of the page's until the PBX hears a sound of ours: two looks."""
-MAX_LEGS: Final = 8
-"""Pages that may be connected at once; a page that comes later takes the place of one that left."""
-
-
-@dataclass(slots=True, kw_only=True)
-class EngineLeg:
-    """One page's leg."""
-
-    tag: str
-    page: page_sdp.PageOffer
-    codec: sdp.Codec
-    port: int = 0
-    """Where its voice comes to in the engine."""
-    version: int = 0
-    before: int = 0
-    """Packets that came under its tag before it came."""
 
 
 class EngineCall:
@@ -122,7 +106,7 @@ class EngineCall:
         name = next((name for name in wanted if name in SURE), wanted[0])
         codec = session.theirs.codec(name)
         assert codec is not None, "it is one of theirs"
-        pbx = self._pbx(codec)
+        pbx = pbx_side(session, codec)
         await self._line.wait(pbx.voice, pbx)
         assert self._line.address is not None, "the engine has just lent it"
         text = session.answer(name, self._line.address)
@@ -259,17 +243,11 @@ class EngineCall:
     # ---- legs
 
     async def _new_leg(self, tab: TabId, page: page_sdp.PageOffer, codec: sdp.Codec) -> EngineLeg:
-        if (old := self._legs.pop(tab, None)) is not None and tab == self._joined:
+        if tab in self._legs and tab == self._joined:
             self._part()
-        taken = {leg.tag for leg in self._legs.values()}
-        free = [
-            tag for tag in (old.tag if old else "", *(f"page-{n}" for n in range(MAX_LEGS))) if tag not in taken and tag
-        ]
-        if not free:
-            oldest = next(other for other in self._legs if other not in (self._joined, self._wanted))
-            free = [self._legs.pop(oldest).tag]
-        before = await self._packets(free[0]) if self._line.address else 0
-        leg = self._legs[tab] = EngineLeg(tag=free[0], page=page, codec=codec, before=before)
+        tag = free_tag(self._legs, tab, needed=(self._joined, self._wanted))
+        before = await self._packets(tag) if self._line.address else 0
+        leg = self._legs[tab] = EngineLeg(tag=tag, page=page, codec=codec, before=before)
         return leg
 
     def _part(self) -> None:
@@ -277,7 +255,7 @@ class EngineCall:
 
     async def _tie(self, tab: TabId, leg: EngineLeg) -> page_sdp.LocalTransport:
         """Put this page and the PBX through to one another; what the page has to be told."""
-        before, pbx = self._line.address, self._pbx(leg.codec)
+        before, pbx = self._line.address, pbx_side(self._session, leg.codec)
         ours = EngineVoice(codec=leg.codec, event=pbx.voice.event, ptime=pbx.voice.ptime)
         told = await self._line.tie(leg.tag, engine_sdp.of_page(leg.page, ours), pbx)
         self._tied, address = tab, self._line.address
@@ -292,28 +270,9 @@ class EngineCall:
         """Whoever speaks goes on until the page that has just connected is joined."""
         assert self._joined is not None
         leg = self._legs[self._joined]
-        await self._line.answer(leg.tag, self._pbx(leg.codec))
+        await self._line.answer(leg.tag, pbx_side(self._session, leg.codec))
         self._tied = self._joined
         await self._gate()
-
-    def _pbx(self, spoken: sdp.Codec) -> PbxSide:
-        """The PBX as a page's leg of this codec has to see it."""
-        theirs = self._session.theirs
-        return PbxSide(
-            address=theirs.address if theirs else None,
-            voice=self._theirs(spoken),
-            direction=theirs.direction if theirs else sdp.Direction.SENDRECV,
-        )
-
-    def _theirs(self, spoken: sdp.Codec) -> EngineVoice:
-        """A page's codec as the PBX numbers it, or will."""
-        theirs, name, rate = self._session.theirs, spoken.name, spoken.clock_rate
-        known = theirs.codec(name) if theirs else sdp.Codec(name=name, payload_type=OUR_TYPES[name])
-        codec = known or spoken
-        event = theirs.event_type(rate) if theirs else OUR_EVENT_TYPES[rate]
-        if event in (spoken.payload_type, codec.payload_type):
-            event = None
-        return EngineVoice(codec=codec, event=event, ptime=self._session.ptime)
 
     async def _join(self, tab: TabId, leg: EngineLeg) -> None:
         self._legs = {tab: leg}
@@ -341,7 +300,7 @@ class EngineCall:
         """Bring the engine in line with what is agreed now."""
         leg = self._legs.get(self._tied) if self._tied else None
         if leg is not None:
-            await self._line.answer(leg.tag, self._pbx(leg.codec))
+            await self._line.answer(leg.tag, pbx_side(self._session, leg.codec))
             await self._gate()
         self._pbx_silence.since = self._clock()
         self._ask_for_codec()

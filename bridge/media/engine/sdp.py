@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import page_sdp, peer, sdp
+from ..pbx_session import OUR_EVENT_TYPES, OUR_TYPES, PbxSession
 
 UNKNOWN: sdp.Address = "127.0.0.1", 9
 """Somebody of whom no address is known yet: the engine's own discard port. With 0.0.0.0 it would tell that to the other side."""
@@ -115,3 +116,24 @@ def _audio(description: str) -> sdp.Section:
     if audio is None:
         raise sdp.SdpError("rtpengine's description has no audio")
     return audio
+
+
+def pbx_side(session: PbxSession, spoken: sdp.Codec) -> PbxSide:
+    """The PBX as a page's leg of this codec has to see it."""
+    theirs = session.theirs
+    return PbxSide(
+        address=theirs.address if theirs else None,
+        voice=_voice_of_pbx(session, spoken),
+        direction=theirs.direction if theirs else sdp.Direction.SENDRECV,
+    )
+
+
+def _voice_of_pbx(session: PbxSession, spoken: sdp.Codec) -> EngineVoice:
+    """A page's codec as the PBX numbers it, or will."""
+    theirs, name, rate = session.theirs, spoken.name, spoken.clock_rate
+    known = theirs.codec(name) if theirs else sdp.Codec(name=name, payload_type=OUR_TYPES[name])
+    codec = known or spoken
+    event = theirs.event_type(rate) if theirs else OUR_EVENT_TYPES[rate]
+    if event in (spoken.payload_type, codec.payload_type):
+        event = None
+    return EngineVoice(codec=codec, event=event, ptime=session.ptime)
