@@ -20,13 +20,17 @@ from bridge.calls.commands import CloseMedia, ConnectBrowser, JoinMedia, MediaPo
 from bridge.calls.events import BrowserAnswered, CallId, Event, MediaReady, TabId
 from bridge.media.engine.rtpengine import RtpengineVoice
 from bridge.media.equipment import Patience
+from bridge.media.ports import PortPairs
 from bridge.media.recording.recorder import Shelf
 from bridge.media.session import Voice
 from bridge.media.workers.workers import Workers
 
+from ..rig.asterisk import lane_of
+from ..rig.waiting import PATIENCE
+
 CALL = CallId("call-1")
 TAB = TabId("tab-1")
-SOON = 5.0
+SOON = PATIENCE
 """Seconds after which a test that waits has failed."""
 
 ENCODINGS = {"PCMU": "PCMU/8000", "PCMA": "PCMA/8000", "G722": "G722/8000", "opus": "opus/48000/2"}
@@ -137,12 +141,14 @@ class Pbx(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def pbx_socket(host: str = "127.0.0.1") -> AsyncIterator[Pbx]:
-    loop = asyncio.get_running_loop()
-    transport, pbx = await loop.create_datagram_endpoint(Pbx, local_addr=(host, 0))
+    """The port behind it is its own, too: the reports that go there would be another's voice."""
+    voice, control = PortPairs(lane_of(24_000, 25_999)).bind(host)
+    transport, pbx = await asyncio.get_running_loop().create_datagram_endpoint(Pbx, sock=voice)
     try:
         yield pbx
     finally:
         transport.close()
+        control.close()
 
 
 class Page:
@@ -317,7 +323,7 @@ async def stage(
     """A running room on free ports of the loopback; `rtpengine` is where one or several carry the voice, `spool` where it records."""
     mail = Mailbox()
     media = config.Media(
-        browser_port=0, pbx_address=ipv4, pbx_address6=ipv6, pbx_ports=(22_000, 23_999), workers=workers
+        browser_port=0, pbx_address=ipv4, pbx_address6=ipv6, pbx_ports=lane_of(22_000, 23_999), workers=workers
     )
     room: Voice | Workers | RtpengineVoice = Voice(
         media=media, post=mail.post, patience=patience, shelf=shelf, music=music

@@ -66,6 +66,12 @@ _LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 """Processes that run tests side by side take every other port, so none takes what another has just found free."""
 
 
+def lane_of(first: int, last: int) -> tuple[int, int]:
+    """This process's part of a range of RTP ports, even to odd: what a bridge lets go of it takes back, not another's."""
+    pairs = (last + 1 - first) // 2 // _LANES
+    return first + 2 * pairs * _LANE, first + 2 * pairs * (_LANE + 1) - 1
+
+
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
     """A port of 127.0.0.1 that nobody has at this moment, and that the kernel hands out to nobody who connects meanwhile."""
     while True:
@@ -221,6 +227,7 @@ class Asterisk:
             self._pair = self._authority.signs("localhost")
             self._client = self._authority.signs("bridge.example")
         pair = self._pair
+        first, last = lane_of(20_000, 20_999)
         values = {
             "DIRECTORY": self.directory,
             "ROOT": self.root,
@@ -234,8 +241,8 @@ class Asterisk:
             "CERTIFICATE": pair.certificate,
             "KEY": pair.key,
             "AMI": self._manager_port,
-            "RTP_FIRST": 20000,
-            "RTP_LAST": 20999,
+            "RTP_FIRST": first,
+            "RTP_LAST": last,
             "CODECS": self.codecs,
             "ENCRYPTION": _encryption(self.encryption),
             "ICE_SUPPORT": "yes" if self.encryption == "webrtc" else "no",

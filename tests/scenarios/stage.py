@@ -14,7 +14,7 @@ from bridge.demo.portal import App, Call, Portal
 from bridge.errors import BridgeError
 from bridge.tickets import new_key
 
-from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port, free_sip_port
+from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port, free_sip_port, lane_of
 from ..rig.chromium import MICROPHONE_HZ, Chromium
 from ..rig.lossy import PbxWay
 from ..rig.page import Frame, Page, PageError
@@ -206,7 +206,7 @@ def settings_for(bridge_port: int, portal: Portal, pbx: str, **calls: Any) -> di
         "http": {"port": bridge_port, "public_url": f"http://bridge.localhost:{bridge_port}"},
         "metrics": {"port": free_port(SOCK_STREAM)},
         "sip": {"port": free_sip_port()},
-        "media": {"browser_port": free_port(), "pbx_ports": [21000, 21999]},
+        "media": {"browser_port": free_port(), "pbx_ports": lane_of(21_000, 21_999)},
         # A machine that is busy with a browser makes the bridge late: it would take no call.
         "calls": {"ring_seconds": 30, "card_seconds": 0.5, "late_seconds": 60, "most_cpu": 4, **calls},
         "portal": [{"url": portal.url, "client_id": CLIENT_ID, "client_secret_env": "PORTAL_SECRET", "region": "DE"}],
