@@ -26,7 +26,7 @@ Values = Mapping[str, Any]
 class BridgeProcess:
     """`bridge run` with a configuration and secrets, and nothing else of this test's environment.
 
-    `settings` are those of bridge/config.py; `http.port` must be given, a relative path is taken from `directory`.
+    `settings` are those of bridge/config; `http.port` must be given, a relative path is taken from `directory`.
     With a `forge` it starts quicker.
     """
 
