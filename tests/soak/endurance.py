@@ -302,7 +302,13 @@ def told(outcome: Outcome) -> list[str]:
     if outcome.quarters:
         steps = ", ".join(f"{line.per_hour:+.1f}" for line in outcome.quarters)
         lines.append(f"rss by quarters: {steps} MB an hour; {outcome.kb_a_call:.2f} KB a call after the warm-up")
-    for each in (*outcome.books.lost, *outcome.books.doubled, *outcome.books.wrong, *outcome.deeds.troubles):
+    for each in (
+        *outcome.books.lost,
+        *outcome.books.doubled,
+        *outcome.books.wrong,
+        *outcome.books.turned_away,
+        *outcome.deeds.troubles,
+    ):
         lines.append(f"  {each}")
     return lines + (outcome.failures or ["clean"])
 

@@ -11,6 +11,7 @@ STATUS = {"page": "200", "pbx": "200", "unanswered": "304", "declined": "603"}
 """How a call was to end -> what Bitrix24 must say of it."""
 HEARD = {"page": {200}, "pbx": {200}, "unanswered": {487}, "declined": {486, 603}}
 """And what the PBX must have heard."""
+FULL = 503
 DURATION_SLACK = 2.0
 """Seconds between the operator's view of the talk and the record's, which is in whole seconds."""
 
@@ -39,14 +40,19 @@ class Balance:
     """In one ledger and missing in another."""
     doubled: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    turned_away: list[str] = field(default_factory=list)
+    """The PBX heard 503 and could call elsewhere: the bridge was full, and never took them."""
 
     def __str__(self) -> str:
-        found = f"{len(self.lost)} lost, {len(self.doubled)} doubled, {len(self.wrong)} wrong"
+        found = (
+            f"{len(self.lost)} lost, {len(self.doubled)} doubled, {len(self.wrong)} wrong, "
+            f"{len(self.turned_away)} turned away"
+        )
         return f"{self.calls} calls at the PBX, {self.journal} in the journal, {self.records} records: {found}"
 
     @property
     def is_even(self) -> bool:
-        return not (self.lost or self.doubled or self.wrong)
+        return not (self.lost or self.doubled or self.wrong or self.turned_away)
 
 
 def balance(
@@ -58,7 +64,8 @@ def balance(
         "the table of calls": Counter(kept),
         "the portals": Counter(record["number"] for record in records),
     }
-    ours = {call.caller for call in made}
+    turned_away = [call.caller for call in made if call.heard == FULL]
+    ours = {call.caller for call in made} - set(turned_away)
     by_number = {record["number"]: record for record in records}
     lost, doubled, wrong = [], [], []
     for name, book in books.items():
@@ -66,7 +73,7 @@ def balance(
         doubled += [f"{number} is {count} times in {name}" for number, count in book.items() if count > 1]
         wrong += [f"{number} in {name} was never called" for number in book if number not in ours]
     for call in made:
-        if (record := by_number.get(call.caller)) and (what := _wrong(call, record)):
+        if call.caller in ours and (record := by_number.get(call.caller)) and (what := _wrong(call, record)):
             wrong.append(f"{call.caller} ({call.end}): {what}")
     return Balance(
         calls=len(made),
@@ -75,6 +82,7 @@ def balance(
         lost=lost,
         doubled=doubled,
         wrong=wrong,
+        turned_away=turned_away,
     )
 
 

@@ -48,7 +48,7 @@ def _title(results: dict[str, Any]) -> str:
     books = results["books"]
     wrong = len(books["lost"]) + len(books["doubled"]) + len(books["wrong"])
     return (
-        f"{books['calls']} calls, {wrong} lost, doubled or wrong; {sent / 1e6:.1f} million packets counted, "
+        f"{books['calls']} calls: {wrong} lost, doubled or wrong, {len(books['turned_away'])} turned away; {sent / 1e6:.1f} million packets counted, "
         f"{results['deeds']['lost']} lost; memory {results['memory']['rss']['growth'] * 100:+.1f} % after the warm-up"
     )
 

@@ -39,5 +39,12 @@ def test_a_call_that_nobody_made_is_wrong() -> None:
 
 
 def test_what_the_pbx_heard_must_fit_the_end() -> None:
-    busy = Made(caller="+491", end="page", at=0.0, talked=40.4, heard=503)
-    assert balance([busy, MISSED], BOTH, BOTH, GOOD).wrong == ["+491 (page): the PBX heard 503"]
+    busy = Made(caller="+491", end="page", at=0.0, talked=40.4, heard=486)
+    assert balance([busy, MISSED], BOTH, BOTH, GOOD).wrong == ["+491 (page): the PBX heard 486"]
+
+
+def test_a_call_that_a_full_bridge_turned_away_is_in_no_book_and_not_lost() -> None:
+    full = Made(caller="+493", end="page", at=0.0, heard=503)
+    books = balance([ANSWERED, MISSED, full], BOTH, BOTH, GOOD)
+    assert (books.lost, books.turned_away, books.is_even) == ([], ["+493"], False)
+    assert balance([ANSWERED, MISSED, full], [*BOTH, "+493"], BOTH, GOOD).wrong
