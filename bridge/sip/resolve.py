@@ -178,6 +178,7 @@ class Resolver:
             if self._dns is None:
                 self._dns = await asyncio.to_thread(_resolver, self._nameservers)  # it reads files
             answer = await self._dns.resolve(name, kind, raise_on_no_answer=False, lifetime=QUERY_SECONDS)
+            _stop_if_told_to()
         except dns.resolver.NXDOMAIN:
             return (), UNKNOWN_TTL
         except (dns.exception.DNSException, OSError) as error:
@@ -185,6 +186,13 @@ class Resolver:
         if answer.rrset is None:
             return (), UNKNOWN_TTL
         return tuple(_record(kind, item) for item in answer.rrset), float(answer.rrset.ttl)
+
+
+def _stop_if_told_to() -> None:
+    """dnspython waits by `asyncio.wait_for`, which before Python 3.12 forgets to be cancelled if the answer comes in that moment."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _resolver(nameservers: Sequence[str]) -> dns.asyncresolver.Resolver:

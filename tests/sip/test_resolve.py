@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -165,3 +167,25 @@ async def test_the_loop_goes_on_while_names_are_looked_up(zone: DnsServer, resol
     assert turns > 1
     assert not looking.done()
     looking.cancel()
+
+
+async def test_an_answer_that_comes_as_the_bridge_stops_keeps_nobody_from_stopping(
+    zone: DnsServer, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zone.has("pbx.example", "A", "192.0.2.1")
+    await resolver.locate(Server(host="other.example", port=5060))
+    answer = resolver._dns.resolve  # type: ignore[union-attr]
+    asked = asyncio.Event()
+
+    async def forgetful(*query: Any, **limits: Any) -> Any:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return await answer(*query, **limits)
+
+    monkeypatch.setattr(resolver._dns, "resolve", forgetful)
+    looking = asyncio.create_task(resolver.locate(Server(host="pbx.example", port=5060)))
+    await asyncio.wait_for(asked.wait(), PATIENCE)
+    looking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(looking, PATIENCE)
