@@ -150,8 +150,8 @@ class Dtls:
                 self.ssl.recv(DATAGRAM)
         except SSL.ZeroReturnError:
             self.state = State.CLOSED
-        except SSL.Error:  # most of all: nothing more has come
-            pass
+        except SSL.Error:
+            pass  # nothing more has come; or nonsense, which anybody can send: whether the peer lives, consent tells (RFC 7675)
 
     def _flush(self) -> None:
         try:

@@ -98,7 +98,9 @@ class Poller:
             if not descriptors:
                 return
             for descriptor, _ in descriptors:
-                self._count += readers[descriptor](now)
+                read = readers.get(descriptor)
+                if read is not None:  # else: whoever was read before it in this round has closed it
+                    self._count += read(now)
 
     def _rate(self) -> float:
         """Datagrams per second, known every `MEASURE` seconds; in between neither busy nor calm."""

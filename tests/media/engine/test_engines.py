@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.calls.commands import AcceptPbxAnswer, CloseMedia, ConnectBrowser, JoinMedia
-from bridge.calls.events import BrowserAnswered, BrowserLost, CallId, MediaReady, PbxLegMoved, TabId
+from bridge.calls.commands import CloseMedia
+from bridge.calls.events import BrowserLost, CallId, TabId
 from bridge.errors import ConfigError
 from bridge.media.engine import engines, ng
 from bridge.media.equipment import Patience
@@ -16,8 +16,8 @@ from bridge.media.equipment import Patience
 from ...conftest import HasLog, needs
 from ...rig.rtpengine import Rtpengine, rtpengine
 from ...rig.waiting import wait_for
-from ..stage import CALL, CODECS, Page, Stage, pbx_answer, port_of, stage
-from .test_rtpengine import hears, says
+from ..stage import CALL, Stage, stage
+from .test_rtpengine import go_on, hears, says
 
 pytestmark = pytest.mark.scenario
 SLOW = Patience(browser=60.0)
@@ -42,23 +42,6 @@ async def pair(
 def carrying(here: Stage) -> list[int]:
     """Calls of each engine."""
     return [row["calls"] for row in here.room.report]
-
-
-async def go_on(here: Stage) -> Page:
-    """Another page offers its voice, and the PBX follows to where that is carried now."""
-    page = Page()
-    here.pages.append(page)
-    connect = ConnectBrowser(
-        call=CALL, tab=OTHER, offer="o-1", sdp=await page.offer(), pbx_offer=here.offer(), codecs=CODECS
-    )
-    await here.room.perform(connect)
-    moved = await here.mail.next(PbxLegMoved)
-    await page.accept((await here.mail.next(BrowserAnswered)).sdp)
-    await here.room.perform(JoinMedia(call=CALL, tab=OTHER, speaks=True))
-    await here.mail.next(MediaReady)
-    await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=2)))
-    here.pbx.bridge = "127.0.0.1", port_of(moved.sdp)
-    return page
 
 
 async def test_calls_go_to_each_in_turn(pair: list[Rtpengine]) -> None:

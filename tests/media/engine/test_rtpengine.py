@@ -54,6 +54,23 @@ async def talking(here: Stage) -> Page:
     return page
 
 
+async def go_on(here: Stage) -> Page:
+    """Another page offers its voice, and the PBX follows to where that is carried now."""
+    page = Page()
+    here.pages.append(page)
+    connect = ConnectBrowser(
+        call=CALL, tab=OTHER, offer="o-1", sdp=await page.offer(), pbx_offer=here.offer(), codecs=CODECS
+    )
+    await here.room.perform(connect)
+    moved = await here.mail.next(PbxLegMoved)
+    await page.accept((await here.mail.next(BrowserAnswered)).sdp)
+    await here.room.perform(JoinMedia(call=CALL, tab=OTHER, speaks=True))
+    await here.mail.next(MediaReady)
+    await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=2)))
+    here.pbx.bridge = "127.0.0.1", port_of(moved.sdp)
+    return page
+
+
 async def says(here: Stage, page: Page, payload: bytes, tries: int = PATIENT) -> None:
     """The PBX hears it, sooner or later: packets may be on their way still."""
     for _ in range(tries):
@@ -200,23 +217,11 @@ async def test_the_pbx_moves_and_holds_by_a_new_offer(engine: Rtpengine) -> None
 
 async def test_an_engine_that_was_started_anew_gets_the_call_from_the_next_page(engine: Rtpengine) -> None:
     async with stage(QUICK, rtpengine=engine.address) as here:
-        page = await talking(here)
+        await talking(here)
         await engine.kill()
         await engine.start()
         assert (await here.mail.next(BrowserLost, 15)).tab == TAB
-        page = Page()
-        here.pages.append(page)
-        connect = ConnectBrowser(
-            call=CALL, tab=OTHER, offer="o-1", sdp=await page.offer(), pbx_offer=here.offer(), codecs=CODECS
-        )
-        await here.room.perform(connect)
-        moved = await here.mail.next(PbxLegMoved)
-        await page.accept((await here.mail.next(BrowserAnswered)).sdp)
-        await here.room.perform(JoinMedia(call=CALL, tab=OTHER, speaks=True))
-        await here.mail.next(MediaReady)
-        await here.room.perform(AcceptPbxAnswer(call=CALL, sdp=pbx_answer(here.pbx.port, "PCMU", version=2)))
-        here.pbx.bridge = "127.0.0.1", port_of(moved.sdp)
-        await says(here, page, b"operator")
+        await says(here, await go_on(here), b"operator")
 
 
 async def test_a_closed_call_is_forgotten_by_the_engine(engine: Rtpengine) -> None:
