@@ -179,6 +179,8 @@ PURE = [
     "media/relocation.py",
     "media/engine/ng.py",
     "media/workers/placement.py",
+    "media/packet.py",
+    "media/stream.py",
     "media/relay.py",
     "media/recording/tape.py",
     "media/recording/pcap.py",

@@ -44,6 +44,7 @@ from .digits import DigitsError, HeardKeys
 from .equipment import Equipment
 from .filler import Filler
 from .memory import Memory
+from .packet import HEADER
 from .pages import Pages, nobody
 from .pbx_leg import PbxLeg
 from .pbx_legs import PbxLegs
@@ -51,8 +52,9 @@ from .pbx_session import PbxSession
 from .progress import Progress
 from .recording.recording import Recording
 from .recording.tape import Channel
-from .relay import HEADER, Relay, Stream
+from .relay import Relay
 from .removal import Removal
+from .stream import Stream
 from .watch import Watch
 from .webrtc import BrowserLeg
 

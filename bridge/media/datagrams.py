@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from .mmsg import MOST, SHORT, Slots, read, written
+from .packet import LONGEST_DATAGRAM
 from .poller import Poller
-from .relay import LONGEST_DATAGRAM
 from .sdp import Address
 
 Name = int | Address

@@ -16,11 +16,11 @@ from .dtls import Certificate
 from .equipment import Equipment
 from .handshake import Handshake
 from .hub import Hub
+from .packet import RTP
 from .pbx_leg import PbxLeg, is_stranding
 from .peer import Credentials, OurEnd
 from .ports import Pair
 from .progress import Progress
-from .relay import RTP
 from .sdp import Address
 from .terms import Terms
 

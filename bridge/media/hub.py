@@ -10,8 +10,8 @@ from typing import Final, Protocol
 import structlog
 
 from .datagrams import Name, OneByOne, batched
+from .packet import HEADER
 from .poller import Poller
-from .relay import HEADER
 from .sdp import Address
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Any, Final
 
-from .relay import LONGEST_DATAGRAM
+from .packet import LONGEST_DATAGRAM
 from .sdp import Address
 
 MOST: Final = 64

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from ..calls.commands import Latch
 from .peer import OurEnd
 from .progress import Progress
-from .relay import Stream
 from .reports import Reports
 from .sdp import Address, is_ipv6
+from .stream import Stream
 from .terms import Terms
 
 _STRANDING = {errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENETDOWN}

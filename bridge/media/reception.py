@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from .relay import MAX_DROPOUT, MAX_MISORDER
+from .packet import MAX_DROPOUT, MAX_MISORDER
 
 _LONGEST_STEP: Final = 1.0
 """Seconds; a longer one is a pause or a new start, not jitter."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..calls.commands import Latch
+from .packet import HEADER, LONGEST_DATAGRAM, RTP
 from .pbx_leg import PbxLeg, is_stranding
 from .peer import OurEnd
 from .poller import Poller
 from .ports import Pair
 from .progress import Cycles, Progress
-from .relay import HEADER, LONGEST_DATAGRAM, RTP
 from .sdes import Crypto, Keys
 from .sdp import Address
 from .source import Source

@@ -41,11 +41,12 @@ from .homes import AUTO, Homes
 from .hub import Hub, bound_socket
 from .memory import unpacked
 from .music import Music
+from .packet import BUFFER_BYTES
 from .poller import Poller
 from .ports import PortPairs
 from .progress import Progress
 from .recording.recorder import Recorder, Shelf
-from .relay import BUFFER_BYTES, FRAMES_PER_SECOND
+from .stream import FRAMES_PER_SECOND
 
 log = structlog.get_logger()
 

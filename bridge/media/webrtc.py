@@ -11,8 +11,8 @@ from .association import Association
 from .datagrams import Name
 from .dtls import Certificate
 from .hub import Hub
+from .packet import RTP
 from .peer import Credentials, OurEnd
-from .relay import RTP
 from .reports import Reports, Sent
 from .sdp import Address
 from .srtp import Srtp

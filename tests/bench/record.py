@@ -11,11 +11,13 @@ from pathlib import Path
 
 from bridge.calls.events import CallId
 from bridge.media.codecs.codec import encoder
+from bridge.media.packet import BUFFER_BYTES
 from bridge.media.recording import mixdown, tape
 from bridge.media.recording.recorder import Recorder, Shelf
 from bridge.media.recording.recording import Ear, Tap
 from bridge.media.recording.tape import Channel, Label, Tuned
-from bridge.media.relay import BUFFER_BYTES, Relay, Stream
+from bridge.media.relay import Relay
+from bridge.media.stream import Stream
 from bridge.tickets import Seal, new_key
 
 from ..media.stage import rtp

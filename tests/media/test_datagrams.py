@@ -12,8 +12,8 @@ import pytest
 
 from bridge.media.datagrams import Batched, Datagrams, OneByOne
 from bridge.media.mmsg import MOST
+from bridge.media.packet import BUFFER_BYTES
 from bridge.media.poller import Poller
-from bridge.media.relay import BUFFER_BYTES
 from bridge.media.sdp import Address
 
 ONLY_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="recvmmsg and sendmmsg are Linux'")

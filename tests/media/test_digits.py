@@ -11,7 +11,9 @@ import pytest
 
 from bridge.media.comfort import QUIET
 from bridge.media.digits import EVENTS, MAX_WAITING, DigitsError, HeardKeys
-from bridge.media.relay import BUFFER_BYTES, Relay, Stream
+from bridge.media.packet import BUFFER_BYTES
+from bridge.media.relay import Relay
+from bridge.media.stream import Stream
 
 from .stage import Packet, rtp
 

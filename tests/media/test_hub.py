@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bridge.media.datagrams import OneByOne
 from bridge.media.hub import Hub, bound_socket, stun_username
+from bridge.media.packet import BUFFER_BYTES
 from bridge.media.poller import Poller
-from bridge.media.relay import BUFFER_BYTES
 from bridge.media.sdp import Address
 
 from .stage import SOON, rtp

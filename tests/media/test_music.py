@@ -22,8 +22,9 @@ from bridge.media.equipment import Patience
 from bridge.media.filler import Filler
 from bridge.media.music import Music
 from bridge.media.recording.recorder import Shelf
-from bridge.media.relay import Relay, Stream
+from bridge.media.relay import Relay
 from bridge.media.sdp import CLOCK_RATES
+from bridge.media.stream import Stream
 
 from ..rig.tones import goertzel, write_tone
 from ..rig.waiting import wait_for

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pylibsrtp import Session
 
 from bridge.calls.commands import Latch
+from bridge.media.packet import BUFFER_BYTES
 from bridge.media.pbx_leg import PbxLeg
 from bridge.media.poller import Poller
 from bridge.media.ports import PortPairs
 from bridge.media.progress import CIPHERED_SLACK, SLACK, Cycles, Progress
-from bridge.media.relay import BUFFER_BYTES, Stream
 from bridge.media.rtp import RtpLeg
 from bridge.media.sdes import SUITES, Crypto, Keys
 from bridge.media.srtp import (
@@ -25,6 +25,7 @@ from bridge.media.srtp import (
     incoming_session,
     outgoing_session,
 )
+from bridge.media.stream import Stream
 from bridge.media.terms import Terms
 
 from .stage import Packet, rtp

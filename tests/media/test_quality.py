@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from bridge.calls.events import Quality, QualityChanged, Trouble
 from bridge.media import quality
 from bridge.media.equipment import Patience
+from bridge.media.packet import BUFFER_BYTES
 from bridge.media.quality import Ear, Side, Way, judge, score
-from bridge.media.relay import BUFFER_BYTES, Stream
 from bridge.media.reports import Reports
+from bridge.media.stream import Stream
 
 from .link import Link
 from .stage import rtp, stage

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bridge.calls.commands import Latch
+from bridge.media.packet import BUFFER_BYTES
 from bridge.media.poller import Poller
 from bridge.media.ports import PortPairs, PortsExhaustedError
-from bridge.media.relay import BUFFER_BYTES
 from bridge.media.rtp import RtpLeg
 from bridge.media.source import LATCH_PACKETS
 from bridge.media.terms import Terms

@@ -12,11 +12,12 @@ from bridge.media import rtcp, sdp
 from bridge.media.digits import HeardKeys
 from bridge.media.hub import stun_username
 from bridge.media.objection import objection
+from bridge.media.packet import BUFFER_BYTES, HEADER, LONGEST_DATAGRAM, RTP, make_plain
 from bridge.media.page_sdp import parse_page_offer
 from bridge.media.pbx_session import PbxSession
-from bridge.media.relay import BUFFER_BYTES, HEADER, LONGEST_DATAGRAM, RTP, Stream, make_plain
 from bridge.media.reports import Reports
 from bridge.media.source import Source
+from bridge.media.stream import Stream
 from bridge.sip import dialog_info, message
 from bridge.sip.digest import authorise, challenges
 from bridge.sip.framer import Framer

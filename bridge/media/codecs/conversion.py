@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..relay import RTP
+from ..packet import RTP
 from ..sdp import CLOCK_RATES
 from . import codec
 from .decoding import Decoding, Frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ..relay import HEADER, MAX_DROPOUT, MAX_MISORDER, RTP
+from ..packet import HEADER, MAX_DROPOUT, MAX_MISORDER, RTP
 from ..sdp import CLOCK_RATES
 from . import codec
 

@@ -8,7 +8,7 @@ from typing import Final
 from ..codecs import codec
 from ..codecs.conversion import WIDE
 from ..codecs.decoding import FRAMES, Decoding
-from ..relay import RTP
+from ..packet import RTP
 from ..sdp import CLOCK_RATES
 from .mixer import Mixer
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
-from ..relay import MAX_DROPOUT, MAX_MISORDER
+from ..packet import MAX_DROPOUT, MAX_MISORDER
 from .tape import Channel, Heard, Label, Record, Tuned
 
 REORDER: Final = 0.2
