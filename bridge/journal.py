@@ -7,27 +7,25 @@ their size only: they hold addresses and ICE passwords, and no part of a ladder.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from enum import Enum
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
+from json.encoder import encode_basestring as quoted
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from .calls import commands, events
-from .calls.call import Call
+from .calls import commands
+from .calls.call import Call, State
 from .calls.commands import Command
 from .calls.events import Event
-from .tones import Tone
+from .telling import facts
 
 log = structlog.get_logger()
 
 MAX_BYTES = 32 << 20
 FILES = 5
-_BARE = {type(None), bool, int, float}
-_OPAQUE = {"sdp", "offer", "pbx_offer"}
 _ROOMS = {
     commands.PbxCommand: "pbx",
     commands.MediaCommand: "media",
@@ -140,28 +138,25 @@ class Journal:
 
     def _tell(self, kind: str, fact: Event | Command, call: Call, now: float) -> None:
         fact_type: Any = type(fact)
-        name, room = _place(fact_type)
-        entry = {
-            "at": round(now, 4),
-            "call": call.id,
-            "kind": kind,
-            "name": name,
-            "room": room,
-            "state": call.state.value,
-            "facts": {name: told(getattr(fact, name)) for name, told in _telling(fact_type)},
-        }
-        self._told.append(f"{_json(entry)}\n")
-
-
-_json = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+        self._told.append(
+            f'{{"at": {round(now, 4)}, "call": {quoted(call.id)}, "kind": "{kind}", {_place(fact_type)}, '
+            f'"state": {_state(call.state)}, "facts": {facts(fact)}}}\n'
+        )
 
 
 @cache
-def _place(kind: type) -> tuple[str, str]:
-    """What it is called, and with which neighbour it stands."""
+def _place(kind: type) -> str:
+    """What it is called, and with which neighbour it stands, as they are written in a line."""
     if issubclass(kind, Command):
-        return kind.__name__, next(room for base, room in _ROOMS.items() if issubclass(kind, base))
-    return kind.__name__, next((room for room, names in _SOURCES.items() if kind.__name__ in names), "bridge")
+        room = next(room for base, room in _ROOMS.items() if issubclass(kind, base))
+    else:
+        room = next((room for room, names in _SOURCES.items() if kind.__name__ in names), "bridge")
+    return f'"name": "{kind.__name__}", "room": "{room}"'
+
+
+@cache
+def _state(state: State) -> str:
+    return quoted(state.value)
 
 
 class _RotatedFile:
@@ -207,38 +202,6 @@ class _RotatedFile:
 def rotated(path: Path, number: int) -> Path:
     """The file that is so many rotations old."""
     return path.with_name(f"{path.name}.{number}") if number else path
-
-
-@cache
-def _telling(kind: type) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    """The fields worth reading, each with what becomes of its value, bounded in size."""
-    return tuple((field.name, _manner(field.name)) for field in fields(kind) if field.name not in {"call", "view"})
-
-
-def _manner(name: str) -> Callable[[Any], Any]:
-    if name == "digits":  # a PIN, as likely as not
-        return lambda value: f"{len(value)} keys"
-    if name == "comment":  # about a customer
-        return lambda value: f"{len(value)} characters"
-    if name in _OPAQUE:
-        return lambda value: f"{len(value)} bytes" if len(value) > 64 else _plain(value)
-    return _plain
-
-
-def _plain(value: Any) -> Any:
-    if type(value) in _BARE:
-        return value
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, events.Operator | Tone):
-        return str(value)
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
-    return value[:200] if isinstance(value, str) else value
 
 
 def read(path: Path, call: str) -> Iterator[Entry]:
