@@ -79,6 +79,7 @@ PURE = [
     "calls/events.py",
     "calls/commands.py",
     "calls/call.py",
+    "calls/change.py",
     "calls/ending.py",
     "calls/callback.py",
     "calls/conference.py",

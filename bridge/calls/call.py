@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from ..tones import Tone, plan_of, reminder
 from .commands import CallView, Command, Direction
@@ -83,9 +84,9 @@ class Conference:
     """It was held before, and is so again when the two part."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
-    """Both legs of one call and what becomes of them."""
+    """Both legs of one call and what becomes of them. Without slots: `changed` (change.py) copies what is known at once."""
 
     id: CallId
     state: State = State.NEW
@@ -178,7 +179,7 @@ class Call:
             return failure_tone(self.ending, plan)
         return None
 
-    @property
+    @cached_property
     def view(self) -> CallView:
         return CallView(
             id=self.id,

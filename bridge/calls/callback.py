@@ -5,12 +5,11 @@ Until somebody takes it, it looks like a call that comes in, from the client's n
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import commands as do
 from . import ending
 from . import events as on
 from .call import JOIN_SECONDS, Call, State, Step, World
+from .change import changed
 from .commands import Direction
 from .outcome import Ending
 from .routing import TrunkPolicy, account_of, policy_of
@@ -23,7 +22,7 @@ def asked(call: Call, event: on.CallbackAsked, world: World) -> Step:
     present = tuple(operator for operator in able if operator in world.online)
     first = (present or able or event.operators)[0]
     until = world.now + world.directory.ring_seconds
-    ringing = replace(
+    ringing = changed(
         call,
         state=State.RINGING,
         callback=True,
@@ -61,7 +60,7 @@ def taken(call: Call, event: on.OperatorAnswered, world: World) -> Step:
         return call, []
     trunk, name = account
     number = world.directory.numbers.dialled(event.operator.portal, trunk, call.dial)
-    dialling = replace(
+    dialling = changed(
         call,
         state=State.DIALLING,
         direction=Direction.OUTBOUND,

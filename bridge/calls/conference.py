@@ -12,6 +12,7 @@ from . import commands as do
 from . import events as on
 from . import talking
 from .call import Call, Conference, State, Step, World
+from .change import changed
 from .events import CallId, Event
 
 
@@ -21,7 +22,7 @@ def merged(call: Call, event: on.OperatorMerged, world: World) -> Step:
     if other is None or not (_can(call, event, other.id) and _can(other, event, call.id)):
         return call, []
     was_held = call.held if call.hold_wish is None else call.hold_wish
-    begun = replace(
+    begun = changed(
         call,
         conference=Conference(other=other.id, was_held=was_held),
         conference_failed=False,
@@ -50,7 +51,7 @@ def over(call: Call, event: on.ConferenceOver, world: World) -> Step:
 
 def failed(call: Call) -> Step:
     """The voice room can't do it."""
-    return _parted(replace(call, conference_failed=call.conference is not None))
+    return _parted(changed(call, conference_failed=call.conference is not None))
 
 
 def hold_refused(call: Call, event: Event, world: World) -> Step:
@@ -64,17 +65,17 @@ def hold_refused(call: Call, event: Event, world: World) -> Step:
 
 def hold_impossible(call: Call) -> Step:
     """Our own voice room can't describe it."""
-    after = replace(call, hold_wish=None, hold_next=None)
+    after = changed(call, hold_wish=None, hold_next=None)
     return failed(after) if call.hold_wish is False else (after, [])
 
 
 def _parted(call: Call, *, hung_up: bool = False) -> Step:
     if call.conference is None:
         return call, []
-    alone, leave = replace(call, conference=None), do.LeaveConference(call=call.id)
+    alone, leave = changed(call, conference=None), do.LeaveConference(call=call.id)
     if hung_up:
         return alone, [leave]
     if call.transfer is not None:  # held meanwhile, and so it stays if it comes back
-        return replace(alone, transfer=replace(call.transfer, was_held=call.conference.was_held)), [leave]
+        return changed(alone, transfer=replace(call.transfer, was_held=call.conference.was_held)), [leave]
     after, commands = talking.hold_to(alone, call.conference.was_held)
     return after, [leave, *commands]

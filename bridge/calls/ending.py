@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import commands as do
 from .call import Call, State, Step, World
+from .change import changed
 from .commands import Command, Direction
 from .hearing import complaint
 from .outcome import ANSWERED, INBOUND, OUTBOUND, Ending, Outcome
@@ -41,7 +40,7 @@ def end(
             card_stays=world.directory.card_seconds if _is_unreached(call, ending) else 0.0,
         )
     )
-    ended = replace(
+    ended = changed(
         call,
         state=State.ENDED,
         ending=ending,

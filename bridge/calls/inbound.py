@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import callback, ending, turns, voice
 from . import commands as do
 from . import events as on
 from .call import JOIN_SECONDS, Call, State, Step, World
+from .change import changed
 from .commands import Direction
 from .events import Event, Operator
 from .outcome import Ending
@@ -17,12 +16,12 @@ from .routing import Route, route
 def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
     way = route(world.directory, event.trunk, event.account, event.line)
     if way is None:
-        ended = replace(call, state=State.ENDED, ended=world.now, ending=Ending.NOBODY_ONLINE)
+        ended = changed(call, state=State.ENDED, ended=world.now, ending=Ending.NOBODY_ONLINE)
         return ended, [do.RefusePbx(call=call.id, status=404, phrase="Not Found")]
     caller = world.directory.numbers.caller(way.portal, event.trunk, event.caller)
     present = tuple(operator for operator in way.operators if operator in world.online)
     early = _early(call, event, way)
-    ringing = replace(
+    ringing = changed(
         call,
         state=State.RINGING,
         media_open=bool(early),
@@ -46,7 +45,7 @@ def invited(call: Call, event: on.PbxInvited, world: World) -> Step:
         return waiting, [*commands, *early]
     register = _registration(ringing, show=bool(present))
     if not present:
-        ended, commands = ending.end(replace(ringing, media_open=False), Ending.NOBODY_ONLINE, world)
+        ended, commands = ending.end(changed(ringing, media_open=False), Ending.NOBODY_ONLINE, world)
         return ended, [register, *commands]
     looking = [_look_up(ringing)] if caller.is_known_to_crm else []
     return ringing, [
@@ -75,7 +74,7 @@ def early_media(call: Call, event: on.EarlyMediaReady, world: World) -> Step:
 def _in_turns(call: Call, way: Route, world: World) -> Step:
     """Nobody rings until the CRM has said whose client this is, or had its time to say so."""
     until = min(world.now + world.directory.lookup_seconds, call.ring_until)
-    waiting = replace(call, operators=(), reserve=way.operators, in_turns=True, turn_until=until, deadline=until)
+    waiting = changed(call, operators=(), reserve=way.operators, in_turns=True, turn_until=until, deadline=until)
     return waiting, [do.RingPbx(call=call.id), _registration(call, show=False), _look_up(call)]
 
 
@@ -109,15 +108,15 @@ def declined(call: Call, event: on.OperatorDeclined | on.OperatorHungUp, world: 
         return call, []
     others = tuple(operator for operator in call.operators if operator != event.operator)
     if others and call.answered_by in {None, *others}:
-        return replace(call, operators=others), [_declined_by(call, event.operator)]
+        return changed(call, operators=others), [_declined_by(call, event.operator)]
     if call.operators and call.reserve and call.answered_by is None:
-        after, commands = turns.group(replace(call, operators=()), world, otherwise=Ending.DECLINED)
+        after, commands = turns.group(changed(call, operators=()), world, otherwise=Ending.DECLINED)
         return after, [_declined_by(call, event.operator), *commands]
     return ending.end(call, Ending.DECLINED, world)
 
 
 def _declined_by(call: Call, operator: Operator) -> do.ShowCall:
-    view = replace(call, state=State.ENDED, ending=Ending.DECLINED).view
+    view = changed(call, state=State.ENDED, ending=Ending.DECLINED).view
     return do.ShowCall(call=call.id, operators=(operator,), view=view)
 
 
@@ -126,7 +125,7 @@ def answered(call: Call, event: on.OperatorAnswered, world: World) -> Step:
         return call, []
     if call.callback:
         return callback.taken(call, event, world)
-    joining = replace(
+    joining = changed(
         call,
         state=State.JOINING,
         answered_by=event.operator,
@@ -141,7 +140,7 @@ def answered(call: Call, event: on.OperatorAnswered, world: World) -> Step:
 def joined(call: Call, event: on.MediaReady, world: World) -> Step:
     if event.tab != call.voice or call.answered_by is None:
         return call, []
-    talking = replace(call, state=State.TALKING, answered=world.now, deadline=None, notice="")
+    talking = changed(call, state=State.TALKING, answered=world.now, deadline=None, notice="")
     return talking, [
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
         do.AnswerPbx(call=call.id, sdp=event.sdp),
@@ -163,7 +162,7 @@ def leg_lost(call: Call, event: on.BrowserLost, world: World) -> Step:
 
 def answer_failed(call: Call, event: on.VoiceFailed, world: World) -> Step:
     """The page's reason came after its leg was lost: it is worth telling all the same."""
-    return (replace(call, notice=event.why) if event.operator in call.operators else call), []
+    return (changed(call, notice=event.why) if event.operator in call.operators else call), []
 
 
 def join_late(call: Call, event: Event, world: World) -> Step:
@@ -174,6 +173,6 @@ def _back_to_ringing(call: Call, notice: str, world: World) -> Step:
     if call.ring_until <= world.now:
         return ending.end(call, Ending.NOBODY_ANSWERED, world)
     deadline = call.ring_until if call.turn_until is None else call.turn_until
-    ringing = replace(call, state=State.RINGING, answered_by=None, voice=None, notice=notice, deadline=deadline)
+    ringing = changed(call, state=State.RINGING, answered_by=None, voice=None, notice=notice, deadline=deadline)
     # The legs stay: those of other pages are warm, and a dead one ends by its own deadline.
     return ringing, []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import commands as do
 from . import ending, voice
 from . import events as on
 from .call import DIAL_SECONDS, JOIN_SECONDS, Call, State, Step, World
+from .change import changed
 from .commands import Command, Direction
 from .events import Event
 from .outcome import Ending, refusal
@@ -18,7 +17,7 @@ from .tolls import TollBreach
 def dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
     account = account_of(world.directory, event.operator)
     number = world.directory.numbers.dialled(event.operator.portal, account[0] if account else "", event.number)
-    dialling = replace(
+    dialling = changed(
         call,
         state=State.DIALLING,
         direction=Direction.OUTBOUND,
@@ -50,7 +49,7 @@ def dialled(call: Call, event: on.OperatorDialled, world: World) -> Step:
         return ended, [register, *commands]
     trunk, name = account
     policy = policy_of(world.directory, event.operator.portal, trunk)
-    after = replace(dialling, trunk=trunk, account=name, line=name, policy=policy)
+    after = changed(dialling, trunk=trunk, account=name, line=name, policy=policy)
     return after, [register, *([do.JoinMedia(call=call.id, tab=event.voice)] if event.voice else [])]
 
 
@@ -58,14 +57,14 @@ def voice_up(call: Call, event: on.MediaReady, world: World) -> Step:
     if event.tab != call.voice:
         return call, []
     if call.dialled:
-        return replace(call, deadline=call.ring_until), []
+        return changed(call, deadline=call.ring_until), []
     if call.answered_by and (broken := _breach(call, call.answered_by, world)):
         alarm = do.RaiseTollAlarm(call=call.id, operator=call.answered_by, number=call.number, breach=broken)
         ended, commands = ending.end(call, Ending.FORBIDDEN, world, reason=broken.value)
         return ended, [alarm, *commands]
     until = world.now + DIAL_SECONDS
     dial = do.DialPbx(call=call.id, trunk=call.trunk, account=call.account, number=call.dial, sdp=event.sdp)
-    return replace(call, dialled=True, ring_until=until, deadline=until, notice=""), [dial]
+    return changed(call, dialled=True, ring_until=until, deadline=until, notice=""), [dial]
 
 
 def _breach(call: Call, operator: on.Operator, world: World) -> TollBreach | None:
@@ -82,40 +81,40 @@ def voice_offered(call: Call, event: on.MediaOffered, world: World) -> Step:
 def voice_lost(call: Call, event: on.TabLeft | on.BrowserLost, world: World) -> Step:
     if event.tab != call.voice:
         return call, []
-    return replace(call, voice=None, deadline=world.now + world.directory.rejoin_seconds), []
+    return changed(call, voice=None, deadline=world.now + world.directory.rejoin_seconds), []
 
 
 def voice_failed(call: Call, event: on.VoiceFailed, world: World) -> Step:
     if event.tab != call.voice:
         return call, []
     return ending.end(
-        replace(call, notice=event.why), Ending.VOICE_LOST, world, reason="The browser gave no microphone"
+        changed(call, notice=event.why), Ending.VOICE_LOST, world, reason="The browser gave no microphone"
     )
 
 
 def far_end_rings(call: Call, event: on.PbxRang, world: World) -> Step:
-    return (call if call.progress == "early" else replace(call, progress="ringing")), []
+    return (call if call.progress == "early" else changed(call, progress="ringing")), []
 
 
 def early_media(call: Call, event: on.PbxProgressed, world: World) -> Step:
-    return replace(call, progress="early"), [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)]
+    return changed(call, progress="early"), [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)]
 
 
 def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
     """Nothing can be offered before the answer."""
-    return replace(call, moved=event.sdp), []
+    return changed(call, moved=event.sdp), []
 
 
 def far_end_answered(call: Call, event: on.PbxAnswered, world: World) -> Step:
     assert call.answered_by is not None, "whoever dialled"
-    talking = replace(call, state=State.TALKING, answered=world.now, deadline=None, progress="", moved=b"")
+    talking = changed(call, state=State.TALKING, answered=world.now, deadline=None, progress="", moved=b"")
     commands: list[Command] = [
         *([do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)] if event.sdp else []),
         *([do.ReofferPbx(call=call.id, sdp=call.moved, tentative=True)] if call.moved else []),
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
     ]
     if call.voice is None:  # the page is on its way to the next one
-        talking = replace(
+        talking = changed(
             talking, state=State.REJOINING, resume=State.TALKING, deadline=world.now + world.directory.rejoin_seconds
         )
     return talking, commands

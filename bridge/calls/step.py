@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from . import callback, conference, ending, inbound, outbound, talking, taping, transfer, turns, voice
 from . import commands as do
 from . import events as on
 from .call import Call, State, Step, World
+from .change import changed
 from .events import Event
 from .outcome import Ending, TransferFailure
 
@@ -34,7 +34,7 @@ def step(call: Call, event: Event, world: World) -> Step:
 
 
 def _registered(call: Call, event: on.CallRegistered, world: World) -> Step:
-    known = replace(call, card=event.card)
+    known = changed(call, card=event.card)
     return known, turns.card_for(known, known.operators)
 
 

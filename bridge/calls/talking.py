@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import commands as do
 from . import ending
 from . import events as on
 from .call import Call, State, Step, World
+from .change import changed
 from .commands import Direction
 from .events import Event
 from .hearing import noted
@@ -37,7 +36,7 @@ def confirmed(call: Call, event: on.PbxConfirmed, world: World) -> Step:
 
 def party_changed(call: Call, event: on.PbxPartyChanged, world: World) -> Step:
     """For the eye: the record is about the one who called or was called."""
-    return replace(call, number=event.number, name=event.name), []
+    return changed(call, number=event.number, name=event.name), []
 
 
 def reoffered(call: Call, event: on.PbxReoffered, world: World) -> Step:
@@ -47,23 +46,23 @@ def reoffered(call: Call, event: on.PbxReoffered, world: World) -> Step:
 
 
 def reanswered(call: Call, event: on.MediaReanswered, world: World) -> Step:
-    return replace(call, pbx_holds=event.held), [do.AnswerPbxReoffer(call=call.id, sdp=event.sdp)]
+    return changed(call, pbx_holds=event.held), [do.AnswerPbxReoffer(call=call.id, sdp=event.sdp)]
 
 
 def hold_wished(call: Call, event: on.OperatorHeld, world: World) -> Step:
     """One wish at a time: a second click while the PBX thinks changes nothing."""
     if event.operator != call.answered_by or call.hold_wish is not None or event.held == call.held:
         return call, []
-    return hold_to(replace(call, transfer_failed=None, conference_failed=False), event.held)
+    return hold_to(changed(call, transfer_failed=None, conference_failed=False), event.held)
 
 
 def hold_to(call: Call, held: bool) -> Step:
     """Hold or resume, as soon as the PBX has said its word about what it was asked before."""
     if call.hold_wish is not None:
-        return replace(call, hold_next=held), []
+        return changed(call, hold_next=held), []
     if held == call.held:
         return call, []
-    return replace(call, hold_wish=held), [do.HoldMedia(call=call.id, held=held)]
+    return changed(call, hold_wish=held), [do.HoldMedia(call=call.id, held=held)]
 
 
 def hold_offered(call: Call, event: on.MediaReoffered, world: World) -> Step:
@@ -84,7 +83,7 @@ def _hold_done(call: Call) -> Step:
     if call.hold_wish is None:
         return call, []
     state = State.HELD if call.hold_wish else State.TALKING
-    return _next_hold(replace(call, resume=state) if call.state is State.REJOINING else replace(call, state=state))
+    return _next_hold(changed(call, resume=state) if call.state is State.REJOINING else changed(call, state=state))
 
 
 def hold_refused(call: Call, event: Event, world: World) -> Step:
@@ -96,7 +95,7 @@ def hold_refused(call: Call, event: Event, world: World) -> Step:
 
 
 def _next_hold(call: Call) -> Step:
-    settled = replace(call, hold_wish=None, hold_next=None)
+    settled = changed(call, hold_wish=None, hold_next=None)
     return (settled, []) if call.hold_next is None else hold_to(settled, call.hold_next)
 
 
@@ -107,7 +106,7 @@ def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
 
 def sounded(call: Call, event: on.QualityChanged, world: World) -> Step:
     verdicts = noted(call.verdicts, on.Verdict(at=world.now, quality=event.quality))
-    return replace(call, quality=event.quality, verdicts=verdicts), []
+    return changed(call, quality=event.quality, verdicts=verdicts), []
 
 
 def pressed(call: Call, event: on.OperatorPressed, world: World) -> Step:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import commands as do
 from . import events as on
 from .call import Call, State, Step, World
+from .change import changed
 from .recording import Recording, RecordingMode
 from .routing import recording_of
 
@@ -16,14 +15,14 @@ def begun(before: Call, after: Call, world: World) -> Step:
     if before.answered or not after.answered or after.state is State.ENDED:
         return after, []
     rules = recording_of(world.directory, after.owner.portal, after.line)
-    ruled = replace(after, recording_rules=rules)
+    ruled = changed(after, recording_rules=rules)
     match rules.mode:
         case RecordingMode.NEVER:
             return after, []
         case RecordingMode.ASKED:
-            return replace(ruled, recording=Recording.OFF), []
+            return changed(ruled, recording=Recording.OFF), []
         case RecordingMode.ALWAYS:
-            return replace(ruled, recording=Recording.ON), [_start(ruled)]
+            return changed(ruled, recording=Recording.ON), [_start(ruled)]
 
 
 def wished(call: Call, event: on.OperatorRecorded, world: World) -> Step:
@@ -32,11 +31,11 @@ def wished(call: Call, event: on.OperatorRecorded, world: World) -> Step:
         return call, []
     match call.recording, event.recorded:
         case ((Recording.OFF | Recording.FAILED), True):
-            return replace(call, recording=Recording.ON), [_start(call)]
+            return changed(call, recording=Recording.ON), [_start(call)]
         case Recording.PAUSED, True:
-            return replace(call, recording=Recording.ON), [do.ResumeRecording(call=call.id)]
+            return changed(call, recording=Recording.ON), [do.ResumeRecording(call=call.id)]
         case Recording.ON, False if call.recording_rules.pausable:
-            return replace(call, recording=Recording.PAUSED), [do.PauseRecording(call=call.id)]
+            return changed(call, recording=Recording.PAUSED), [do.PauseRecording(call=call.id)]
     return call, []
 
 
@@ -45,7 +44,7 @@ def failed(call: Call, event: on.RecordingFailed | on.CommandFailed, world: Worl
     if call.recording is Recording.NONE:
         return call, []
     alarm = do.RaiseRecordingAlarm(call=call.id, operator=call.owner, why=event.why)
-    return replace(call, recording=Recording.FAILED), [alarm]
+    return changed(call, recording=Recording.FAILED), [alarm]
 
 
 def _start(call: Call) -> do.StartRecording:

@@ -9,6 +9,7 @@ from . import ending
 from . import events as on
 from . import voice as speak
 from .call import TRANSFER_SECONDS, Call, State, Step, Transfer, World
+from .change import changed
 from .commands import Command
 from .events import Event
 from .outcome import Ending, TransferFailure, transfer_failure
@@ -27,10 +28,10 @@ def wished(call: Call, event: on.OperatorTransferred, world: World) -> Step:
         wanted = world.directory.numbers.dialled(event.operator.portal, call.trunk, event.number)
         if broken := world.toll_breach(event.operator, wanted, adds=False):
             alarm = do.RaiseTollAlarm(call=call.id, operator=event.operator, number=wanted.number, breach=broken)
-            return replace(call, transfer_failed=TransferFailure.FORBIDDEN), [alarm]
+            return changed(call, transfer_failed=TransferFailure.FORBIDDEN), [alarm]
         number = wanted.dial
     if not number:
-        return replace(call, transfer_failed=TransferFailure.UNKNOWN_NUMBER), []
+        return changed(call, transfer_failed=TransferFailure.UNKNOWN_NUMBER), []
     return _begin(call, Transfer(to=number, was_held=call.held), world)
 
 
@@ -49,18 +50,18 @@ def hold_settled(call: Call, event: on.PbxReanswered | on.PbxRefusedReoffer | on
         commands += [do.KeepAddress(call=call.id)] if call.hold_wish is None else []
     if call.hold_wish is None:
         return call, commands
-    after, more = _ask(replace(call, hold_wish=None))
+    after, more = _ask(changed(call, hold_wish=None))
     return after, [*commands, *more]
 
 
 def hold_impossible(call: Call) -> Step:
     """Our own voice room can't describe a hold: the PBX is asked without."""
-    return (call, []) if call.hold_wish is None else _ask(replace(call, hold_wish=None))
+    return (call, []) if call.hold_wish is None else _ask(changed(call, hold_wish=None))
 
 
 def progressed(call: Call, event: on.PbxTransferProgressed, world: World) -> Step:
     assert call.transfer is not None, "whoever transfers knows whereto"
-    return replace(call, transfer=replace(call.transfer, rings=call.transfer.rings or event.status in RINGS)), []
+    return changed(call, transfer=replace(call.transfer, rings=call.transfer.rings or event.status in RINGS)), []
 
 
 def done(call: Call, event: Event, world: World) -> Step:
@@ -89,7 +90,7 @@ def give_back(call: Call, why: TransferFailure, world: World) -> Step:
     resumes = not call.transfer.was_held and (call.held or call.hold_wish is True)
     back = State.HELD if call.held else State.TALKING
     commands: list[Command] = [do.HoldMedia(call=call.id, held=False)] if resumes else []
-    after = replace(
+    after = changed(
         call,
         state=back,
         transfer=None,
@@ -99,13 +100,13 @@ def give_back(call: Call, why: TransferFailure, world: World) -> Step:
     )
     if call.voice is None:
         deadline = world.now + world.directory.rejoin_seconds
-        after = replace(after, state=State.REJOINING, resume=back, deadline=deadline)
+        after = changed(after, state=State.REJOINING, resume=back, deadline=deadline)
     return after, commands
 
 
 def voice_lost(call: Call, event: on.TabLeft | on.BrowserLost, world: World) -> Step:
     """The far end needs no voice of ours any more; should the transfer fail, the call waits for one."""
-    return (replace(call, voice=None) if event.tab == call.voice else call), []
+    return (changed(call, voice=None) if event.tab == call.voice else call), []
 
 
 def voice_offered(call: Call, event: on.MediaOffered, world: World) -> Step:
@@ -113,7 +114,7 @@ def voice_offered(call: Call, event: on.MediaOffered, world: World) -> Step:
 
 
 def _begin(call: Call, transfer: Transfer, world: World) -> Step:
-    after = replace(
+    after = changed(
         call,
         state=State.TRANSFERRING,
         transfer=transfer,
@@ -125,12 +126,12 @@ def _begin(call: Call, transfer: Transfer, world: World) -> Step:
         return _ask(after)
     if call.hold_wish:  # the PBX thinks about it already
         return after, []
-    return replace(after, hold_wish=True), [do.HoldMedia(call=call.id, held=True)]
+    return changed(after, hold_wish=True), [do.HoldMedia(call=call.id, held=True)]
 
 
 def _ask(call: Call) -> Step:
     assert call.transfer is not None, "whoever transfers knows whereto"
-    after = replace(call, transfer=replace(call.transfer, asked=True))
+    after = changed(call, transfer=replace(call.transfer, asked=True))
     if call.transfer.other is not None:
         return after, [do.ConnectPbx(call=call.id, other=call.transfer.other)]
     return after, [do.TransferPbx(call=call.id, number=call.transfer.to)]

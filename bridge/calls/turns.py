@@ -8,19 +8,18 @@ The PBX has heard 180 all the while. `call.reserve` are those whose turn is stil
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import commands as do
 from . import ending
 from . import events as on
 from .call import Call, State, Step, World
+from .change import changed
 from .commands import Command
 from .events import Event, Operator
 from .outcome import Ending
 
 
 def found(call: Call, event: on.CallerFound, world: World) -> Step:
-    known = replace(call, client=event.client)
+    known = changed(call, client=event.client)
     is_awaited = call.state is State.RINGING and not call.operators
     return _first(known, world) if is_awaited else (known, [])
 
@@ -37,7 +36,7 @@ def group(call: Call, world: World, otherwise: Ending = Ending.NOBODY_ONLINE) ->
     others = tuple(each for each in call.reserve if each in world.online and each not in call.operators)
     if not others and not call.operators:
         return ending.end(call, otherwise, world)
-    ringing = replace(
+    ringing = changed(
         call, operators=(*call.operators, *others), reserve=(), turn_until=None, deadline=_deadline(call, None)
     )
     return _ring(ringing, others) if others else (ringing, [])
@@ -57,7 +56,7 @@ def _first(call: Call, world: World) -> Step:
         return group(call, world)
     reserve = tuple(each for each in call.reserve if each != first)
     until = min(world.now + world.directory.responsible_seconds, call.ring_until) if reserve else None
-    ringing = replace(call, operators=(first,), reserve=reserve, turn_until=until, deadline=_deadline(call, until))
+    ringing = changed(call, operators=(first,), reserve=reserve, turn_until=until, deadline=_deadline(call, until))
     return _ring(ringing, (first,))
 
 

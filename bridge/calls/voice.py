@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import commands as do
 from . import ending
 from . import events as on
 from .call import Call, State, Step, World
+from .change import changed
 from .events import Event
 from .outcome import Ending
 
@@ -24,7 +23,7 @@ def offered(call: Call, event: on.MediaOffered, world: World) -> Step:
         codecs=call.policy.codecs,
         policy=call.policy.media,
     )
-    return replace(call, media_open=True), [connect]
+    return changed(call, media_open=True), [connect]
 
 
 def browser_answered(call: Call, event: on.BrowserAnswered, world: World) -> Step:
@@ -47,18 +46,18 @@ def warm_leg_lost(call: Call, event: on.BrowserLost, world: World) -> Step:
 
 
 def muted(call: Call, event: on.OperatorMuted, world: World) -> Step:
-    return (replace(call, muted=event.muted) if event.operator == call.answered_by else call), []
+    return (changed(call, muted=event.muted) if event.operator == call.answered_by else call), []
 
 
 def voice_trouble(call: Call, event: on.VoiceFailed, world: World) -> Step:
-    return (replace(call, notice=event.why) if event.tab == call.voice else call), []
+    return (changed(call, notice=event.why) if event.tab == call.voice else call), []
 
 
 def voice_lost(call: Call, event: on.TabLeft | on.BrowserLost, world: World) -> Step:
     if event.tab != call.voice:
         return call, []
     deadline = world.now + world.directory.rejoin_seconds
-    return replace(call, state=State.REJOINING, resume=call.state, voice=None, deadline=deadline), []
+    return changed(call, state=State.REJOINING, resume=call.state, voice=None, deadline=deadline), []
 
 
 def reconnected(call: Call, event: on.MediaOffered, world: World) -> Step:
@@ -68,25 +67,25 @@ def reconnected(call: Call, event: on.MediaOffered, world: World) -> Step:
 
 def rejoin_failed(call: Call, event: on.VoiceFailed, world: World) -> Step:
     """The page that was about to take the voice may not speak: the call waits for another one, and says why."""
-    return (replace(call, voice=None, notice=event.why) if event.tab == call.voice else call), []
+    return (changed(call, voice=None, notice=event.why) if event.tab == call.voice else call), []
 
 
 def rejoin_broken(call: Call, event: on.TabLeft | on.BrowserLost, world: World) -> Step:
     """The page that was about to take the voice is gone too; the deadline goes on."""
-    return (replace(call, voice=None) if event.tab == call.voice else call), []
+    return (changed(call, voice=None) if event.tab == call.voice else call), []
 
 
 def rejoin_offered(call: Call, event: on.MediaOffered, world: World) -> Step:
     if event.operator != call.answered_by:
         return call, []
     after, commands = offered(call, event, world)
-    return replace(after, voice=event.tab), [*commands, do.JoinMedia(call=call.id, tab=event.tab)]
+    return changed(after, voice=event.tab), [*commands, do.JoinMedia(call=call.id, tab=event.tab)]
 
 
 def rejoined(call: Call, event: on.MediaReady, world: World) -> Step:
     if event.tab != call.voice:
         return call, []
-    return replace(call, state=call.resume, deadline=None, notice=""), []
+    return changed(call, state=call.resume, deadline=None, notice=""), []
 
 
 def rejoin_late(call: Call, event: Event, world: World) -> Step:
@@ -97,4 +96,4 @@ def took(call: Call, event: on.OperatorTook, world: World) -> Step:
     """The old leg speaks on until the new one does."""
     if event.operator != call.answered_by or event.voice == call.voice:
         return call, []
-    return replace(call, voice=event.voice, media_open=True, notice=""), [do.JoinMedia(call=call.id, tab=event.voice)]
+    return changed(call, voice=event.voice, media_open=True, notice=""), [do.JoinMedia(call=call.id, tab=event.voice)]
