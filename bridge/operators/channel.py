@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 import time
@@ -145,6 +146,7 @@ class Channel:
             ping_interval=PING_SECONDS,
             ping_timeout=PING_SECONDS,
             max_http_buffer_size=MESSAGE_BYTES,
+            json=json,  # the library's own makes a decoder for each message
             logger=_library_log,
             engineio_logger=_library_log,
         )
@@ -328,9 +330,13 @@ class Channel:
             self._shown.clear()  # the seconds of talk go on
 
     def _deliver(self, page: Page) -> None:
-        while page.sid in self._pages and (letter := page.next()):
-            event, message = letter
-            page.wire.write(_letter(event, message) if message else self._state(page))
+        letters: list[bytes] = []
+        try:
+            while page.sid in self._pages and (letter := page.next()):
+                event, message = letter
+                letters.append(_letter(event, message) if message else self._state(page))
+        finally:
+            page.wire.write(b"".join(letters))
         if page.wire.backlog > MAX_BACKLOG:
             self._cut(page, "does not read")
 

@@ -160,10 +160,12 @@ class Roster:
 
     def online(self, now: float) -> frozenset[Operator]:
         """Operators who can be rung: those with a worker, those whose next one is believed to be on its way, and sleepers."""
-        awaited = frozenset(operator for operator, missed in self._missed.items() if missed.until > now)
-        asleep = (operator for operator, until in self._dozing.items() if until > now)
         if self._present is None:  # asked for with every event of every call, and pages come and go rarely
             self._present = frozenset(operator for operator in self._tabs if self.workers(operator))
+        if not (self._missed or self._dozing):
+            return self._present
+        awaited = frozenset(operator for operator, missed in self._missed.items() if missed.until > now)
+        asleep = (operator for operator, until in self._dozing.items() if until > now)
         return self._present.union(awaited, asleep)
 
     def doze(self, operator: Operator, until: float) -> None:

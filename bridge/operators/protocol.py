@@ -396,7 +396,7 @@ class Call(Message):
     talk_seconds: float | None
     """Seconds of talk when this message was sent; None before the answer."""
     ended: Ended
-    notice: VoiceFailure | Literal[""]
+    notice: Literal[""] | VoiceFailure  # what is so nearly always stands first: it is tried first
     """Why the last attempt to answer failed."""
     quality: Quality | None
     """None before the first verdict."""
@@ -413,7 +413,7 @@ class Call(Message):
     """While `transferring`: the new party's number."""
     transfer_rings: bool
     """The new party's telephone rings."""
-    transfer_failed: TransferFailure | Literal[""]
+    transfer_failed: Literal[""] | TransferFailure
     """Why the last transfer came to nothing; the operator has the call back."""
     tone: Tone | None
     """What this page plays in place of a voice: that it rings at the far end, why nobody was reached, that somebody is on hold."""

@@ -11,6 +11,6 @@ def test_names_are_camel_case_and_enumerations_unions_of_strings() -> None:
     text = render()
     assert "  pbxHolds: boolean;\n" in text
     assert "  talkSeconds: number | null;\n" in text
-    assert '  notice: VoiceFailure | "";\n' in text
+    assert '  notice: "" | VoiceFailure;\n' in text
     assert 'export type PageKind = "worker" | "phone";\n' in text
     assert "  hangUp: CallCommand;\n" in text

@@ -305,7 +305,7 @@ export interface Call {
   talkSeconds: number | null;
   ended: Ended;
   /** Why the last attempt to answer failed. */
-  notice: VoiceFailure | "";
+  notice: "" | VoiceFailure;
   /** None before the first verdict. */
   quality: Quality | null;
   recording: Recording;
@@ -322,7 +322,7 @@ export interface Call {
   /** The new party's telephone rings. */
   transferRings: boolean;
   /** Why the last transfer came to nothing; the operator has the call back. */
-  transferFailed: TransferFailure | "";
+  transferFailed: "" | TransferFailure;
   /** What this page plays in place of a voice: that it rings at the far end, why nobody was reached, that somebody is on hold. */
   tone: Tone | null;
 }
