@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp.payload import IOBasePayload
 
 from ..errors import NetworkError
+from .connections import Connections
 from .resolver import LocalhostResolver
 
 REQUEST_SECONDS = 20.0
@@ -33,6 +34,10 @@ class UnreachableError(NetworkError):
 
 class UnansweredError(NetworkError):
     """The request went out and no usable answer came back: it may have been carried out."""
+
+
+class CutOffError(UnansweredError):
+    """The same, because this machine has another address now: the next request goes out from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +67,16 @@ class Http:
     def __init__(self, *, seconds: float = REQUEST_SECONDS) -> None:
         self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         timeout = aiohttp.ClientTimeout(total=self._seconds, sock_connect=min(CONNECT_SECONDS, self._seconds))
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST, resolver=LocalhostResolver())
+        connections = Connections(limit=0, limit_per_host=CONNECTIONS_PER_HOST, resolver=LocalhostResolver())
         async with aiohttp.ClientSession(
-            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+            connector=connections, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
-            self._session = session
+            self._session, self._connections = session, connections
             try:
                 yield
             finally:
@@ -95,11 +101,12 @@ class Http:
         return await self._ask("GET", url, params=query)
 
     async def _ask(self, verb: str, url: str, **content: Any) -> Reply:
-        where = urlsplit(url).netloc
-        if self._session is None:
+        where, session, connections = urlsplit(url).netloc, self._session, self._connections
+        if session is None or connections is None:
             raise UnreachableError("the bridge is stopping")
+        before = connections.cut_off
         try:
-            async with self._session.request(verb, url, allow_redirects=False, **content) as response:
+            async with session.request(verb, url, allow_redirects=False, **content) as response:
                 if 300 <= response.status < 400:
                     return Reply(response.status, {})
                 return Reply(response.status, _object(await _read(response), response.status, where))
@@ -108,6 +115,8 @@ class Http:
         except TimeoutError:
             raise UnansweredError(f"{where} did not answer in time") from None
         except aiohttp.ClientError as error:
+            if connections.cut_off != before:
+                raise CutOffError(f"{where} was asked from an address that this machine has no more") from None
             raise UnansweredError(f"{where} broke off ({type(error).__name__})") from None
 
 

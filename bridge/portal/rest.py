@@ -16,7 +16,7 @@ from . import batch
 from .batch import Command, Outcome, Refusal
 from .bucket import Bucket, Lane
 from .budget import Budget
-from .http import Content, Http, UnansweredError, UnreachableError
+from .http import Content, CutOffError, Http, Reply, UnansweredError, UnreachableError
 from .keyring import Keyring
 from .oauth import PortalClosedError, origin_of
 from .trouble import PERSONAL, Trouble, of_rest
@@ -36,6 +36,15 @@ NOT_NOW = STALE | {
     "WRONG_AUTH_TYPE",
 }
 """Faults of the portal's settings, not of the request: an administrator can repair them."""
+HARMLESS_TWICE = {
+    "profile",
+    "server.time",
+    "telephony.externalCall.searchCrmEntities",
+    "telephony.externalCall.show",
+    "user.get",
+    "voximplant.statistic.get",
+}
+"""Asked once more at once when our own address has gone under the request; about anything else its owner decides."""
 LONGEST_REQUEST = 60.0
 """Seconds after which Bitrix24 ends a request; a batch may take that long."""
 
@@ -168,9 +177,7 @@ class Rest:
         bucket, budget = self._bucket(portal), self._budget(portal)
         if (until := budget.until(method, lane, self._clock())) > 0:
             raise PortalBusyError(method, TIME_LIMIT, until)
-        await bucket.turn(lane)
-        patience = LONGEST_REQUEST if method == "batch" else None
-        reply = await self._http.post(endpoint + method, {**params, "auth": token}, seconds=patience)
+        reply = await self._posted(bucket, endpoint, method, {**params, "auth": token}, lane)
         if reply.moved:
             raise PortalRefusedError(method, MOVED, "the portal answers with a redirect")
         budget.note(method, reply.body.get("time"))
@@ -182,6 +189,17 @@ class Rest:
                 raise
             budget.exceeded(method, error.until, self._clock())
             raise PortalBusyError(method, TIME_LIMIT, budget.until(method, lane, self._clock())) from None
+
+    async def _posted(self, bucket: Bucket, endpoint: str, method: str, body: Mapping[str, Any], lane: Lane) -> Reply:
+        await bucket.turn(lane)
+        patience = LONGEST_REQUEST if method == "batch" else None
+        try:
+            return await self._http.post(endpoint + method, body, seconds=patience)
+        except CutOffError:
+            if method not in HARMLESS_TWICE:
+                raise
+        await bucket.turn(lane)
+        return await self._http.post(endpoint + method, body)
 
     async def upload(self, portal: str, url: str, field: str, content: Content) -> None:
         """Sends a file to the address that a method of this portal has named: at this portal, nowhere else."""

@@ -45,6 +45,7 @@ async def test_the_voice_follows_and_the_pbx_hears_one_stream(asterisk: Asterisk
     asterisk.cli("rtp set debug on")
     call = asterisk.call("1001")
     await desk.hear_each_other(THEIRS_HZ, lambda: call.hears(TONE_HZ))
+    await wait_for(lambda: "call_registered" in desk.bridge.log_tail(), what="the portal's word")
 
     live_at(AFTER)
     ip(f"addr del {BEFORE}/32 dev lo")
@@ -62,3 +63,6 @@ async def test_the_voice_follows_and_the_pbx_hears_one_stream(asterisk: Asterisk
         assert 0 < (following - sequence & 0xFFFF) <= frames + 2
     call.hang_up()
     await desk.records(("incoming", "200"))
+    assert "promise_postponed" not in desk.bridge.log_tail(10_000), (
+        "the record took a connection from the new address at once"
+    )

@@ -1,0 +1,77 @@
+"""TCP connections of the HTTP client, which know when the address that they leave from is not ours any more.
+
+A machine that has moved to another network keeps its connections of before: nothing goes out on them and nothing comes in, and
+nobody says so, for TCP tries again for a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+LOOK_SECONDS = 1.0
+"""How often it is asked, while a request is under way, whether its address is ours still."""
+SocketName = tuple[Any, ...]
+"""As the system gives it: host, port, and for IPv6 flow and scope."""
+
+
+def is_ours(name: SocketName) -> bool:
+    """The address is one of this machine."""
+    host, _, *scope = name
+    try:
+        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+            probe.bind((host, 0, *scope))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
+class Connections(TCPConnector):
+    """`cut_off` counts the requests that were given up because their address had gone."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.cut_off = 0
+        self._in_use: set[asyncio.Transport] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+        """A connection for this request; of those that are kept, none whose address has gone."""
+        connection = await super().connect(req, traces, timeout)
+        for _ in range(self.limit_per_host):
+            if (transport := connection.transport) is None or not _is_stranded(transport):
+                break
+            transport.abort()
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        if (transport := connection.transport) is not None:
+            self._in_use.add(transport)
+            connection.add_callback(partial(self._in_use.discard, transport))
+            self._look_later()
+        return connection
+
+    def _look_later(self) -> None:
+        if self._timer is None and self._in_use:
+            self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Give up what can't be answered any more."""
+        self._timer = None
+        self._in_use -= {each for each in self._in_use if each.is_closing()}
+        for transport in [each for each in self._in_use if _is_stranded(each)]:
+            self.cut_off += 1
+            transport.abort()
+        self._look_later()
+
+
+def _is_stranded(transport: asyncio.Transport) -> bool:
+    name = transport.get_extra_info("sockname")
+    return name is not None and not is_ours(name)
