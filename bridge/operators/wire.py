@@ -21,6 +21,8 @@ GOLDEN = 0.618034
 """Of an interval between the pings of one page and the next that comes: however many there are, they are spread evenly."""
 MAX_STRIDE = 1.0
 """Seconds for which pings are made up when the loop stood still: the answers to the last ones have to be read first."""
+_READY = {"_read_ready_cb", "_write_ready"}
+"""Private names of asyncio's transports."""
 _OPEN, _CLOSE, _PING, _MESSAGE = "0", "1", "2", "4"
 
 
@@ -110,8 +112,10 @@ class Wires(engineio.AsyncServer):  # type: ignore[misc]  # the library has no t
         # Deflate would cost every page some 300 KB of state, for messages of a few hundred bytes.
         socket = web.WebSocketResponse(compress=False, max_msg_size=self.max_http_buffer_size)
         await socket.prepare(request)
-        if request.transport:
-            await self._converse(Wire(self.generate_id(), request.transport), socket)
+        if transport := request.transport:
+            await self._converse(Wire(self.generate_id(), transport), socket)
+            await socket.close()
+            _let_go(transport, socket)
         return socket
 
     async def keep_alive(self) -> None:
@@ -180,3 +184,16 @@ class Wires(engineio.AsyncServer):  # type: ignore[misc]  # the library has no t
             "pingTimeout": int(self.ping_timeout * 1000),
             "maxPayload": self.max_http_buffer_size,
         }
+
+
+def _let_go(transport: asyncio.Transport, socket: web.WebSocketResponse) -> None:
+    """What is closed holds nothing that holds it, or all of it would wait for the garbage collector: 25 KB a page.
+
+    aiohttp keeps the error that a page leaves which just vanishes, with a traceback to itself; asyncio its own methods.
+    """
+    error = socket.exception()
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
+    for name in _READY & vars(transport).keys():
+        setattr(transport, name, None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import ClientWebSocketResponse, WSMsgType, web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
 
 from bridge.operators.wire import PING, SLOTS, Wire, Wires, frame
 
@@ -26,7 +27,7 @@ class Rig:
         self.ended: asyncio.Queue[str] = asyncio.Queue()
         self.wires.on("message", lambda sid, data: self.said.put_nowait(data))
         self.wires.on("disconnect", lambda sid, reason: self.ended.put_nowait(reason))
-        self.client: TestClient[web.Request, web.Application]
+        self.client: ClientSession
 
     async def page(self) -> tuple[ClientWebSocketResponse, Wire]:
         """A page and the bridge's end of its connection, the greeting read."""
@@ -48,8 +49,20 @@ async def wired() -> AsyncIterator[Rig]:
     rig = Rig()
     app = web.Application()
     app.router.add_get("/", rig.wires.serve)
-    async with TestClient(TestServer(app)) as rig.client:
-        yield rig
+    runner = web.AppRunner(app)  # not aiohttp's test server: that one cancels who serves a page that is gone
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0]
+        async with ClientSession(f"http://{host}:{port}") as rig.client:
+            yield rig
+    finally:
+        await runner.cleanup()
+
+
+def wire_of(page: ClientWebSocketResponse) -> Any:
+    """The page's own transport."""
+    return page.get_extra_info("transport") or page._writer.transport
 
 
 async def hear(page: ClientWebSocketResponse) -> str:
@@ -173,8 +186,7 @@ async def test_who_does_not_close_at_the_end_is_cut_off() -> None:
     async with wired() as rig:
         (polite, _), (deaf, _) = await rig.page(), await rig.page()
         listening = asyncio.create_task(polite.receive())
-        transport: Any = deaf.get_extra_info("transport") or deaf._writer.transport
-        transport.pause_reading()
+        wire_of(deaf).pause_reading()
         await rig.wires.part(0.2)
         assert sorted([await rig.how_it_ended(), await rig.how_it_ended()]) == ["the bridge stops", "transport close"]
         assert not rig.wires.sockets
@@ -197,6 +209,38 @@ async def test_whoever_was_told_that_nothing_more_comes_is_not_pinged() -> None:
         wire.write(PING)
         rig.wires.beat(PING_SECONDS)
         assert (await page.receive()).type in {WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED}
+
+
+@pytest.mark.parametrize("goodbye", ["closes", "vanishes", "says so", "breaks the rules"])
+async def test_a_page_that_is_gone_leaves_nothing_to_the_garbage_collector(goodbye: str) -> None:
+    """Garbage that has lived for minutes waits for the rare full collection: a day of reloads would pile up until then."""
+    async with wired() as rig:
+        gc.collect()
+        gc.disable()
+        try:
+            page, wire = await rig.page()
+            transport = weakref.ref(wire._transport)
+            assert len(_served()) == 1
+            if goodbye == "vanishes":
+                wire_of(page).abort()
+            elif goodbye == "says so":
+                await page.send_str("1")
+            elif goodbye == "breaks the rules":
+                await page.send_str("4" + "x" * 2048)
+            if goodbye != "vanishes":
+                await page.close()
+            await rig.how_it_ended()
+            del page, wire
+            async with asyncio.timeout(PATIENCE):
+                while _served() or transport() is not None:
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
+
+
+def _served() -> list[Any]:
+    """The bridge's ends of WebSockets that are in memory, with what belongs to them."""
+    return [each for each in gc.get_objects() if type(each) is web.WebSocketResponse]
 
 
 async def test_the_library_uses_it() -> None:
