@@ -87,6 +87,7 @@ PURE = [
     "calls/voice.py",
     "calls/talking.py",
     "calls/outbound.py",
+    "calls/reoffers.py",
     "calls/inbound.py",
     "calls/step.py",
     "calls/outcome.py",

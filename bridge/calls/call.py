@@ -125,7 +125,11 @@ class Call:
     progress: str = ""
     """Outbound before the answer: "", `ringing`, `early`."""
     moved: bytes = b""
-    """Outbound: what the PBX has to be offered as soon as it has answered, since our address changed meanwhile."""
+    """What the PBX has to be offered as soon as that can be, since our address has changed."""
+    following: bool = False
+    """The PBX was offered our new address and has not said its word."""
+    returning: bool = False
+    """It refused a hold or resume, and the voice room takes it back."""
     hold_wish: bool | None = None
     """Hold or resume that waits for the PBX's word …"""
     hold_next: bool | None = None
@@ -166,6 +170,11 @@ class Call:
         if self.transfer is not None:
             return self.transfer.asked or self.transfer.was_held
         return self.state is State.HELD or (self.state is State.REJOINING and self.resume is State.HELD)
+
+    @property
+    def will_be_held(self) -> bool:
+        """Once the PBX has said its word about all that it is asked."""
+        return next((wish for wish in (self.hold_next, self.hold_wish) if wish is not None), self.held)
 
     @property
     def tone(self) -> Tone | None:

@@ -357,6 +357,8 @@ class AcceptPbxAnswer(MediaCommand):
     """The PBX's description for our offer: early (1xx), final (200), or to a re-INVITE."""
 
     sdp: bytes
+    knows_address: bool = True
+    """The offer told where we are now; False if that has changed since, and another offer tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from . import commands as do
 from . import events as on
-from . import talking
+from . import reoffers
 from .call import Call, Conference, State, Step, World
 from .change import changed
 from .events import CallId, Event
@@ -21,14 +21,13 @@ def merged(call: Call, event: on.OperatorMerged, world: World) -> Step:
     other = world.calls.get(event.other)
     if other is None or not (_can(call, event, other.id) and _can(other, event, call.id)):
         return call, []
-    was_held = call.held if call.hold_wish is None else call.hold_wish
     begun = changed(
         call,
-        conference=Conference(other=other.id, was_held=was_held),
+        conference=Conference(other=other.id, was_held=call.will_be_held),
         conference_failed=False,
         transfer_failed=None,
     )
-    after, commands = talking.hold_to(begun, False)
+    after, commands = reoffers.hold_to(begun, False)
     return after, [do.JoinConference(call=call.id, other=other.id), *commands]
 
 
@@ -56,7 +55,7 @@ def failed(call: Call) -> Step:
 
 def hold_refused(call: Call, event: Event, world: World) -> Step:
     """A call that can't be resumed is in no conversation."""
-    after, commands = talking.hold_refused(call, event, world)
+    after, commands = reoffers.refused(call, event, world)
     if call.hold_wish is not False:
         return after, commands
     after, more = failed(after)
@@ -65,8 +64,11 @@ def hold_refused(call: Call, event: Event, world: World) -> Step:
 
 def hold_impossible(call: Call) -> Step:
     """Our own voice room can't describe it."""
-    after = changed(call, hold_wish=None, hold_next=None)
-    return failed(after) if call.hold_wish is False else (after, [])
+    after, commands = reoffers.impossible(call)
+    if call.hold_wish is not False:
+        return after, commands
+    after, more = failed(after)
+    return after, [*commands, *more]
 
 
 def _parted(call: Call, *, hung_up: bool = False) -> Step:
@@ -77,5 +79,5 @@ def _parted(call: Call, *, hung_up: bool = False) -> Step:
         return alone, [leave]
     if call.transfer is not None:  # held meanwhile, and so it stays if it comes back
         return changed(alone, transfer=replace(call.transfer, was_held=call.conference.was_held)), [leave]
-    after, commands = talking.hold_to(alone, call.conference.was_held)
+    after, commands = reoffers.hold_to(alone, call.conference.was_held)
     return after, [leave, *commands]

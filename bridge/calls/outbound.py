@@ -97,7 +97,8 @@ def far_end_rings(call: Call, event: on.PbxRang, world: World) -> Step:
 
 
 def early_media(call: Call, event: on.PbxProgressed, world: World) -> Step:
-    return changed(call, progress="early"), [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)]
+    accept = do.AcceptPbxAnswer(call=call.id, sdp=event.sdp, knows_address=not call.moved)
+    return changed(call, progress="early"), [accept]
 
 
 def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
@@ -107,9 +108,17 @@ def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
 
 def far_end_answered(call: Call, event: on.PbxAnswered, world: World) -> Step:
     assert call.answered_by is not None, "whoever dialled"
-    talking = changed(call, state=State.TALKING, answered=world.now, deadline=None, progress="", moved=b"")
+    talking = changed(
+        call,
+        state=State.TALKING,
+        answered=world.now,
+        deadline=None,
+        progress="",
+        moved=b"",
+        following=call.moved != b"",
+    )
     commands: list[Command] = [
-        *([do.AcceptPbxAnswer(call=call.id, sdp=event.sdp)] if event.sdp else []),
+        *([do.AcceptPbxAnswer(call=call.id, sdp=event.sdp, knows_address=not call.moved)] if event.sdp else []),
         *([do.ReofferPbx(call=call.id, sdp=call.moved, tentative=True)] if call.moved else []),
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import callback, conference, ending, inbound, outbound, talking, taping, transfer, turns, voice
+from . import callback, conference, ending, inbound, outbound, reoffers, talking, taping, transfer, turns, voice
 from . import commands as do
 from . import events as on
 from .call import Call, State, Step, World
@@ -88,19 +88,19 @@ _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.PbxFellSilent: talking.pbx_silent,
     on.QualityChanged: talking.sounded,
     on.OperatorMuted: voice.muted,
-    on.OperatorHeld: talking.hold_wished,
+    on.OperatorHeld: reoffers.hold_wished,
     on.OperatorPressed: talking.pressed,
     on.OperatorRecorded: taping.wished,
     on.OperatorTook: voice.took,
     on.VoiceStarted: voice.started,
     on.VoiceFailed: voice.voice_trouble,
-    on.MediaReoffered: talking.hold_offered,
-    on.MediaHeld: talking.hold_kept,
-    on.PbxReanswered: talking.hold_confirmed,
+    on.MediaReoffered: reoffers.hold_offered,
+    on.MediaHeld: reoffers.hold_kept,
+    on.PbxReanswered: reoffers.agreed,
     on.PbxRefusedReoffer: conference.hold_refused,
     on.OperatorSplit: conference.split,
     on.PbxTransferred: transfer.done,
-    on.PbxLegMoved: talking.moved,
+    on.PbxLegMoved: reoffers.moved,
 }
 _WITH_VOICE: dict[type[Event], _Handler] = {
     **_AFTER_THE_ANSWER,
@@ -158,8 +158,8 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
         on.MediaOffered: transfer.voice_offered,
         on.TabLeft: transfer.voice_lost,
         on.BrowserLost: transfer.voice_lost,
-        on.PbxLegMoved: talking.moved,
-        on.MediaReoffered: talking.hold_offered,
+        on.PbxLegMoved: reoffers.moved,
+        on.MediaReoffered: reoffers.hold_offered,
         on.MediaHeld: transfer.hold_settled,
         on.PbxReanswered: transfer.hold_settled,
         on.PbxRefusedReoffer: transfer.hold_settled,

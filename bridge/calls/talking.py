@@ -1,4 +1,4 @@
-"""What both sides do while they talk: hold, keys, new offers, the end."""
+"""What both sides do while they talk: keys, the PBX's new offers, the end."""
 
 from __future__ import annotations
 
@@ -47,61 +47,6 @@ def reoffered(call: Call, event: on.PbxReoffered, world: World) -> Step:
 
 def reanswered(call: Call, event: on.MediaReanswered, world: World) -> Step:
     return changed(call, pbx_holds=event.held), [do.AnswerPbxReoffer(call=call.id, sdp=event.sdp)]
-
-
-def hold_wished(call: Call, event: on.OperatorHeld, world: World) -> Step:
-    """One wish at a time: a second click while the PBX thinks changes nothing."""
-    if event.operator != call.answered_by or call.hold_wish is not None or event.held == call.held:
-        return call, []
-    return hold_to(changed(call, transfer_failed=None, conference_failed=False), event.held)
-
-
-def hold_to(call: Call, held: bool) -> Step:
-    """Hold or resume, as soon as the PBX has said its word about what it was asked before."""
-    if call.hold_wish is not None:
-        return changed(call, hold_next=held), []
-    if held == call.held:
-        return call, []
-    return changed(call, hold_wish=held), [do.HoldMedia(call=call.id, held=held)]
-
-
-def hold_offered(call: Call, event: on.MediaReoffered, world: World) -> Step:
-    return call, ([] if call.hold_wish is None else [do.ReofferPbx(call=call.id, sdp=event.sdp)])
-
-
-def hold_confirmed(call: Call, event: on.PbxReanswered, world: World) -> Step:
-    after, commands = _hold_done(call)
-    return after, [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp), *commands]
-
-
-def hold_kept(call: Call, event: on.MediaHeld, world: World) -> Step:
-    """The PBX does not know of it."""
-    return _hold_done(call)
-
-
-def _hold_done(call: Call) -> Step:
-    if call.hold_wish is None:
-        return call, []
-    state = State.HELD if call.hold_wish else State.TALKING
-    return _next_hold(changed(call, resume=state) if call.state is State.REJOINING else changed(call, state=state))
-
-
-def hold_refused(call: Call, event: Event, world: World) -> Step:
-    """What was shown before still holds; the media goes back to it."""
-    if call.hold_wish is None:
-        return call, [do.KeepAddress(call=call.id)]
-    after, commands = _next_hold(call)
-    return after, [do.HoldMedia(call=call.id, held=call.held), *commands]
-
-
-def _next_hold(call: Call) -> Step:
-    settled = changed(call, hold_wish=None, hold_next=None)
-    return (settled, []) if call.hold_next is None else hold_to(settled, call.hold_next)
-
-
-def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
-    """The PBX sends its voice to where nobody hears it any more, or soon will not."""
-    return call, [do.ReofferPbx(call=call.id, sdp=event.sdp, tentative=True)]
 
 
 def sounded(call: Call, event: on.QualityChanged, world: World) -> Step:

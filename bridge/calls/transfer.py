@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import commands as do
-from . import ending
+from . import ending, reoffers
 from . import events as on
 from . import voice as speak
 from .call import TRANSFER_SECONDS, Call, State, Step, Transfer, World
@@ -43,20 +43,32 @@ def connect_wished(call: Call, event: on.OperatorConnected, world: World) -> Ste
 
 def hold_settled(call: Call, event: on.PbxReanswered | on.PbxRefusedReoffer | on.MediaHeld, world: World) -> Step:
     """A PBX that does not let itself be held may transfer all the same."""
+    if isinstance(event, on.MediaHeld) and call.hold_wish is None:
+        return call, []
     commands: list[Command] = []
     if isinstance(event, on.PbxReanswered):
-        commands.append(do.AcceptPbxAnswer(call=call.id, sdp=event.sdp))
-    else:
-        commands += [do.KeepAddress(call=call.id)] if call.hold_wish is None else []
-    if call.hold_wish is None:
-        return call, commands
-    after, more = _ask(changed(call, hold_wish=None))
+        commands.append(do.AcceptPbxAnswer(call=call.id, sdp=event.sdp, knows_address=not call.moved))
+    elif call.hold_wish is None:
+        commands.append(do.KeepAddress(call=call.id))
+    after, more = _settled(call)
     return after, [*commands, *more]
 
 
 def hold_impossible(call: Call) -> Step:
     """Our own voice room can't describe a hold: the PBX is asked without."""
-    return (call, []) if call.hold_wish is None else _ask(changed(call, hold_wish=None))
+    return _settled(call)
+
+
+def _settled(call: Call) -> Step:
+    """The PBX has said its word: now the hold that waited for it, or the transfer that waited for the hold."""
+    free = changed(call, hold_wish=None, following=False)
+    if call.hold_next:
+        return _hold(free)
+    if not call.hold_wish:
+        return reoffers.next_one(free)
+    asked, commands = _ask(free)
+    after, more = reoffers.next_one(asked)
+    return after, [*commands, *more]
 
 
 def progressed(call: Call, event: on.PbxTransferProgressed, world: World) -> Step:
@@ -89,13 +101,15 @@ def give_back(call: Call, why: TransferFailure, world: World) -> Step:
     assert call.transfer is not None, "whoever transfers knows whereto"
     resumes = not call.transfer.was_held and (call.held or call.hold_wish is True)
     back = State.HELD if call.held else State.TALKING
-    commands: list[Command] = [do.HoldMedia(call=call.id, held=False)] if resumes else []
+    waits = resumes and (call.following or call.returning)
+    commands: list[Command] = [do.HoldMedia(call=call.id, held=False)] if resumes and not waits else []
     after = changed(
         call,
         state=back,
         transfer=None,
         transfer_failed=why,
-        hold_wish=False if resumes else None,
+        hold_wish=False if commands else None,
+        hold_next=False if waits else None,
         deadline=None,
     )
     if call.voice is None:
@@ -126,7 +140,13 @@ def _begin(call: Call, transfer: Transfer, world: World) -> Step:
         return _ask(after)
     if call.hold_wish:  # the PBX thinks about it already
         return after, []
-    return changed(after, hold_wish=True), [do.HoldMedia(call=call.id, held=True)]
+    if reoffers.is_open(call):
+        return changed(after, hold_next=True), []
+    return _hold(after)
+
+
+def _hold(call: Call) -> Step:
+    return changed(call, hold_wish=True, hold_next=None), [do.HoldMedia(call=call.id, held=True)]
 
 
 def _ask(call: Call) -> Step:

@@ -272,7 +272,8 @@ class Conversation:
         self._session.answered(command.sdp)
         if self._moved:  # it was met where nobody is any more
             self._session.begin(self._pbx_legs.fingerprint)
-        self._removal.agreed(self._equipment.clock())
+        if command.knows_address:
+            self._removal.agreed(self._equipment.clock())
         if self._session.theirs != before:  # the final answer mostly repeats the early one
             self._follow(pbx, relay)
         self._watch.expect_pbx(pbx)

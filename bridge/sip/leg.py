@@ -11,12 +11,29 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import unquote
 
-from ..calls.commands import AnswerPbxReoffer, CancelPbx, HangUpPbx, PbxCommand, RefusePbxReferral, RefusePbxReoffer
-from ..calls.events import CallId, Event, PbxAnswered, PbxConfirmed, PbxHungUp, PbxPartyChanged, PbxReferred
+from ..calls.commands import (
+    AnswerPbxReoffer,
+    CancelPbx,
+    HangUpPbx,
+    PbxCommand,
+    RefusePbxReferral,
+    RefusePbxReoffer,
+    ReofferPbx,
+)
+from ..calls.events import (
+    CallId,
+    Event,
+    PbxAnswered,
+    PbxConfirmed,
+    PbxHungUp,
+    PbxPartyChanged,
+    PbxReferred,
+    PbxRefusedReoffer,
+)
 from .callee import Inbound
 from .caller import Outbound
 from .message import Request, caller_of
-from .output import Accepted, Fact, HungUp, Output, Progressed, Rang, Referred, Refused
+from .output import Accepted, Fact, HungUp, Output, Progressed, Rang, Reanswered, Referred, Refused, ReofferRefused
 from .peer import Peer
 from .phrasebook import NORMAL_CLEARING, carried_out, told
 from .session import Stage
@@ -40,6 +57,8 @@ class Leg:
     heir: Usage | None = None
     arrival: Request | None = None
     """The INVITE that the heir came with."""
+    owes_a_word: bool = False
+    """The call offers something anew, and has not heard what became of it."""
     orphaned: str = ""
     """Why the session ended while an heir was being called."""
 
@@ -59,6 +78,7 @@ class Leg:
         if heir is not None and isinstance(command, HangUpPbx | CancelPbx):
             self.heir = None
             deeds.append((heir, heir.hang_up(NORMAL_CLEARING, now)))
+        self.owes_a_word = self.owes_a_word or isinstance(command, ReofferPbx)
         return [*deeds, (self.usage, carried_out(command, self.usage, now))]
 
     def follow(self, heir: Outbound, now: float) -> list[Deed]:
@@ -78,6 +98,8 @@ class Leg:
             return []
         if isinstance(fact, Referred):
             return self._referred(fact, now)
+        if isinstance(fact, Reanswered | ReofferRefused):
+            self.owes_a_word = False
         event = told(self.call, fact)
         return [event] if event else []
 
@@ -96,7 +118,7 @@ class Leg:
         party = caller_of(self.arrival) if self.arrival else ("", "")
         deeds: list[Deed] = [(heir, heir.answer(command.sdp, now)), *self._take_over(now)]
         deeds += [PbxAnswered(call=self.call, sdp=b"")] if was_early else []
-        return [*deeds, PbxPartyChanged(call=self.call, number=party[0], name=party[1])]
+        return [*deeds, PbxPartyChanged(call=self.call, number=party[0], name=party[1]), *self._owed()]
 
     def _heir(self, heir: Usage, fact: Fact, now: float) -> list[Deed]:
         match fact:
@@ -106,7 +128,7 @@ class Leg:
                 told_it: Deed = (self.usage, self.usage.tell_referral(200, "", now))
                 deeds = [told_it, *self._take_over(now)]
                 confirmed = [PbxConfirmed(call=self.call, answer=sdp)] if sdp else []
-                return [*deeds, *confirmed, PbxPartyChanged(call=self.call, number=heir.number, name="")]
+                return [*deeds, *confirmed, PbxPartyChanged(call=self.call, number=heir.number, name=""), *self._owed()]
             case Refused(status, phrase):
                 self.heir = None
                 return [(self.usage, self.usage.tell_referral(status, phrase, now)), *self._alone()]
@@ -118,6 +140,11 @@ class Leg:
 
     def _alone(self) -> list[Deed]:
         return [PbxHungUp(call=self.call, why=self.orphaned)] if self.orphaned else []
+
+    def _owed(self) -> list[Deed]:
+        """What was offered in the session that goes will not be answered any more; the one that comes has its own description."""
+        owed, self.owes_a_word = self.owes_a_word, False
+        return [PbxRefusedReoffer(call=self.call, status=487)] if owed else []
 
     def _take_over(self, now: float) -> list[Deed]:
         assert self.heir is not None, "somebody takes over"

@@ -130,6 +130,19 @@ async def test_a_pbx_that_refuses_is_spoken_with_where_it_was(here: Stage, machi
     assert port_of(held) == here.pbx.bridge[1]
 
 
+async def test_an_answer_to_an_offer_of_before_is_no_agreement_to_the_new_address(
+    here: Stage, machine: Machine
+) -> None:
+    page = await talking(here)
+    await moved(here, machine)
+    answer = pbx_answer(here.pbx.port, "PCMU", version=2)
+    await here.voice.perform(AcceptPbxAnswer(call=CALL, sdp=answer, knows_address=False))
+    await here.voice.perform(KeepAddress(call=CALL))
+    assert conversation(here)._removal.former is None
+    await says(here, page, b"as before", OLD)
+    await hears(here, page, b"as before, too")
+
+
 async def test_where_the_old_address_is_gone_the_voice_leaves_from_the_new_one_at_once_and_the_pbx_is_asked_again(
     here: Stage, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from bridge.calls.commands import FollowPbxReferral, HangUpPbx, RefusePbxReferral
-from bridge.calls.events import CallId, PbxConfirmed, PbxHungUp, PbxPartyChanged, PbxReferred
+from bridge.calls.commands import FollowPbxReferral, HangUpPbx, RefusePbxReferral, ReofferPbx
+from bridge.calls.events import CallId, PbxConfirmed, PbxHungUp, PbxPartyChanged, PbxReferred, PbxRefusedReoffer
 from bridge.sip.message import Request
 
 from .desks import Called, statuses
@@ -169,6 +169,27 @@ async def test_a_pbx_that_leaves_at_once_does_not_take_the_call_with_it(
     says(pbx, invite, 200 if answered else 486, ANSWER if answered else b"")
     event = await room.event()
     assert event == (PbxConfirmed(call=call, answer=ANSWER) if answered else PbxHungUp(call=call, why="BYE"))
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_what_was_offered_to_the_party_before_is_told_to_have_come_to_nothing(
+    pbx: WirePbx, room: Room, leaves: bool
+) -> None:
+    """Whatever waits for its word in the call would wait for ever."""
+    call, tag = await referred(pbx, room)
+    await room.do(ReofferPbx(call=call, sdp=ANSWER, tentative=True))
+    assert (await pbx.request("INVITE")).to_tag
+    await room.do(FollowPbxReferral(call=call, sdp=OFFER))
+    invite = await pbx.request("INVITE")
+    if leaves:
+        pbx.send(pbx.message("BYE", to_tag=tag, cseq=9))
+        await pbx.response(200)
+    says(pbx, invite, 200, ANSWER)
+    assert [await room.event() for _ in range(3)] == [
+        PbxConfirmed(call=call, answer=ANSWER),
+        PbxPartyChanged(call=call, number="300", name=""),
+        PbxRefusedReoffer(call=call, status=487),
+    ]
 
 
 async def test_an_operator_who_hangs_up_meanwhile_gives_up_the_new_party_too(pbx: WirePbx, room: Room) -> None:
