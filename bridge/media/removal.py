@@ -9,6 +9,7 @@ import structlog
 from ..calls.events import CallId, PbxLegMoved
 from ..errors import BridgeError
 from .equipment import Equipment
+from .pages import nobody
 from .pbx_leg import PbxLeg
 from .pbx_legs import PbxLegs
 from .pbx_session import PbxSession
@@ -78,7 +79,7 @@ class Removal:
 
     def _leave(self) -> None:
         if self.former is not None:
-            self.former.close()
+            _close(self.former)
             self.former = None
 
     def ear(self, pbx: PbxLeg, voice: Voice) -> Voice:
@@ -105,8 +106,14 @@ class Removal:
         log.warning("pbx_voice_stays", call=self._call, at=former.address[0], why="the PBX refused the new address")
         self.former, self._session.handshake = None, self._before
         relay.turn_to(former)
-        pbx.close()
+        _close(pbx)
         return former
 
     def close(self) -> None:
         self._leave()
+
+
+def _close(pbx: PbxLeg) -> None:
+    """Nobody gets its voice: what would get it knows the leg, and both would wait for the garbage collector."""
+    pbx.close()
+    pbx.voice = nobody

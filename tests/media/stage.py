@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import aioice.ice
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -293,20 +293,28 @@ class Stage:
     async def end_without_a_trace(self) -> None:
         """Ends the call: what it had is gone without the garbage collector, or TimeoutError."""
         conversation = self.voice._conversations[CALL]
-        had: list[object] = [conversation, conversation._pbx]
+        had: list[object] = [conversation, conversation._pbx, conversation._removal.former or conversation._pbx]
         for leg in conversation.legs.values():
             had += [leg, leg.association, leg.association.connection, leg.association._dtls]
-        gone = [weakref.ref(each) for each in had]
-        gc.collect()
-        gc.disable()
-        try:
-            del conversation, had, leg
+        del conversation, leg
+        async with without_a_trace(had):
             await self.voice.perform(CloseMedia(call=CALL))
-            async with asyncio.timeout(SOON):
-                while any(each() is not None for each in gone):
-                    await asyncio.sleep(0.01)
-        finally:
-            gc.enable()
+
+
+@asynccontextmanager
+async def without_a_trace(had: list[Any]) -> AsyncIterator[None]:
+    """These are gone without the garbage collector soon after what happens within, or TimeoutError; empties the list."""
+    gone = [weakref.ref(each) for each in had]
+    had.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        async with asyncio.timeout(SOON):
+            while any(each() is not None for each in gone):
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 @asynccontextmanager

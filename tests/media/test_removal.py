@@ -14,7 +14,7 @@ from bridge.media.equipment import Patience
 
 from ..rig.waiting import wait_for
 from .dtls_pbx import dtls_pbx
-from .stage import CALL, CODECS, TAB, Page, Stage, pbx_answer, port_of, rtp, stage
+from .stage import CALL, CODECS, TAB, Page, Stage, pbx_answer, port_of, rtp, stage, without_a_trace
 from .test_dtls import called_by, talk, up
 from .test_sdes import LINE, SecurePbx, secure_offer
 
@@ -223,3 +223,34 @@ async def test_a_pbx_that_speaks_dtls_is_met_anew_and_hears_one_stream(here: Sta
         await talk(page, pbx, b"from there")
         await left(here)
         assert before.up.ssrc == ssrc
+
+
+async def test_a_call_that_ends_in_the_midst_of_a_move_leaves_nothing_to_the_garbage_collector(
+    here: Stage, machine: Machine
+) -> None:
+    await talking(here)
+    await moved(here, machine)
+    assert conversation(here)._removal.former is not None
+    await here.end_without_a_trace()
+
+
+async def test_a_place_that_the_pbx_did_not_follow_to_leaves_nothing_to_the_garbage_collector(
+    here: Stage, machine: Machine
+) -> None:
+    await talking(here)
+    await moved(here, machine)
+    async with without_a_trace([conversation(here)._pbx]):
+        await here.voice.perform(KeepAddress(call=CALL))
+
+
+async def test_a_place_that_was_left_leaves_nothing_to_the_garbage_collector(here: Stage, machine: Machine) -> None:
+    page = await talking(here)
+    old = conversation(here)._pbx
+    told = await moved(here, machine)
+    had = [old]
+    del old
+    async with without_a_trace(had):
+        await agree(here)
+        here.pbx.bridge = NEW, port_of(told)
+        await hears(here, page, b"to the new one")
+        await left(here)
