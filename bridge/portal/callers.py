@@ -51,6 +51,8 @@ class Callers:
         self._clock = clock
         self._known: dict[str, OrderedDict[str, tuple[float, Client | None]]] = {}
         self._asking: Counter[str] = Counter()
+        self._crowded: set[str] = set()
+        """Portals of which it was said that too many look-ups wait: once, not for every call meanwhile."""
 
     async def perform(self, command: LookUpCaller) -> None:
         client = await self._client(command.portal, command.number)
@@ -67,8 +69,11 @@ class Callers:
         if self._clock() < until:
             return client
         if self._asking[portal] >= MOST_ASKING:
-            log.warning("caller_not_looked_up", portal=portal, why="too many look-ups wait")
+            if portal not in self._crowded:
+                self._crowded.add(portal)
+                log.warning("callers_not_looked_up", portal=portal, why="too many look-ups wait")
             return None
+        self._crowded.discard(portal)
         self._asking[portal] += 1
         try:
             async with asyncio.timeout(PATIENCE):

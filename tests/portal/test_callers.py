@@ -117,7 +117,7 @@ async def test_a_portal_that_is_not_installed_is_nobody_at_once(desk: Desk) -> N
 
 
 async def test_a_portal_that_hangs_is_given_up_and_does_not_collect_look_ups(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(callers, "PATIENCE", 0.05)
     monkeypatch.setattr(callers, "MOST_ASKING", 2)
@@ -130,6 +130,7 @@ async def test_a_portal_that_hangs_is_given_up_and_does_not_collect_look_ups(
     await asyncio.gather(*asked)
     assert [event.client for event in desk.said if isinstance(event, CallerFound)] == [None] * 5
     assert len(desk.room.fake.asked) == 2
+    assert capsys.readouterr().out.count("too many look-ups wait") == 1  # not once for each call
     never.set()
 
 
