@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
@@ -73,11 +73,28 @@ _library_log = logging.getLogger("bridge.operators.socketio")
 _library_log.setLevel(logging.ERROR)
 
 
+Heard = Callable[..., Awaitable[Ack]]
+"""Takes an event, whose it is by the library's id, and what was sent with it."""
+
+
 class _SocketIo(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
     """The library's socket.io on our own engine.io."""
 
+    def __init__(self, heard: Heard, **options: Any) -> None:
+        super().__init__(**options)
+        self._heard = heard
+
     def _engineio_server_class(self) -> type[Wires]:
         return Wires
+
+    async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: list[Any]) -> None:
+        """All events have one taker: the library would look for others first, and make up each answer from scratch."""
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
+        if not self.manager.is_connected(sid, namespace or "/"):
+            return
+        ack = await self._heard(data[0], sid, *data[1:])
+        if id is not None and (wire := self.eio.sockets.get(eio_sid)):
+            wire.write(frame(f"43{id}[{ack.model_dump_json(by_alias=True)}]"))
 
 
 class _Said(NamedTuple):
@@ -141,8 +158,8 @@ class Channel:
         self._tasks: asyncio.TaskGroup | None = None
         self._confirming: set[asyncio.Task[None]] = set()
         self._sio = _SocketIo(
+            self._heard,
             async_mode="aiohttp",
-            async_handlers=False,  # messages of one page are handled in their order
             ping_interval=PING_SECONDS,
             ping_timeout=PING_SECONDS,
             max_http_buffer_size=MESSAGE_BYTES,
@@ -153,7 +170,6 @@ class Channel:
         self._wires: Wires = self._sio.eio
         self._sio.on("connect", self._connected)
         self._sio.on("disconnect", self._disconnected)
-        self._sio.on("*", self._heard)
 
     def attach(self, app: web.Application) -> None:
         app.router.add_get("/socket.io/", self._upgrade)
@@ -342,7 +358,7 @@ class Channel:
 
     # ---- words from the pages
 
-    async def _heard(self, event: str, sid: str, *payload: Any) -> dict[str, Any]:
+    async def _heard(self, event: str, sid: str, *payload: Any) -> Ack:
         said = self._understand(sid, event, payload[0] if payload else None)
         if isinstance(said, Ack):
             ack = said
@@ -352,7 +368,7 @@ class Channel:
             ack = self._grant(said.page, said.tab, event, said.message)
         # What it led to is on show before the next message is read: nobody answers twice in one breath.
         await asyncio.sleep(0)
-        return ack.model_dump(by_alias=True)
+        return ack
 
     def _understand(self, sid: str, event: str, payload: Any) -> _Said | Ack:
         page = self._pages.get(sid)
