@@ -16,12 +16,15 @@ import aiosqlite
 from sqlalchemy.engine import URL
 
 Result = TypeVar("Result")
+CACHE_KB = 512
+"""Of a connection: what it does touches few pages, and SQLite's own 2 MB would fill for hours."""
 
 
 def prepare(connection: sqlite3.Connection | Any) -> None:
     connection.isolation_level = None  # we send BEGIN ourselves: the driver's own comes too late for a read
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+    pragmas = "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"
+    for pragma in (*pragmas, f"cache_size=-{CACHE_KB}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.store.database import Store
-from bridge.store.sqlite import Connection
+from bridge.store.sqlite import CACHE_KB, Connection
 from bridge.store.transaction import reading
 from bridge.tickets import Seal, new_key
 
@@ -98,3 +98,15 @@ async def test_who_is_locked_out_hears_it_at_the_first_statement(engine: AsyncEn
         with pytest.raises(OperationalError, match="locked"):
             await _write(engine, "SELECT 1")
     await _write(engine, "SELECT 1")
+
+
+async def test_little_of_the_database_is_kept_in_memory(tmp_path: Path) -> None:
+    """SQLite's own 2 MB for each connection fill slowly: for hours the bridge would grow."""
+    path = tmp_path / "bridge.db"
+    store = Store(f"sqlite+aiosqlite:///{path}", Seal([new_key()]))
+    async with store.running():
+        async with store._engine.begin() as connection:
+            pooled = (await connection.execute(text("PRAGMA cache_size"))).scalar_one()
+        desk: Any = store._desk
+        (desks,) = await desk._connection.carry_out_whole(lambda c: c.execute("PRAGMA cache_size").fetchone())
+    assert pooled == desks == -CACHE_KB
