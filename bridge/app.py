@@ -26,6 +26,7 @@ from .config import Keys, Line, Media, Settings, Trunk, portal_id
 from .control import Control, socket_path
 from .directory import directory, music_path
 from .errors import ConfigError, OursError, RefusedError
+from .heap import trimmed
 from .journal import Journal
 from .media import music
 from .media.engine.rtpengine import RtpengineVoice
@@ -170,6 +171,7 @@ class Bridge:
             await stack.enter_async_context(served(self.settings.metrics, self._metrics, self._present))
             await stack.enter_async_context(self._listening(runner))
             await stack.enter_async_context(self._capacity.watched())
+            await stack.enter_async_context(trimmed())
             await stack.enter_async_context(self._trunks.running())
             await stack.enter_async_context(self._control.running())
             _calm_the_collector()

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import structlog
 from .calls.call import Call
 from .calls.events import Client, Event, OperatorHungUp
 from .errors import BridgeError, ConfigError, NetworkError
+from .heap import heap
 
 log = structlog.get_logger()
 
@@ -116,7 +118,7 @@ class Control:
 
     def _vitals(self, request: dict[str, Any]) -> dict[str, Any]:
         """What must be back where it was when every call is over."""
-        return {"calls": len(self._calls()), "tasks": len(asyncio.all_tasks())}
+        return {"calls": len(self._calls()), "tasks": len(asyncio.all_tasks()), "heap": asdict(heap())}
 
     def _give_ticket(self, request: dict[str, Any]) -> dict[str, Any]:
         return dict(self._ticket(str(request["portal"]), int(request["user"])))

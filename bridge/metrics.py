@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from aiohttp import web
@@ -20,6 +20,7 @@ from .calls.call import Call, State
 from .calls.events import CommandFailed, Event, Operator, QualityChanged, RecordingFailed, Trouble
 from .config import Metrics as Place
 from .errors import ConfigError
+from .heap import Heap, heap
 
 WAITS: Final = (1, 2, 5, 10, 20, 30, 60, 120)
 """Seconds until somebody answers."""
@@ -90,6 +91,8 @@ class Metrics:
         )
         self._full = Gauge("bridge_full", "1: further calls are refused.", registry=registry)
         self._dropped = Gauge("bridge_sip_dropped", "SIP that was not heeded.", ["reason"], registry=registry)
+        self._blocks = Gauge("bridge_python_blocks", "Python's objects of up to 512 bytes.", registry=registry)
+        self._malloc = Gauge("bridge_malloc_bytes", "The C library's memory: who has it.", ["part"], registry=registry)
 
     # ---- what happens
 
@@ -136,7 +139,14 @@ class Metrics:
             self._promises.labels(portal, "waiting").set(waiting)
             self._promises.labels(portal, "set aside").set(aside)
         self._full.set(int(present.full))
+        self._hold(heap())
         return generate_latest(self.registry)
+
+    def _hold(self, heap: Heap) -> None:
+        """Whose the memory of this process is."""
+        self._blocks.set(heap.blocks)
+        if heap.malloc is not None:
+            _set(self._malloc, [((part,), size) for part, size in asdict(heap.malloc).items()])
 
 
 def _set(gauge: Gauge, figures: Iterable[tuple[tuple[str, ...], int]]) -> None:

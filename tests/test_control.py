@@ -56,6 +56,7 @@ async def test_what_must_come_back_to_where_it_was_can_be_asked_for(tmp_path: Pa
         vitals = await ask(tmp_path, do="vitals")
         assert vitals["calls"] == 1
         assert vitals["tasks"] == len(asyncio.all_tasks())
+        assert vitals["heap"]["blocks"] > 0
 
 
 async def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge import config
+from bridge import metrics as metrics_room
 from bridge.calls import events as on
 from bridge.calls.call import Call
 from bridge.calls.events import Event, Quality, Trouble
 from bridge.errors import ConfigError
+from bridge.heap import Heap, Malloc
 from bridge.metrics import Metrics, Present, served
 
 from .calls.story import ANNA, ANSWERED, BORIS, ID, INVITED, READY, TAB, Story
@@ -112,6 +114,14 @@ def test_what_is_so_now_is_told_and_what_was_so_is_not() -> None:
     assert (found["bridge_promises", "portal", "waiting"], found["bridge_promises", "portal", "set aside"]) == (3, 1)
     assert (found["bridge_full",], found["bridge_sip_dropped", "stranger"]) == (1, 7)
     assert ("bridge_calls", "inbound", "portal", "ringing") not in read(metrics.page(NOTHING))
+
+
+def test_whose_the_memory_is_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Heap(blocks=7, malloc=Malloc(used=3, free=2, mapped=1))
+    monkeypatch.setattr(metrics_room, "heap", lambda: held)
+    found = read(Metrics().page(NOTHING))
+    assert found["bridge_python_blocks",] == 7
+    assert [found["bridge_malloc_bytes", part] for part in ("used", "free", "mapped")] == [3, 2, 1]
 
 
 async def _nothing() -> Present:

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -84,6 +84,8 @@ class Outcome:
     full: Sequence[Sample]
     """Those between the beginning and the end, with everybody at work."""
     memory: dict[str, Trend] = field(default_factory=dict)
+    parts: dict[str, Trend] = field(default_factory=dict)
+    """Of the memory: what to look at when it grows."""
     quarters: Sequence[Trend] = ()
     """Of the resident set."""
 
@@ -176,6 +178,8 @@ class Run:
             times = [each.at for each in full]
             for name in ("rss", "uss"):
                 outcome.memory[name] = trend(times, [getattr(each.bridge, name) for each in full])
+            for part in fields(look.Parts):
+                outcome.parts[part.name] = trend(times, [getattr(each.parts, part.name) for each in full])
             outcome.quarters = quarters(times, [each.bridge.rss for each in full])
         return outcome
 
@@ -192,13 +196,15 @@ class Run:
         vitals = await ask(self._stage.state_dir, do="vitals")
         await asyncio.to_thread(self._journal.read)
         sound, pid = self._voices.look(), self._stage.bridge.pid
+        bridge = await asyncio.to_thread(look.process, pid)
         return Sample(
             at=time.monotonic() - self._begun,
             voices=sound.voices,
             live=vitals["calls"],
             made=len(self.deeds.made),
             tasks=vitals["tasks"],
-            bridge=await asyncio.to_thread(look.process, pid),
+            bridge=bridge,
+            parts=look.parts(vitals["heap"], bridge.uss),
             cpu=self._clocks.share(pid),
             load_cpu=self._clocks.share(os.getpid()),
             load_rss=look.process(os.getpid()).rss,
@@ -275,6 +281,7 @@ def keep(outcome: Outcome, path: Path = RESULTS) -> None:
         "deeds": deeds,
         "ends": _ends(outcome),
         "memory": {name: {**asdict(line), "growth": line.growth} for name, line in outcome.memory.items()},
+        "parts": {name: asdict(line) for name, line in outcome.parts.items()},
         "quarters": [line.per_hour for line in outcome.quarters],
         "failures": outcome.failures,
         "samples": [asdict(each) for each in outcome.samples],
@@ -299,6 +306,11 @@ def told(outcome: Outcome) -> list[str]:
             f"{name}: {line.begin:.1f} MB and {line.per_hour:+.2f} MB an hour, "
             f"{line.growth * 100:+.2f} % in {line.seconds / 60:.0f} minutes"
         )
+    if outcome.parts:
+        parts = ", ".join(
+            f"{name.replace('_', ' ')} {line.begin:.1f} {line.per_hour:+.2f}" for name, line in outcome.parts.items()
+        )
+        lines.append(f"of this, MB and MB an hour: {parts}")
     if outcome.quarters:
         steps = ", ".join(f"{line.per_hour:+.1f}" for line in outcome.quarters)
         lines.append(f"rss by quarters: {steps} MB an hour; {outcome.kb_a_call:.2f} KB a call after the warm-up")

@@ -6,9 +6,11 @@ import os
 import re
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..bench.proc import TICKS, cpu_ns
 
@@ -28,6 +30,20 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Whose the bridge's memory is, as itself knows; MB."""
+
+    thousand_blocks: float
+    """Python's small objects: thousands of them, no MB."""
+    used: float
+    """By malloc given out, large pieces in mappings of their own included."""
+    free: float
+    """By malloc kept."""
+    rest: float
+    """Of what is nobody else's: Python's arenas, stacks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     at: float
     """Seconds since the first call."""
@@ -38,6 +54,7 @@ class Sample:
     made: int
     tasks: int
     bridge: Process
+    parts: Parts
     cpu: float
     """Of the bridge since the sample before: cores."""
     load_cpu: float
@@ -59,10 +76,11 @@ class Sample:
     tables: dict[str, int]
 
     def __str__(self) -> str:
-        bridge = self.bridge
+        bridge, parts = self.bridge, self.parts
         return (
             f"{self.at / 60:5.1f} min  {self.live} calls ({self.voices} speak, {self.made} made)  "
             f"CPU {self.cpu * 100:.0f} %  RSS {bridge.rss:.1f}  USS {bridge.uss:.1f} MB  "
+            f"({parts.thousand_blocks:.1f} thousand blocks, malloc {parts.used:.2f} used {parts.free:.2f} free)  "
             f"{bridge.descriptors} files  {bridge.threads} threads  {self.tasks} tasks  "
             f"{self.sent} sent, {self.lost} lost, {self.twice} twice  p50 {self.p50} p99 {self.p99} ms  "
             f"outbox {self.tables.get('outbox', 0)}  load {self.load_cpu * 100:.0f} % {self.load_rss:.0f} MB, "
@@ -80,6 +98,13 @@ def process(pid: int) -> Process:
         descriptors=len(os.listdir(f"/proc/{pid}/fd")),
         threads=len(os.listdir(f"/proc/{pid}/task")),
     )
+
+
+def parts(heap: Mapping[str, Any], uss: float) -> Parts:
+    """From the bridge's vitals; `uss` in MB."""
+    malloc = heap["malloc"] or {"used": 0, "free": 0, "mapped": 0}
+    used, free = (malloc["used"] + malloc["mapped"]) / 1e6, malloc["free"] / 1e6
+    return Parts(thousand_blocks=heap["blocks"] / 1000, used=used, free=free, rest=uss - used - free)
 
 
 def tables(database: Path) -> dict[str, int]:

@@ -19,6 +19,7 @@ import structlog
 from ... import logs
 from ...calls.events import CallId, Event
 from ...errors import BridgeError, OursError
+from ...heap import keep_trimming
 from ..progress import Progress
 from ..session import Voice
 from .wire import Done, Duty, FromWorker, Happened, Kept, Perform, Pulse, Ready, Restore, Unfit, packed, received
@@ -44,11 +45,12 @@ class Worker:
         """Until the stream ends; ConfigError if the sockets can't be opened."""
         async with self._voice.running(), self._tasks:
             self._tell(Ready())
-            pulse = self._tasks.create_task(self._pulse())
+            idle = [self._tasks.create_task(work) for work in (self._pulse(), keep_trimming())]
             while (message := await received(reader)) is not None:
                 assert isinstance(message, Perform | Restore)
                 self._take(message)
-            pulse.cancel()
+            for task in idle:
+                task.cancel()
 
     def _take(self, message: Perform | Restore) -> None:
         call = message.call if isinstance(message, Restore) else message.command.call
