@@ -59,6 +59,25 @@ class Call:
         """Whether the last half second of what the other side hears was that tone."""
         return tones.share(self.heard, hz) > share
 
+    async def hears_newcomer(self, hz: float) -> None:
+        """Wait until the other side hears that tone from a source whose numbers have nothing to do with those of the source before.
+
+        An Asterisk that converts (22.10, and its recorder does) drops whatever bears a lower sequence number than what it has
+        converted before. Whom it only passes the voice on to hears it: the recording is begun anew until the tone is in it.
+        """
+        for _ in range(int(PATIENCE)):
+            with contextlib.suppress(AssertionError):
+                await wait_for(lambda: self.hears(hz), 1, f"{hz:g} Hz at the other side")
+                return
+            self._record_anew()
+        await wait_for(lambda: self.hears(hz), 1, f"{hz:g} Hz at the other side")
+
+    def _record_anew(self) -> None:
+        ear = self.pbx.channel_of(f"Ear {self.heard}")
+        way = "t" if ear.startswith("Local/") else "r"
+        self.pbx.act("StopMixMonitor", Channel=ear)
+        self.pbx.act("MixMonitor", Channel=ear, Options=f"a{way}({self.heard})")
+
     def digits(self) -> str:
         """The keys that arrived so far (RFC 4733), in order."""
         if not self.channel:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from ..rig.chromium import MICROPHONE_HZ
+from ..rig.page import Page
+from ..rig.phone_call import PhoneCall
 from ..rig.rtpengine import Rtpengine
 from ..rig.waiting import wait_for
 from .conftest import Stages
-from .stage import ANNA, PHONE
+from .stage import ANNA, PHONE, Stage
 from .test_in_a_call import HOLD, MUSIC_HZ
+
+
+async def talking(stage: Stage, page: Page, call: PhoneCall) -> None:
+    """Each page, and the noise while none speaks, is a source of its own."""
+    assert await call.is_answered() == 200
+    await call.hears_newcomer(MICROPHONE_HZ)
+    await stage.talking(page, call)
 
 
 async def test_a_call_is_answered_held_carried_to_the_next_page_and_recorded_once(
@@ -16,13 +26,13 @@ async def test_a_call_is_answered_held_carried_to_the_next_page_and_recorded_onc
     page = await stage.sign_in(ANNA)
     call = stage.ring(then="bridged")
     await stage.answer(page)
-    await stage.talking(page, call)
+    await talking(stage, page, call)
     await page.click(HOLD, frame=PHONE)
     await wait_for(call.is_held, 10, "the PBX to have accepted the hold")
     await wait_for(lambda: call.hears(MUSIC_HZ), 10, "the caller to hear music")
     await page.click(HOLD, frame=PHONE)
     await wait_for(lambda: not call.is_held(), 10, "the PBX to have accepted the resume")
-    await stage.talking(page, call)
+    await talking(stage, page, call)
     voice = await stage.voice()
     await page.navigate(f"{stage.portal.url}/company/?user={ANNA}")
 
@@ -31,7 +41,7 @@ async def test_a_call_is_answered_held_carried_to_the_next_page_and_recorded_onc
         return bool(live["state"] == "talking" and live["voice"] not in {"", voice})
 
     await wait_for(rejoined, 15, "the call on the next page")
-    await stage.talking(page, call)
+    await talking(stage, page, call)
     assert call.byes() == (0, 0)
     call.hang_up()
     assert (await stage.record()).status_code == "200"
