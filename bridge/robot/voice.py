@@ -64,7 +64,9 @@ class Leg:
 
     async def close(self) -> None:
         self._pc.remove_all_listeners("connectionstatechange")
-        await self._pc.close()
+        await asyncio.shield(
+            self._pc.close()
+        )  # aiortc closes by itself when DTLS ends, and stumbles if who waits for that is cancelled
         if self._sender.track:
             self._sender.track.stop()
         if self._listening:
