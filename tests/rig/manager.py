@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
+from .waiting import PATIENCE
+
 
 class ManagerError(Exception):
     """The PBX refused an action."""
@@ -14,7 +16,7 @@ def act(port: int, action: str, fields: Sequence[tuple[str, str]]) -> dict[str, 
     """One action in a session of its own; the answer's fields, or ManagerError."""
     here = "127.0.0.1", 0  # from nowhere else is anybody let in
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10, source_address=here) as connection,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE, source_address=here) as connection,
         connection.makefile("rwb") as lines,
     ):
         lines.readline()
