@@ -38,9 +38,9 @@ class Parts:
     used: float
     """By malloc given out, large pieces in mappings of their own included."""
     free: float
-    """By malloc kept."""
+    """By malloc kept; whole pages of it are the system's again, and count in no set."""
     rest: float
-    """Of what is nobody else's: Python's arenas, stacks."""
+    """The unique set without what malloc has in use: Python's arenas, stacks, and what is free in pieces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def parts(heap: Mapping[str, Any], uss: float) -> Parts:
     """From the bridge's vitals; `uss` in MB."""
     malloc = heap["malloc"] or {"used": 0, "free": 0, "mapped": 0}
     used, free = (malloc["used"] + malloc["mapped"]) / 1e6, malloc["free"] / 1e6
-    return Parts(thousand_blocks=heap["blocks"] / 1000, used=used, free=free, rest=uss - used - free)
+    return Parts(thousand_blocks=heap["blocks"] / 1000, used=used, free=free, rest=uss - used)
 
 
 def tables(database: Path) -> dict[str, int]:
