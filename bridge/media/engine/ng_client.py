@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 from .bencode import Value
 from .ng import Answer, Requests, Words
 
+SocketName = tuple[Any, ...]
+"""As the system gives it: host, port, and for IPv6 flow and scope."""
+
 
 class NgClient(asyncio.DatagramProtocol):
-    """Asks an rtpengine."""
+    """Asks an rtpengine from whatever address is ours at the time: a connected socket would keep the one that it began with."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: SocketName) -> None:
+        self._engine = engine
         self._requests = Requests(lambda: secrets.token_hex(6))
         self._waiting: dict[str, asyncio.Future[Words]] = {}
         self._transport: asyncio.DatagramTransport
@@ -28,7 +33,7 @@ class NgClient(asyncio.DatagramProtocol):
         cookie, datagram = self._requests.begin(said, loop.time())
         answered: asyncio.Future[Words] = loop.create_future()
         self._waiting[cookie] = answered
-        self._transport.sendto(datagram)
+        self._transport.sendto(datagram, self._engine)
         self._set_timer()
         try:
             return await answered
@@ -39,12 +44,12 @@ class NgClient(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
 
-    def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
-        if answer := self._requests.received(data):
+    def datagram_received(self, data: bytes, addr: SocketName) -> None:
+        if addr[:2] == self._engine[:2] and (answer := self._requests.received(data)):
             self._settle(answer)
 
     def error_received(self, exc: Exception) -> None:
-        """Nobody listens there now: as silent as a lost datagram."""
+        """There is no way there now: as silent as a lost datagram."""
 
     def close(self) -> None:
         if self._timer:
@@ -71,7 +76,7 @@ class NgClient(asyncio.DatagramProtocol):
     def _woken(self) -> None:
         again, given_up = self._requests.wake(asyncio.get_running_loop().time())
         for datagram in again:
-            self._transport.sendto(datagram)
+            self._transport.sendto(datagram, self._engine)
         for answer in given_up:
             self._settle(answer)
         self._timer = None
@@ -80,7 +85,9 @@ class NgClient(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def ng_client(host: str, port: int) -> AsyncIterator[NgClient]:
-    _, client = await asyncio.get_running_loop().create_datagram_endpoint(NgClient, remote_addr=(host, port))
+    loop = asyncio.get_running_loop()
+    family, _, _, _, engine = (await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM))[0]
+    _, client = await loop.create_datagram_endpoint(lambda: NgClient(engine), family=family)
     try:
         yield client
     finally:

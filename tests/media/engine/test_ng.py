@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from itertools import count
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from bridge.media.engine import bencode
 from bridge.media.engine.bencode import BencodeError, Value
 from bridge.media.engine.ng import PAUSES, EngineError, EngineSilentError, Requests, Words
+from bridge.media.engine.ng_client import ng_client
 
 values = st.recursive(
     st.integers(-(2**40), 2**40) | st.text(max_size=20),
@@ -127,3 +130,29 @@ def test_over_a_link_that_loses_repeats_and_reorders_every_request_is_carried_ou
         under_way, given_up = open_.wake(now)
         done |= {each.cookie for each in given_up}
     assert done == {cookie for cookie, _ in wanted}
+
+
+class _Socket(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.asked.put_nowait((data, addr))
+
+
+async def test_only_the_engine_that_was_asked_can_answer() -> None:
+    loop = asyncio.get_running_loop()
+    _, engine = await loop.create_datagram_endpoint(_Socket, local_addr=("127.0.0.1", 0))
+    _, stranger = await loop.create_datagram_endpoint(_Socket, local_addr=("127.0.0.1", 0))
+    async with ng_client(*engine.transport.get_extra_info("sockname")) as client:
+        asking = asyncio.create_task(client.ask("ping"))
+        asked, (_, port) = await engine.asked.get()
+        cookie = asked.split(b" ")[0].decode()
+        stranger.transport.sendto(answer(cookie, {"result": "strange"}), ("127.0.0.1", port))
+        engine.transport.sendto(answer(cookie, {"result": "pong"}), ("127.0.0.1", port))
+        assert await asking == {"result": "pong"}
+    engine.transport.close()
+    stranger.transport.close()

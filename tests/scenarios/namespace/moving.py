@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from itertools import pairwise
 
 from ...rig.asterisk import TONE_HZ as THEIRS_HZ
@@ -11,19 +10,9 @@ from ...rig.asterisk import Asterisk
 from ...rig.headset import TONE_HZ
 from ...rig.waiting import wait_for
 from ..conftest import Desks
+from .network import AFTER, BEFORE, gone, live_at
 
-BEFORE, AFTER = "10.123.0.1", "10.123.0.2"
 PACKET = re.compile(r"Got +RTP packet from +([\d.]+):\d+ \(type \d+, seq (\d+), ts (\d+), len 0*160\)")
-
-
-def ip(command: str) -> None:
-    subprocess.run(["ip", *command.split()], check=True)
-
-
-def live_at(address: str) -> None:
-    """What goes to the PBX leaves from this address of ours."""
-    ip(f"addr add {address}/32 dev lo")
-    ip(f"route replace local 127.0.0.1 dev lo table local proto kernel scope host src {address}")
 
 
 def heard(asterisk: Asterisk) -> list[tuple[str, int, int]]:
@@ -48,7 +37,7 @@ async def test_the_voice_follows_and_the_pbx_hears_one_stream(asterisk: Asterisk
     await wait_for(lambda: "call_registered" in desk.bridge.log_tail(), what="the portal's word")
 
     live_at(AFTER)
-    ip(f"addr del {BEFORE}/32 dev lo")
+    gone(BEFORE)
     await wait_for(lambda: [each.status for each in call.reoffers()] == [200, 200], what="two re-INVITEs")
     await wait_for(lambda: newest(asterisk) == AFTER, what="voice from the new address")
     await desk.hear_each_other(THEIRS_HZ, lambda: call.hears(TONE_HZ))
