@@ -12,6 +12,7 @@ import socket
 from contextlib import closing
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.connector import Connection
@@ -40,19 +41,21 @@ class Connections(TCPConnector):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.cut_off = 0
+        self._proven: WeakSet[asyncio.Transport] = WeakSet()
+        """Those whose address was ours when they were new: that of no other can go."""
         self._in_use: set[asyncio.Transport] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """A connection for this request; of those that are kept, none whose address has gone."""
         connection = await super().connect(req, traces, timeout)
-        for _ in range(self.limit_per_host):
-            if (transport := connection.transport) is None or not _is_stranded(transport):
-                break
-            transport.abort()
+        while (kept := connection.transport) is not None and kept in self._proven and _is_stranded(kept):
+            kept.abort()
             connection.close()
             connection = await super().connect(req, traces, timeout)
-        if (transport := connection.transport) is not None:
+        transport = connection.transport
+        if transport is not None and (transport in self._proven or not _is_stranded(transport)):
+            self._proven.add(transport)
             self._in_use.add(transport)
             connection.add_callback(partial(self._in_use.discard, transport))
             self._look_later()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -18,6 +21,7 @@ from bridge.portal.cards import METHOD as SHOW
 from bridge.portal.deeds import FINISH, REGISTER
 from bridge.portal.http import CutOffError, Http, UnansweredError, UnreachableError
 
+from ..rig.certificates import Authority
 from .fake import lose_answer
 from .house import House
 
@@ -127,6 +131,17 @@ async def test_a_request_under_way_from_an_address_that_goes_is_given_up(network
         assert (await going_on).body == {"result": True}
 
 
+async def test_where_the_system_knows_none_of_our_addresses_every_request_goes_on_as_ever(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be that addresses are given away somewhere behind our back."""
+    monkeypatch.setattr(connections, "is_ours", lambda name: False)
+    http = Http()
+    async with http.running():
+        ports = [await _ask(http, site) for _ in range(3)]
+    assert len(set(ports)) == 1
+
+
 async def test_nobody_looks_while_nothing_is_under_way(network: Network, site: Site) -> None:
     http = Http()
     async with http.running():
@@ -180,3 +195,31 @@ async def _ask(http: Http, site: Site) -> int:
     """The port that the site saw it come from."""
     assert (await http.post(site.url, {})).body == {"result": True}
     return await site.came.get()
+
+
+async def test_over_tls_it_is_the_same(network: Network, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.signs("localhost")
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    theirs.load_cert_chain(pair.certificate, pair.key)
+    site, app, gate = Site(), web.Application(), asyncio.Event()
+    app.router.add_post("/", site.answer)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=theirs)
+    url = f"https://localhost:{server.port}/"
+    connector = connections.Connections(limit_per_host=4, ssl=ssl.create_default_context(cafile=authority.root))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        async with session.post(url) as answer:
+            await answer.read()
+        before = await site.came.get()
+        network.gone.add(before)
+        site.gates.append(gate)
+        asking = asyncio.create_task(session.post(url).__aenter__())
+        after = await site.came.get()
+        assert after != before
+        network.gone.add(after)
+        with pytest.raises(aiohttp.ClientError):
+            await asking
+        assert connector.cut_off == 1
+    gate.set()
+    await server.close()
