@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import callback, ending, turns, voice
+from . import callback, ending, reoffers, turns, voice
 from . import commands as do
 from . import events as on
 from .call import JOIN_SECONDS, Call, State, Step, World
@@ -140,10 +140,12 @@ def answered(call: Call, event: on.OperatorAnswered, world: World) -> Step:
 def joined(call: Call, event: on.MediaReady, world: World) -> Step:
     if event.tab != call.voice or call.answered_by is None:
         return call, []
-    talking = changed(call, state=State.TALKING, answered=world.now, deadline=None, notice="")
+    answered = changed(call, state=State.TALKING, answered=world.now, deadline=None, notice="")
+    talking, reoffer = reoffers.next_one(answered)
     return talking, [
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
         do.AnswerPbx(call=call.id, sdp=event.sdp),
+        *reoffer,
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import commands as do
-from . import ending, voice
+from . import ending, reoffers, voice
 from . import events as on
 from .call import DIAL_SECONDS, JOIN_SECONDS, Call, State, Step, World
 from .change import changed
@@ -108,18 +108,11 @@ def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
 
 def far_end_answered(call: Call, event: on.PbxAnswered, world: World) -> Step:
     assert call.answered_by is not None, "whoever dialled"
-    talking = changed(
-        call,
-        state=State.TALKING,
-        answered=world.now,
-        deadline=None,
-        progress="",
-        moved=b"",
-        following=call.moved != b"",
-    )
+    answered = changed(call, state=State.TALKING, answered=world.now, deadline=None, progress="")
+    talking, reoffer = reoffers.next_one(answered)
     commands: list[Command] = [
         *([do.AcceptPbxAnswer(call=call.id, sdp=event.sdp, knows_address=not call.moved)] if event.sdp else []),
-        *([do.ReofferPbx(call=call.id, sdp=call.moved, tentative=True)] if call.moved else []),
+        *reoffer,
         do.RecordAnswer(call=call.id, operator=call.answered_by, answered=world.now),
     ]
     if call.voice is None:  # the page is on its way to the next one

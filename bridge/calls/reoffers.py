@@ -46,6 +46,11 @@ def moved(call: Call, event: on.PbxLegMoved, world: World) -> Step:
     return (changed(call, moved=event.sdp), []) if is_open(call) else _follow(call, event.sdp)
 
 
+def moved_early(call: Call, event: on.PbxLegMoved, world: World) -> Step:
+    """Nothing can be offered before the answer, and after it `next_one` does."""
+    return changed(call, moved=event.sdp), []
+
+
 def agreed(call: Call, event: on.PbxReanswered, world: World) -> Step:
     after, commands = next_one(changed(call, following=False)) if call.following else _hold_done(call)
     return after, [do.AcceptPbxAnswer(call=call.id, sdp=event.sdp, knows_address=not call.moved), *commands]

@@ -82,6 +82,7 @@ _BEFORE_THE_ANSWER: dict[type[Event], _Handler] = {
     on.OperatorHungUp: inbound.declined,
     on.MediaOffered: voice.offered,
     on.EarlyMediaReady: inbound.early_media,
+    on.PbxLegMoved: reoffers.moved_early,
 }
 _AFTER_THE_ANSWER: dict[type[Event], _Handler] = {
     on.OperatorHungUp: talking.hung_up,
@@ -120,7 +121,7 @@ _TABLE: dict[State, dict[type[Event], _Handler]] = {
         on.VoiceFailed: outbound.voice_failed,
         on.TabLeft: outbound.voice_lost,
         on.BrowserLost: outbound.voice_lost,
-        on.PbxLegMoved: outbound.moved,
+        on.PbxLegMoved: reoffers.moved_early,
         on.PbxRang: outbound.far_end_rings,
         on.PbxProgressed: outbound.early_media,
         on.PbxAnswered: outbound.far_end_answered,

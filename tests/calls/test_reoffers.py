@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -14,8 +14,9 @@ from bridge.calls import commands as do
 from bridge.calls import events as on
 from bridge.calls.call import TRANSFER_SECONDS
 from bridge.calls.events import Event
+from bridge.calls.routing import RINGBACK, TrunkPolicy
 
-from .story import ANNA, ANSWERED, ID, INVITED, OFFERED, OTHER, READY, TAB, Story, names
+from .story import ANNA, ANSWERED, DIRECTORY, ID, INVITED, OFFERED, OTHER, READY, TAB, Story, names
 
 MOVED = on.PbxLegMoved(call=ID, sdp=b"moved")
 OFFER = on.MediaReoffered(call=ID, sdp=b"hold")
@@ -105,6 +106,16 @@ def test_a_move_after_the_answer_of_the_far_end_is_open_until_its_word() -> None
     story = Story()
     story.tell(on.OperatorDialled(call=ID, operator=ANNA, number="100", voice=TAB), READY, MOVED)
     story.tell(on.PbxAnswered(call=ID, sdp=b"v=0"))
+    assert story.tell(held(True)) == []
+    assert names(story.tell(YES)) == ["AcceptPbxAnswer", "HoldMedia"]
+
+
+def test_a_move_while_the_caller_hears_us_before_the_answer_is_told_with_it() -> None:
+    story = Story(directory=replace(DIRECTORY, trunks={"pbx": TrunkPolicy(early=RINGBACK)}))
+    story.tell(INVITED, OFFERED, on.EarlyMediaReady(call=ID, sdp=b"early"))
+    assert story.tell(MOVED) == []
+    assert names(story.tell(ANSWERED, READY))[-2:] == ["AnswerPbx", "ReofferPbx"]
+    assert story.of(do.ReofferPbx) == [do.ReofferPbx(call=ID, sdp=b"moved", tentative=True)]
     assert story.tell(held(True)) == []
     assert names(story.tell(YES)) == ["AcceptPbxAnswer", "HoldMedia"]
 
