@@ -1,15 +1,8 @@
-"""TCP connections of the HTTP client, which know when the address that they leave from is not ours any more.
-
-A machine that has moved to another network keeps its connections of before: nothing goes out on them and nothing comes in, and
-nobody says so, for TCP tries again for a quarter of an hour.
-"""
+"""TCP connections of the HTTP client, which know when the address that they leave from is not ours any more."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-from contextlib import closing
 from functools import partial
 from typing import Any
 from weakref import WeakSet
@@ -18,21 +11,10 @@ from aiohttp import ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from ..addresses import is_ours
+
 LOOK_SECONDS = 1.0
 """How often it is asked, while a request is under way, whether its address is ours still."""
-SocketName = tuple[Any, ...]
-"""As the system gives it: host, port, and for IPv6 flow and scope."""
-
-
-def is_ours(name: SocketName) -> bool:
-    """The address is one of this machine."""
-    host, _, *scope = name
-    try:
-        with closing(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-            probe.bind((host, 0, *scope))
-    except OSError as error:
-        return error.errno != errno.EADDRNOTAVAIL
-    return True
 
 
 class Connections(TCPConnector):

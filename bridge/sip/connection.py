@@ -46,6 +46,8 @@ class Connection(ABC):
         self.flow = flow
         self.ours = ours
         self.local: tuple[str, int] | None = None
+        self.is_rooted = False
+        """It was made from an address that the system called ours; should it be no more, the connection is dead."""
         self.certificate: Certificate = {}
         self.heard = 0.0
         """When anything came last."""
@@ -69,6 +71,10 @@ class Connection(ABC):
     @abstractmethod
     def close(self, why: str) -> None:
         """What was written is still sent."""
+
+    @abstractmethod
+    def abandon(self, why: str) -> None:
+        """It is over at once: nothing more can be sent."""
 
 
 class Stream(Connection, asyncio.BufferedProtocol):
@@ -106,6 +112,13 @@ class Stream(Connection, asyncio.BufferedProtocol):
         self._why = self._why or why
         if self._transport is not None:
             self._transport.close()
+
+    def abandon(self, why: str) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        if self._stands:
+            self._stands = False
+            self._host.ended(self, why)
 
     # ---- what asyncio calls
 

@@ -15,6 +15,7 @@ from typing import Protocol as Interface
 import structlog
 from aiohttp import ClientError, ClientSession
 
+from ..addresses import is_ours
 from .certificate import Certificate
 from .connection import Connection, Stream
 from .flow import Flow, Protocol
@@ -212,6 +213,7 @@ class Connections:
         if self._closed:
             return False
         connection.flow = flow
+        connection.is_rooted = connection.local is not None and is_ours(connection.local)
         connection.heard = self._now()
         connection.ping_at = connection.heard + _random.uniform(*PING_SECONDS)
         self._standing[flow.connection] = self._by_place[flow.place] = connection
@@ -261,10 +263,23 @@ class Connections:
         self._sweeping = None
         if self._closed or not self._standing:
             return
+        self.abandon_stranded()
         now = self._now()
         for connection in list(self._standing.values()):
             self._look_after(connection, now)
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def abandon_stranded(self) -> None:
+        """Nothing goes out from an address that is not ours any more, and nothing says so for half a minute."""
+        ours: dict[str, bool] = {}
+        for connection in list(self._standing.values()):
+            if connection.local is None or not connection.is_rooted:
+                continue
+            host = connection.local[0]
+            if host not in ours:
+                ours[host] = is_ours(connection.local)
+            if not ours[host]:
+                connection.abandon("its address is not ours any more")
 
     def _look_after(self, connection: Connection, now: float) -> None:
         idle = IDLE_SECONDS if connection.flow.link else STRANGERS_IDLE_SECONDS

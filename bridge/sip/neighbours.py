@@ -248,6 +248,7 @@ class Neighbours:
         agent, transport = self._agent, self._transport
         if agent is None or transport is None:
             return
+        transport.abandon_stranded()
         now = transport.now()
         for _, registration in self.registrations:
             if registration.way is not None and registration.way.host == host:

@@ -139,6 +139,10 @@ class Transport:
         """The peer wants a sign of life so often on that stream, 0: as usual, and answers each (RFC 5626 4.4.1)."""
         self._connections.keep_flow(way, seconds)
 
+    def abandon_stranded(self) -> None:
+        """Connections whose address is not ours any more are over."""
+        self._connections.abandon_stranded()
+
     def flush(self) -> None:
         """Send and report what the agent has ready, and set the timer anew."""
         if self._agent is None or self._flushing:

@@ -35,6 +35,7 @@ class WebSocket(Connection):
         self._binary = False
         self._why = ""
         self._closing = asyncio.Event()
+        self._stands = True
 
     def write(self, data: bytes) -> bool:
         if self._closing.is_set():
@@ -49,6 +50,12 @@ class WebSocket(Connection):
     def close(self, why: str) -> None:
         self._why = self._why or why
         self._closing.set()
+
+    def abandon(self, why: str) -> None:
+        self._closing.set()
+        if self._stands:
+            self._stands = False
+            self._host.ended(self, why)
 
     async def run(self) -> None:
         """Returns when it is over; `ended` was told."""
@@ -65,7 +72,9 @@ class WebSocket(Connection):
                 task.cancel()
             await asyncio.gather(reading, writing, return_exceptions=True)
             await self._socket.close()
-            self._host.ended(self, self._why or "closed by the peer")
+            if self._stands:
+                self._stands = False
+                self._host.ended(self, self._why or "closed by the peer")
 
     async def _read(self) -> None:
         try:

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from bridge.addresses import SocketName
 from bridge.portal import connections
 from bridge.portal.bucket import Lane
 from bridge.portal.cards import METHOD as SHOW
@@ -34,7 +35,7 @@ class Network:
         self.gone: set[int] = set()
         """Ports."""
 
-    def is_ours(self, name: connections.SocketName) -> bool:
+    def is_ours(self, name: SocketName) -> bool:
         self.used.add(name[1])
         return name[1] not in self.gone
 
@@ -85,13 +86,6 @@ async def site() -> AsyncIterator[Site]:
     async with TestServer(app) as server:
         one.url = f"http://127.0.0.1:{server.port}/"
         yield one
-
-
-def test_an_address_of_this_machine_is_ours_and_one_of_nobody_is_not() -> None:
-    assert connections.is_ours(("127.0.0.1", 40_000))
-    assert connections.is_ours(("::1", 40_000, 0, 0))
-    assert not connections.is_ours(("192.0.2.1", 40_000))
-    assert not connections.is_ours(("2001:db8::1", 40_000, 0, 0))
 
 
 async def test_what_is_kept_is_used_again_while_its_address_is_ours(network: Network, site: Site) -> None:

@@ -16,9 +16,9 @@ def test_the_voice_follows_when_our_address_towards_the_pbx_changes() -> None:
     _tell("moving.py")
 
 
-def test_an_rtpengine_is_asked_from_the_new_address() -> None:
+def test_an_rtpengine_and_a_pbx_over_tcp_are_met_from_the_new_address() -> None:
     needs("namespace")
-    _tell("engine.py")
+    _tell("neighbours.py")
 
 
 def _tell(story: str) -> None:

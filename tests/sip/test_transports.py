@@ -115,6 +115,32 @@ async def test_a_connection_that_ends_is_opened_anew_and_the_account_registered_
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "ws", "wss"])
+async def test_a_connection_whose_address_is_not_ours_any_more_is_left_for_a_new_one(
+    stage: Stage, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine has moved to another network: the account is registered from there, and a call goes out from there."""
+    monkeypatch.setattr("bridge.sip.registration.FLOW_WAIT", 0.01)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.01)
+    used, gone = set[int](), set[int]()
+
+    def is_ours(name: tuple[str, int]) -> bool:
+        used.add(name[1])
+        return name[1] not in gone
+
+    monkeypatch.setattr(connections, "is_ours", is_ours)
+    async with stage(transport) as (pbx, room):
+        first = await pbx.line()
+        await first.registers()
+        await room.is_registered()
+        gone |= used
+        second = await pbx.line()
+        await second.registers()
+        await room.trunks.perform(DialPbx(call=CallId("out"), trunk="t0", account="1001", number="600", sdp=OFFER))
+        await second.request("INVITE")
+        assert first.inbox.empty()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "ws", "wss"])
 async def test_of_many_messages_at_once_none_is_lost(stage: Stage, transport: str) -> None:
     async with stage(transport) as (pbx, _):
         line = await pbx.line()

@@ -9,7 +9,7 @@ BEFORE, AFTER = "10.123.0.1", "10.123.0.2"
 
 def live_at(address: str) -> None:
     """What goes to 127.0.0.1 leaves from this address of ours."""
-    _ip(f"addr add {address}/32 dev lo")
+    _ip(f"addr replace {address}/32 dev lo")
     _ip(f"route replace local 127.0.0.1 dev lo table local proto kernel scope host src {address}")
 
 

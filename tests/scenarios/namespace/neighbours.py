@@ -1,12 +1,15 @@
-"""This machine has another address now: its rtpengine is asked from there."""
+"""This machine has another address now: its rtpengine, and a PBX that is spoken with over TCP, are met from there."""
 
 from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from bridge.media.engine.bencode import encode
 from bridge.media.engine.ng_client import ng_client
 
+from ...sip.stream_pbx import TrunkRoom, stream_pbx
 from .network import AFTER, BEFORE, gone, live_at
 
 
@@ -35,3 +38,18 @@ async def test_an_rtpengine_is_asked_from_the_address_that_is_ours_now() -> None
         assert (await client.ask("ping"))["result"] == "pong"
     assert engine.asked_from == [BEFORE, AFTER]
     transport.close()
+
+
+async def test_an_account_is_registered_over_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNK_TEST_PASSWORD", "secret")
+    live_at(BEFORE)
+    async with stream_pbx() as pbx:
+        room = TrunkRoom({"host": "0.0.0.0"}, {"server": f"127.0.0.1:{pbx.address[1]}", "transport": "tcp"})
+        async with room.trunks.running():
+            before = await (await pbx.line()).registers()
+            assert f"@{BEFORE}:" in (before.headers.get("Contact") or "")
+            await room.is_registered()
+            live_at(AFTER)
+            gone(BEFORE)
+            after = await (await pbx.line()).registers()
+            assert f"@{AFTER}:" in (after.headers.get("Contact") or "")
