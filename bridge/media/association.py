@@ -11,6 +11,7 @@ import structlog
 from .dtls import Certificate, Dtls, State
 from .hub import Hub
 from .ice import Connection
+from .lane import Lane
 from .peer import Credentials, Peer
 from .sdp import Address
 from .srtp import Srtp
@@ -42,12 +43,17 @@ class Association:
         """From now on the peer may come."""
         self.hub, self.credentials = hub, credentials
         self.media_received = media
+        self.lane: Lane | None = None
+        """The short way of the peer's voice, while there is one."""
         self.srtp: Srtp | None = None
         """The keys, as soon as there are any."""
         self.was_up = False
         self.renewed: Callable[[bytes], None] | None = None
         """Gets the peer's first word of another association, once there may be one."""
+        self.changed: Callable[[], None] = _unnoticed
+        """Called when the keys or the way to the peer have changed."""
         self.connection = Connection(hub, self, credentials, controlling=controlling, heard=heard, lost=self._lost)
+        self.connection.moved = self._moved
         self._certificate = certificate
         self._ended: Callable[[str], None] | None = ended
         self._dtls: Dtls | None = None
@@ -55,6 +61,9 @@ class Association:
         self._repeating: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         """The handshake has come to an end, good or bad."""
+
+    def _moved(self) -> None:
+        self.changed()
 
     @property
     def remote(self) -> Address | None:
@@ -99,7 +108,8 @@ class Association:
         if dtls.state is State.UP:
             if not self.was_up:
                 self.was_up = True
-                self.srtp = Srtp(self.hub.buffer, dtls.incoming, dtls.outgoing)
+                self.srtp = Srtp(dtls.incoming, dtls.outgoing)
+                self.changed()
         elif dtls.state is State.FAILED:
             self._over("DTLS failed")
         elif dtls.state is State.CLOSED:
@@ -116,7 +126,8 @@ class Association:
         self._over("no sign of life any more")
 
     def _over(self, why: str) -> None:
-        self.srtp = None
+        self.srtp = self.lane = None
+        self.changed()
         self._end(why)
 
     def _end(self, why: str) -> None:
@@ -131,7 +142,8 @@ class Association:
     def leave(self) -> None:
         """What comes of it is of no interest any more."""
         self.disregard()
-        self.srtp = None
+        self.srtp = self.lane = None
+        self.changed()
 
     async def close(self) -> None:
         """Say goodbye and leave the hub; closing twice is harmless."""
@@ -148,7 +160,7 @@ class Association:
         finally:
             self.hub.forget(self.credentials.username, self)
             self.connection.let_go()
-            self.media_received, self._dtls = _nobody, None
+            self.media_received, self.changed, self._dtls = _nobody, _unnoticed, None
 
     # ---- datagrams
 
@@ -167,6 +179,10 @@ class Association:
 
 def _nobody(length: int, now: float) -> None:
     """Takes what comes after the end."""
+
+
+def _unnoticed() -> None:
+    """Nobody relies on it."""
 
 
 def _is_client_hello(data: bytes) -> bool:

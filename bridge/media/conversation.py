@@ -437,6 +437,8 @@ class Conversation:
         part, to_page = self.part, self._crossing or relay
         ear = self._recording.ear(part or to_page)
         self._pbx.voice = self._removal.ear(self._pbx, ear.from_pbx)
+        if ear is relay and self._removal.former is None:
+            self._pbx.short = relay.short_down
         if codec is not None:
             heard = sdp.Codec(name=codec.name, payload_type=self._session.payload_type)
             self._recording.tune(Channel.CALLER, heard)
@@ -446,6 +448,8 @@ class Conversation:
             self._recording.tune(Channel.OPERATOR, sdp.Codec(name=codec.name, payload_type=MIXED_TYPE))
         if page is not None:
             page.voice = part.speak if part else ear.from_browser
+            if ear is relay:
+                page.short = relay.short_up
             if part is None:
                 self._recording.tune(Channel.OPERATOR, page.codec)
         if relay.playing is not None:
@@ -529,7 +533,9 @@ class Conversation:
         """Report who fell silent; True if the PBX must be sent frames of ours until voice comes."""
         if self._pbx is None or self._relay is None:
             return False
-        if (pbx := self._removal.look(self._pbx, self._relay, now)) is not self._pbx:
+        former = self._removal.former
+        pbx = self._removal.look(self._pbx, self._relay, now)
+        if pbx is not self._pbx or self._removal.former is not former:
             self._pbx = pbx
             self._wire()
         if self._filler.look(now, self._equipment.patience.lonely):

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
-from .mmsg import MOST, SHORT, Slots, read, written
+from .mmsg import MOST, Slots, read, written
 from .packet import LONGEST_DATAGRAM
 from .poller import Poller
 from .sdp import Address
+from .slot import Slot
 
 Name = int | Address
 """An address as the socket writes it: a `sockaddr_in`'s octets as one number, or host and port."""
 
-_ALL: Final = slice(None)
-
 
 class Datagrams(Protocol):
-    """One datagram at a time lies in the shared buffer, which it is read into and sent from."""
+    """Each lies in a slot, which it is read into and sent from."""
 
     unsent: int
     """Media that the system did not take: it is not repeated."""
 
+    @property
+    def vacant(self) -> Slot:
+        """What is written here can be sent without being copied."""
+
     def name(self, address: Address) -> Name: ...
     def address(self, name: Name) -> Address: ...
 
-    def receive(self) -> Iterator[tuple[int, Name]]:
-        """Put each datagram that waits into the buffer in turn: its length, and whom it is from."""
+    def receive(self) -> Iterable[tuple[Slot, int, Name]]:
+        """Each datagram that waits: where it lies until the next, its length, and whom it is from."""
 
-    def post(self, length: int, name: Name) -> None:
-        """Send what lies in the buffer, at the end of the poller's look at the latest."""
+    def post(self, slot: Slot, length: int, name: Name) -> None:
+        """Send what lies in the slot, at the end of the poller's look at the latest; the slot is free again."""
 
     def close(self) -> None: ...
 
@@ -39,9 +42,9 @@ class Datagrams(Protocol):
 class OneByOne:
     """Everywhere; at most `most` in one `receive`."""
 
-    def __init__(self, sock: socket.socket, buffer: bytearray, most: int = MOST) -> None:
-        self._view = memoryview(buffer)
-        self._inlet = self._view[:LONGEST_DATAGRAM]
+    def __init__(self, sock: socket.socket, slot: Slot, most: int = MOST) -> None:
+        self.vacant = slot
+        self._inlet = slot.view[:LONGEST_DATAGRAM]
         self._receive_into, self._sendto, self._most = sock.recvfrom_into, sock.sendto, most
         self.unsent = 0
 
@@ -52,18 +55,20 @@ class OneByOne:
         assert isinstance(name, tuple)
         return name
 
-    def receive(self) -> Iterator[tuple[int, Name]]:
+    def receive(self) -> Iterator[tuple[Slot, int, Name]]:
+        slot = self.vacant
         for _ in range(self._most):
             try:
-                yield self._receive_into(self._inlet)
+                length, address = self._receive_into(self._inlet)
             except BlockingIOError:
                 return
             except OSError:  # an ICMP error that belongs to an earlier datagram
                 continue
+            yield slot, length, address
 
-    def post(self, length: int, name: Name) -> None:
+    def post(self, slot: Slot, length: int, name: Name) -> None:
         try:
-            self._sendto(self._view[:length], self.address(name))
+            self._sendto(slot.view[:length], self.address(name))
         except OSError:  # full buffer or unreachable
             self.unsent += 1
 
@@ -74,13 +79,12 @@ class OneByOne:
 class Batched:
     """Linux: up to `MOST` in one call, for an IPv4 socket."""
 
-    def __init__(self, sock: socket.socket, buffer: bytearray, poller: Poller) -> None:
+    def __init__(self, sock: socket.socket, poller: Poller) -> None:
         poller.gathers.append(self)
         self._poller = poller
         self._socket = sock
-        self._view = memoryview(buffer)
-        self._short = self._view[:SHORT]
         self._in, self._out = Slots(), Slots()
+        self.vacant = self._out.slots[0]
         self._waiting, self._most_waiting = 0, 1
         self.unsent = 0
 
@@ -91,29 +95,23 @@ class Batched:
         assert isinstance(name, int)
         return read(name)
 
-    def receive(self) -> Iterator[tuple[int, Name]]:
-        slots, short = self._in, self._short
+    def receive(self) -> Iterable[tuple[Slot, int, Name]]:
+        slots = self._in
         count = slots.receive(self._socket.fileno())
         if count <= 0:
-            return
-        lengths, names = slots.lengths[:count].tolist(), slots.names[:count].tolist()
-        for head, view, length, name in zip(slots.short, slots.views, lengths, names, strict=False):
-            if length <= SHORT:
-                short[_ALL] = head
-            else:
-                self._view[:length] = view[:length]
-            yield length, name
+            return ()
+        return zip(slots.slots, slots.lengths[:count].tolist(), slots.names[:count].tolist(), strict=False)
 
-    def post(self, length: int, name: Name) -> None:
-        slots, at = self._out, self._waiting
-        if length <= SHORT:
-            slots.short[at][_ALL] = self._short
-        else:
-            slots.views[at][:length] = self._view[:length]
-        slots.wanted[at] = length
-        slots.names[at] = name  # type: ignore[assignment]  # ours are numbers
+    def post(self, slot: Slot, length: int, name: Name) -> None:
+        vacant, out, at = self.vacant, self._out, self._waiting
+        if slot is not vacant:
+            vacant.view[:length] = slot.view[:length]
+        out.wanted[at] = length
+        out.names[at] = name  # type: ignore[assignment]  # ours are numbers
         self._waiting = at = at + 1
-        if at >= self._most_waiting:
+        if at < self._most_waiting:
+            self.vacant = out.slots[at]
+        else:
             self._send()
 
     def close(self) -> None:
@@ -128,6 +126,7 @@ class Batched:
 
     def _send(self) -> None:
         count, self._waiting, sent = self._waiting, 0, 0
+        self.vacant = self._out.slots[0]
         while sent < count:
             taken = self._out.send(self._socket.fileno(), sent, count)
             if taken <= 0:  # full buffer or unreachable: that one is left out
@@ -135,6 +134,6 @@ class Batched:
             sent += max(1, taken)
 
 
-def batched(sock: socket.socket, buffer: bytearray, poller: Poller) -> Datagrams:
-    """The best that the system has for an IPv4 socket with many peers."""
-    return Batched(sock, buffer, poller) if sys.platform == "linux" else OneByOne(sock, buffer)
+def batched(sock: socket.socket, slot: Slot, poller: Poller) -> Datagrams:
+    """The best that the system has for an IPv4 socket with many peers; `slot` where it comes one by one."""
+    return Batched(sock, poller) if sys.platform == "linux" else OneByOne(sock, slot)

@@ -109,6 +109,9 @@ class DtlsLeg(PbxLeg):
         else:
             self._begin(handshake)
 
+    def _close_lane(self) -> None:
+        """There is none."""
+
     def go_on(self, progress: Progress, now: float) -> None:
         """Nothing: the PBX has to be met anew, and new keys count from zero."""
 
@@ -191,10 +194,10 @@ class DtlsLeg(PbxLeg):
         if srtp is None:
             return
         if 191 < self._buffer[1] < 224:  # RTCP (RFC 5761, 4)
-            length = srtp.unprotect_report(length)
+            length = srtp.unprotect_report(self._slot, length)
             if length and self.sent is not None:
                 self.reports.read(bytes(self._view[:length]), self.sent.ssrc, now)
-        elif length := srtp.unprotect(length):
+        elif length := srtp.unprotect(self._slot, length):
             _, second, sequence, timestamp, ssrc = RTP.unpack_from(self._buffer)
             self._hear(second, sequence, timestamp, ssrc, length, now)
         if not length:
@@ -202,7 +205,7 @@ class DtlsLeg(PbxLeg):
 
     def send(self, length: int) -> None:
         current = self._current
-        if current is not None and (srtp := current.srtp) is not None and (length := srtp.protect(length)):
+        if current is not None and (srtp := current.srtp) is not None and (length := srtp.protect(self._slot, length)):
             self._put(current, length)
 
     def report(self, now: float, *, goodbye: bool = False) -> None:
@@ -212,7 +215,7 @@ class DtlsLeg(PbxLeg):
             return
         data = self.reports.write(self.sent, now, goodbye=goodbye)
         self._view[: len(data)] = data
-        if length := srtp.protect_report(len(data)):
+        if length := srtp.protect_report(self._slot, len(data)):
             self._put(current, length)
 
     def _put(self, current: Association, length: int) -> None:

@@ -10,9 +10,11 @@ from typing import Final, Protocol
 import structlog
 
 from .datagrams import Name, OneByOne, batched
+from .lane import Lane
 from .packet import HEADER
 from .poller import Poller
 from .sdp import Address
+from .slot import Slot
 
 log = structlog.get_logger()
 
@@ -27,6 +29,8 @@ _MAX_ATTRIBUTES: Final = 32
 
 class Endpoint(Protocol):
     """A peer's association, as the hub sees it."""
+
+    lane: Lane | None
 
     def stun_received(self, data: bytes, address: Address) -> None: ...
     def dtls_received(self, data: bytes) -> None: ...
@@ -65,13 +69,14 @@ class Hub:
         """`single`: one peer is expected, whose datagrams come one by one."""
         self.buffer = buffer
         """Where the one datagram in hand lies."""
-        self._view = memoryview(buffer)
+        self.slot = Slot(buffer)
+        self._view = self.slot.view
         self._poller = poller
         self._socket = sock
         self.sendto = sock.sendto
         """Raises OSError."""
-        self._datagrams = OneByOne(sock, buffer, 1) if single else batched(sock, buffer, poller)
-        self.post, self.name = self._datagrams.post, self._datagrams.name
+        self.datagrams = OneByOne(sock, self.slot, 1) if single else batched(sock, self.slot, poller)
+        self.post, self.name = self.datagrams.post, self.datagrams.name
         """For the hot path: send so many octets of the buffer to an address of this name."""
         self.address: Address = self._socket.getsockname()
         host, port = advertised or self.address
@@ -88,18 +93,18 @@ class Hub:
 
     def close(self) -> None:
         self._poller.remove(self._socket)
-        self._datagrams.close()
+        self.datagrams.close()
         self._socket.close()
         self.stranger = None  # whoever that is may own this
 
     @property
     def by_address(self) -> dict[Address, Endpoint]:
-        return {self._datagrams.address(name): owner for name, owner in self._owners.items()}
+        return {self.datagrams.address(name): owner for name, owner in self._owners.items()}
 
     @property
     def unsent(self) -> int:
         """Datagrams that the system did not take."""
-        return self._datagrams.unsent
+        return self.datagrams.unsent
 
     def claim(self, address: Address, endpoint: Endpoint) -> None:
         """From now on `address` is the endpoint's; the newest proof wins, since pages reuse ports."""
@@ -116,13 +121,18 @@ class Hub:
         try:
             self.sendto(data, address)
         except OSError:  # full buffer or unreachable: STUN and DTLS repeat themselves
-            self._datagrams.unsent += 1
+            self.datagrams.unsent += 1
 
     def _read(self, now: float) -> int:
-        buffer, owners, count = self.buffer, self._owners, 0
-        for length, name in self._datagrams.receive():
+        buffer, shared, owners, count = self.buffer, self.slot, self._owners, 0
+        for slot, length, name in self.datagrams.receive():
             count += 1
             try:
+                owner = owners.get(name)
+                if owner is not None and (lane := owner.lane) is not None and lane.carry(slot, length, now):
+                    continue
+                if slot is not shared:
+                    self._view[:length] = slot.view[:length]
                 if 127 < buffer[0] < 192 and length > HEADER:
                     owners[name].media_received(length, now)
                 else:
@@ -132,7 +142,7 @@ class Hub:
         return count
 
     def _control(self, data: bytes, name: Name) -> None:
-        endpoint, address = None, self._datagrams.address(name)
+        endpoint, address = None, self.datagrams.address(name)
         if len(data) >= _STUN_HEADER and data[0] < 4:
             if data[0] & 1 or data[1] & 0x10:  # response, error, indication
                 endpoint = self.by_transaction.get(data[8:20])

@@ -93,6 +93,8 @@ class Connection(aioice.Connection):
         )
         self._hub, self._endpoint, self._heard, self._lost = hub, endpoint, heard, lost
         self.remote: Address | None = None
+        self.moved: Callable[[], None] = _nowhere
+        """Called when `remote` has changed."""
         self.protocol = StunProtocol(self)
         self.protocol.transactions = _Transactions(hub, endpoint)
         self._fixed: Address | None = None
@@ -166,7 +168,7 @@ class Connection(aioice.Connection):
         candidate = aioice.Candidate("1", 1, "udp", 2130706431, *address, "host")
         candidate._network_host = address[0]  # what add_remote_candidate() sets
         self._nominated[1] = CandidatePair(self.protocol, candidate)
-        self.remote = address
+        self._meet(address)
         self._hub.claim(address, self._endpoint)
 
     async def close(self) -> None:
@@ -180,7 +182,7 @@ class Connection(aioice.Connection):
         self.protocol.transactions = {}
         self.protocol.receiver = self.protocol.transport = None  # type: ignore[assignment]  # nothing comes or goes
         self._endpoint = None  # type: ignore[assignment]  # nor is claimed for it
-        self._heard, self._lost = _nothing, _nobody
+        self._heard, self._lost, self.moved = _nothing, _nobody, _nowhere
 
     def _check_periodic(self) -> bool:
         return self._searching and super()._check_periodic()
@@ -192,7 +194,11 @@ class Connection(aioice.Connection):
         if not self._answering:  # the peer answered our own check just now; a request alone proves nothing
             self._hub.claim(pair.remote_addr, self._endpoint)
         if pair.nominated:
-            self.remote = pair.remote_addr
+            self._meet(pair.remote_addr)
+
+    def _meet(self, address: Address) -> None:
+        self.remote = address
+        self.moved()
 
     def data_received(self, data: bytes, component: int) -> None:
         """Nothing: the hub tells DTLS from STUN, and what is neither is nobody's."""
@@ -226,3 +232,7 @@ class Connection(aioice.Connection):
                 continue
             return True
         return False
+
+
+def _nowhere() -> None:
+    """Nobody has to know where the peer is met."""

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from .packet import LONGEST_DATAGRAM
 from .sdp import Address
+from .slot import Slot
 
 MOST: Final = 64
 """Datagrams per system call."""
-SLOT: Final = 2048
-SHORT: Final = 256
-"""Voice is; so much is copied without counting it out."""
+SLOT: Final = 29 * 64
+"""Octets from one datagram to the next: an odd number of cache lines, so that their heads do not push one another out."""
 
 
 class _Iovec(ctypes.Structure):
@@ -57,8 +57,7 @@ class Slots:
             message.name, message.name_length = ctypes.addressof(names) + at * 16, 16
             message.iovec, message.iovecs = ctypes.addressof(iovecs) + at * ctypes.sizeof(_Iovec), 1
         view = memoryview(memory).cast("B")
-        self.views = [view[at * SLOT : (at + 1) * SLOT] for at in range(MOST)]
-        self.short = [view[:SHORT] for view in self.views]
+        self.slots = [Slot(view[at * SLOT : (at + 1) * SLOT]) for at in range(MOST)]
         self.names = memoryview(names).cast("B").cast("Q")[::2]
         self.wanted = memoryview(iovecs).cast("B").cast("L")[1::2]
         """Lengths, as we tell them …"""

@@ -6,6 +6,8 @@ import struct
 from typing import Final
 
 RTP: Final = struct.Struct("!BBHII")
+HEAD: Final = struct.Struct("!QI")
+"""The same with everything before the SSRC as one number: octets, sequence number and timestamp, from high to low."""
 HEADER: Final = 12
 BUFFER_BYTES: Final = 2048
 LONGEST_DATAGRAM: Final = 1600

@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from ..calls.commands import Latch
+from .lane import Exit, Way
 from .peer import OurEnd
 from .progress import Progress
 from .reports import Reports
 from .sdp import Address, is_ipv6
+from .slot import Slot
 from .stream import Stream
 from .terms import Terms
 
@@ -26,8 +28,11 @@ class PbxLeg(ABC):
     """
 
     def __init__(self, buffer: bytearray, voice: Callable[[int, float], None]) -> None:
-        self._buffer, self._view = buffer, memoryview(buffer)
-        self.voice = voice
+        self._slot, self._buffer = Slot(buffer), buffer
+        self._view = self._slot.view
+        self._voice = voice
+        self.short: Callable[[], Way | None] = _no_way
+        """How packets may go by without being heard, if they may."""
         self.event: Callable[[int, int], None] = _unheard
         """Gets the timestamp and length of each telephone-event, in the buffer."""
         self.reports = Reports(
@@ -73,6 +78,9 @@ class PbxLeg(ABC):
         """What is agreed from now on."""
         self._payload_type, self._event_type = terms.payload_type, terms.event_type
         self.reports.tune(terms.clock_rate)
+        self._close_lane()
+        if self.sent is not None:
+            self.sent.part()
 
     def take_over(self, former: PbxLeg) -> None:
         """Be the same leg at another place: what is counted is one, whoever of the two hears it."""
@@ -102,9 +110,26 @@ class PbxLeg(ABC):
     def go_on(self, progress: Progress, now: float) -> None:
         """Take up what another process had counted, once it follows the same terms; `sent` has taken up its part."""
 
+    @property
+    def voice(self) -> Callable[[int, float], None]:
+        return self._voice
+
+    @voice.setter
+    def voice(self, voice: Callable[[int, float], None]) -> None:
+        self._voice, self.short = voice, _no_way
+        self._close_lane()
+
     @abstractmethod
     def send(self, length: int) -> None:
         """Send the packet in the buffer, which is encrypted there if it is to be."""
+
+    @abstractmethod
+    def _close_lane(self) -> None:
+        """What comes goes the long way, which may open the short one again."""
+
+    def exit(self) -> Exit | None:
+        """How packets are sent until `sent` is parted; None if each is to be given to `send`."""
+        return None
 
     @abstractmethod
     def report(self, now: float, *, goodbye: bool = False) -> None:
@@ -118,7 +143,7 @@ class PbxLeg(ABC):
         """Take a believed packet, plain in the buffer; `second` is its second octet."""
         if second & 0x7F == self._payload_type:
             self._reception.take(sequence, timestamp, ssrc, now)
-            self.voice(length, now)
+            self._voice(length, now)
         else:
             self._reception.pass_over(sequence, ssrc)
             if second & 0x7F == self._event_type:
@@ -132,3 +157,7 @@ def is_stranding(error: OSError) -> bool:
 
 def _unheard(timestamp: int, length: int) -> None:
     """Keys that nobody waits for yet."""
+
+
+def _no_way() -> None:
+    """Whoever listens hears every packet."""

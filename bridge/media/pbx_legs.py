@@ -39,7 +39,7 @@ class PbxLegs:
         if by_dtls:
             leg = DtlsLeg(equipment, self._certificate, pair, voice=nobody, failed=self._failed)
         else:
-            leg = RtpLeg(pair, equipment.buffer, equipment.poller, voice=nobody)
+            leg = RtpLeg(pair, equipment.buffer, equipment.poller, voice=nobody, onward=equipment.hub.datagrams)
         leg.event = self._key
         return leg
 

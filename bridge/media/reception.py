@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Final
 
 from .packet import MAX_DROPOUT, MAX_MISORDER
-
-_LONGEST_STEP: Final = 1.0
-"""Seconds; a longer one is a pause or a new start, not jitter."""
 
 
 class Reception:
@@ -20,7 +16,6 @@ class Reception:
     __slots__ = (
         "_base",
         "_jitter",
-        "_longest",
         "_missing",
         "_packets_before",
         "_rate",
@@ -43,7 +38,6 @@ class Reception:
         """Of the sources before it."""
         self._reported_expected = self._reported_packets = 0
         self._rate = clock_rate
-        self._longest = clock_rate * _LONGEST_STEP
         self._transit = inf
         """Of the newest packet, from a moment that does not matter, in clock units."""
         self._jitter = 0.0
@@ -52,7 +46,7 @@ class Reception:
         """The clock of what comes from now on, in Hz."""
         if clock_rate != self._rate:
             self._jitter *= clock_rate / self._rate
-            self._rate, self._longest, self._transit = clock_rate, clock_rate * _LONGEST_STEP, inf
+            self._rate, self._transit = clock_rate, inf
 
     def take(self, sequence: int, timestamp: int, ssrc: int, now: float) -> None:
         """Count a packet of the voice."""
@@ -61,12 +55,17 @@ class Reception:
             self.highest = next_highest
         else:
             self._count(sequence, ssrc)
-        transit = now * self._rate - timestamp
+        self.arrive(timestamp, now)
+
+    def arrive(self, timestamp: int, now: float) -> None:
+        """How regularly packets come."""
+        rate = self._rate
+        transit = now * rate - timestamp
         late = transit - self._transit
         self._transit = transit
         if late < 0:
             late = -late
-        if late < self._longest:
+        if late < rate:  # a second; what is later comes after a pause or a new start
             jitter = self._jitter
             self._jitter = jitter + (late - jitter) / 16
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from .comfort import QUIET
 from .digits import DigitsError, Keypad
+from .lane import Exit, Way
 from .stream import Stream
 
 
@@ -17,6 +18,8 @@ class Outlet(Protocol):
     """Where a datagram leaves: it lies in the buffer."""
 
     def send(self, length: int) -> None: ...
+    def exit(self) -> Exit | None:
+        """How it does that, if it can be done without it."""
 
 
 class Relay:
@@ -69,13 +72,17 @@ class Relay:
         """What follows from it: the page's voice goes to the PBX, the PBX's to the page."""
 
     def attach(self, browser: Outlet, down: Stream) -> None:
+        self.detach()
         self.browser, self.down = browser, down
 
     def turn_to(self, pbx: Outlet) -> None:
         """Send to the PBX this way from now on."""
         self._pbx = pbx
+        self.up.part()
 
     def detach(self) -> None:
+        if self.down is not None:
+            self.down.part()
         self.browser = self.down = None
 
     def tune(self, codec: str, payload_type: int, clock_rate: int, event_type: int | None) -> None:
@@ -124,6 +131,17 @@ class Relay:
         down, browser = self.down, self.browser
         if self.hearing and down is not None and browser is not None and (length := down.rewrite(length, now)):
             browser.send(length)
+
+    def short_up(self) -> Way | None:
+        """The way of packets from the page that are like the one before; None if each is to come here."""
+        exit = self._pbx.exit()
+        return Way(self.up, exit) if exit is not None else None
+
+    def short_down(self) -> Way | None:
+        """The same for packets from the PBX."""
+        down, browser = self.down, self.browser
+        exit = browser.exit() if browser is not None else None
+        return Way(down, exit) if down is not None and exit is not None else None
 
     def fill(self, frames: tuple[bytes, ...]) -> None:
         """These frames of 20 ms in turn while no voice goes to the PBX; none of them: silence. What is heard already goes on."""

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..calls.commands import Latch
+from .datagrams import Datagrams, OneByOne
+from .doorway import Doorway
+from .lane import Exit, Lane
 from .packet import HEADER, LONGEST_DATAGRAM, RTP
 from .pbx_leg import PbxLeg, is_stranding
 from .peer import OurEnd
@@ -14,6 +17,7 @@ from .ports import Pair
 from .progress import Cycles, Progress
 from .sdes import Crypto, Keys
 from .sdp import Address
+from .slot import Slot
 from .source import Source
 from .srtp import Srtp, go_on_hearing, go_on_reporting, go_on_sending, incoming_session, outgoing_session
 from .terms import Terms
@@ -22,11 +26,22 @@ from .terms import Terms
 class RtpLeg(PbxLeg):
     """RTP, or SRTP with keys of the SDP. `Source` says whose packets count."""
 
-    def __init__(self, pair: Pair, buffer: bytearray, poller: Poller, *, voice: Callable[[int, float], None]) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        buffer: bytearray,
+        poller: Poller,
+        *,
+        voice: Callable[[int, float], None],
+        onward: Datagrams | None = None,
+    ) -> None:
         super().__init__(buffer, voice)
         self._rtp, self._rtcp = pair
         self._address: Address = self._rtp.getsockname()
         self._inlet = self._view[:LONGEST_DATAGRAM]
+        self._door = Doorway(
+            self._rtp, onward or OneByOne(self._rtp, self._slot), arrived=self._arrived, unsent=self._unsent
+        )
         self._poller = poller
         self.source = Source()
         self._control: Address | None = None
@@ -35,7 +50,7 @@ class RtpLeg(PbxLeg):
         self._sent = Cycles(-1)
         self._heard: tuple[int, Cycles] | None = None
         """What the keys count, as far as `progress` was asked for; the second under the PBX's SSRC."""
-        poller.add(self._rtp, self._read)
+        poller.add(self._rtp, self._door.read)
         poller.add(self._rtcp, self._read_control)
 
     @property
@@ -48,6 +63,7 @@ class RtpLeg(PbxLeg):
     def close(self) -> None:
         self._poller.remove(self._rtp)
         self._poller.remove(self._rtcp)
+        self._door.close()
         self._rtp.close()
         self._rtcp.close()
 
@@ -70,7 +86,7 @@ class RtpLeg(PbxLeg):
         if keep_in is None or keep_out is None:
             incoming = keep_in.incoming if keep_in else incoming_session(keys.incoming)
             outgoing = keep_out.outgoing if keep_out else outgoing_session(keys.outgoing)
-            self._srtp = Srtp(self._buffer, incoming, outgoing)
+            self._srtp = Srtp(incoming, outgoing)
         reception = self.reports.reception
         if keep_in is None:
             self._heard = (reception.ssrc, Cycles.after(reception.highest)) if reception.ssrc >= 0 else None
@@ -118,14 +134,21 @@ class RtpLeg(PbxLeg):
         remote, srtp = self.source.remote, self._srtp
         if remote is None:
             return
-        if srtp is not None and not (length := srtp.protect(length)):
+        if srtp is not None and not (length := srtp.protect(self._slot, length)):
             self.strange += 1
             return
-        try:
-            self._rtp.sendto(self._view[:length], remote)
-        except OSError as error:  # full buffer or unreachable: media is not repeated
-            self.strange += 1
-            self.stranded = self.stranded or is_stranding(error)
+        self._door.post(self._slot, length, remote)
+
+    def _close_lane(self) -> None:
+        self._door.lane = None
+
+    def exit(self) -> Exit | None:
+        remote = self.source.remote
+        return Exit(self._srtp, self._door.post, remote) if remote is not None else None
+
+    def _unsent(self, error: OSError) -> None:
+        self.strange += 1
+        self.stranded = self.stranded or is_stranding(error)
 
     def report(self, now: float, *, goodbye: bool = False) -> None:
         """Send RTCP: to its own port beside the voice, or with the voice where both agreed to that (RFC 5761)."""
@@ -139,36 +162,43 @@ class RtpLeg(PbxLeg):
         length = len(data)
         self._view[:length] = data
         if self._srtp is not None:
-            length = self._srtp.protect_report(length)
+            length = self._srtp.protect_report(self._slot, length)
         try:
             (self._rtp if muxed else self._rtcp).sendto(self._view[:length], control)
         except (OSError, OverflowError):
             self.strange += 1
 
-    def _read(self, now: float) -> int:
-        """One datagram: the poller comes back for the next, which costs less than reading until nothing is left."""
-        try:
-            length, address = self._rtp.recvfrom_into(self._inlet)
-        except OSError:  # nothing there, or an ICMP error that belongs to what we sent
-            return 0
+    def _arrived(self, slot: Slot, length: int, address: Address, now: float) -> None:
+        if slot is not self._slot:
+            self._view[:length] = slot.view[:length]
+        raw = length
         first, second, sequence, timestamp, ssrc = RTP.unpack_from(self._buffer)
         if length <= HEADER or first & 0xC0 != 0x80 or 191 < second < 224:
             self._take_control(length, address, now)
-            return 1
+            return
         if self._srtp is not None and not (length := self._decrypted(self._srtp, length, address)):
             self.strange += 1
-            return 1
+            return
         voice = second & 0x7F == self._payload_type
-        if address != self.source.fixed and not self.source.believes(address, ssrc, sequence, voice=voice):
+        if address != self.source.fixed and not self._believes(address, ssrc, sequence, voice):
             self.strange += 1
         else:
             self._hear(second, sequence, timestamp, ssrc, length, now)
-        return 1
+            if voice:
+                self._door.lane = Lane.opened(self._srtp, raw, self._reception, self.short)
+                self._door.source = address
+
+    def _believes(self, address: Address, ssrc: int, sequence: int, voice: bool) -> bool:
+        before = self.source.remote
+        believed = self.source.believes(address, ssrc, sequence, voice=voice)
+        if self.source.remote != before and self.sent is not None:
+            self.sent.part()
+        return believed
 
     def _decrypted(self, srtp: Srtp, length: int, address: Address) -> int:
         """Strangers are not worth the work once the source is fixed."""
         fixed = self.source.fixed
-        return srtp.unprotect(length) if fixed is None or address == fixed else 0
+        return srtp.unprotect(self._slot, length) if fixed is None or address == fixed else 0
 
     def _read_control(self, now: float) -> int:
         try:
@@ -182,7 +212,7 @@ class RtpLeg(PbxLeg):
         """Read a report; one that does not name our stream says nothing to us."""
         known = length >= 8 and self.source.may_report(address[0]) and 191 < self._buffer[1] < 224
         if known and self._srtp is not None:
-            length = self._srtp.unprotect_report(length)
+            length = self._srtp.unprotect_report(self._slot, length)
         if not known or not length:
             self.strange += 1
         elif self.sent is not None:

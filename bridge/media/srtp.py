@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from pylibsrtp import Policy, Session
-from pylibsrtp._binding import ffi, lib
+from pylibsrtp._binding import lib
 
 from .sdes import Crypto
+from .slot import Slot
 
-_protect, _unprotect = lib.srtp_protect, lib.srtp_unprotect
+protect, unprotect = lib.srtp_protect, lib.srtp_unprotect
+"""For the hot path: context, octets and size; 0 if it was done."""
 _protect_rtcp, _unprotect_rtcp = lib.srtp_protect_rtcp, lib.srtp_unprotect_rtcp
-
-_LENGTH: Final = ffi.new("int *")
-"""Of the packet in hand: one for all, as the buffer is."""
 
 _PROFILES: Final = {
     "AEAD_AES_256_GCM": Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
@@ -73,27 +72,26 @@ def _ladder(ssrc: int, index: int) -> Iterator[bytes]:
 class Srtp:
     """The keys of both directions of one leg. Each method returns the packet's new length, 0 if it was refused."""
 
-    __slots__ = ("_in", "_out", "_packet", "incoming", "outgoing")
+    __slots__ = ("incoming", "inward", "outgoing", "outward")
 
-    def __init__(self, buffer: bytearray, incoming: Session, outgoing: Session) -> None:
+    def __init__(self, incoming: Session, outgoing: Session) -> None:
         self.incoming, self.outgoing = incoming, outgoing  # the contexts live as long as these
-        self._in, self._out = incoming._srtp[0], outgoing._srtp[0]
-        self._packet = ffi.from_buffer("char[]", buffer)
+        self.inward, self.outward = incoming._srtp[0], outgoing._srtp[0]
 
-    def protect(self, length: int) -> int:
-        size = _LENGTH
+    def protect(self, slot: Slot, length: int) -> int:
+        size = slot.size
         size[0] = length
-        return 0 if _protect(self._out, self._packet, size) else size[0]
+        return 0 if protect(self.outward, slot.octets, size) else size[0]
 
-    def unprotect(self, length: int) -> int:
-        size = _LENGTH
+    def unprotect(self, slot: Slot, length: int) -> int:
+        size = slot.size
         size[0] = length
-        return 0 if _unprotect(self._in, self._packet, size) else size[0]
+        return 0 if unprotect(self.inward, slot.octets, size) else size[0]
 
-    def protect_report(self, length: int) -> int:
-        _LENGTH[0] = length
-        return 0 if _protect_rtcp(self._out, self._packet, _LENGTH) else int(_LENGTH[0])
+    def protect_report(self, slot: Slot, length: int) -> int:
+        slot.size[0] = length
+        return 0 if _protect_rtcp(self.outward, slot.octets, slot.size) else int(slot.size[0])
 
-    def unprotect_report(self, length: int) -> int:
-        _LENGTH[0] = length
-        return 0 if _unprotect_rtcp(self._in, self._packet, _LENGTH) else int(_LENGTH[0])
+    def unprotect_report(self, slot: Slot, length: int) -> int:
+        slot.size[0] = length
+        return 0 if _unprotect_rtcp(self.inward, slot.octets, slot.size) else int(slot.size[0])

@@ -11,11 +11,13 @@ from .association import Association
 from .datagrams import Name
 from .dtls import Certificate
 from .hub import Hub
+from .lane import Exit, Lane, Way
 from .packet import RTP
 from .peer import Credentials, OurEnd
-from .reports import Reports, Sent
+from .reports import Reports
 from .sdp import Address
 from .srtp import Srtp
+from .stream import Stream
 
 
 class BrowserLeg:
@@ -34,7 +36,9 @@ class BrowserLeg:
         ended: Callable[[str], None],
     ) -> None:
         self.hub = hub
-        self.voice = voice
+        self._voice = voice
+        self.short: Callable[[], Way | None] = _no_way
+        """How packets may go by without being heard, if they may."""
         self.codec: sdp.Codec
         self.ssrc = secrets.randbits(32)
         """Of the voice that we send, as the newest answer says."""
@@ -45,12 +49,12 @@ class BrowserLeg:
             wall=time.time() - time.monotonic(),
         )
         self._reception, self._payload_type = self.reports.reception, -1
-        self.sent: Sent | None = None
+        self.sent: Stream | None = None
         """What we send it, for the reports."""
         self.refused = 0
         """Packets from the page's address that SRTP did not accept."""
         self._buffer = hub.buffer
-        self._view, self._post = memoryview(hub.buffer), hub.post
+        self._slot, self._view, self._post = hub.slot, hub.slot.view, hub.post
         self._remote: Address | None = None
         self._name: Name = 0
         """Of that address."""
@@ -65,6 +69,7 @@ class BrowserLeg:
             heard=lambda: self.received,
             ended=ended,
         )
+        self.association.changed = self._changed
         self._connection = self.association.connection
 
     @property
@@ -90,7 +95,7 @@ class BrowserLeg:
         if self._version and codec != self.codec:
             self.ssrc = secrets.randbits(32)  # codecs with different clocks don't share one (RFC 7160, 4.1)
         self._offer, self.codec, self._version = offer, codec, self._version + 1
-        self._payload_type = codec.payload_type
+        self._payload_type, self.association.lane = codec.payload_type, None
         self.reports.tune(codec.clock_rate)
         local = page_sdp.LocalTransport(
             address=self.hub.told,
@@ -119,17 +124,27 @@ class BrowserLeg:
         if 191 < buffer[1] < 224:  # RTCP (RFC 5761, 4)
             self._report_received(srtp, length, now)
             return
-        length = srtp.unprotect(length)
+        self.association.lane = None
+        raw, length = length, srtp.unprotect(self._slot, length)
         if not length:
             self.refused += 1
             return
         _, second, sequence, timestamp, ssrc = RTP.unpack_from(buffer)
         if second & 0x7F == self._payload_type:
             self._reception.take(sequence, timestamp, ssrc, now)
-            self.voice(length, now)
+            self._voice(length, now)
+            self.association.lane = Lane.opened(srtp, raw, self._reception, self.short)
+
+    @property
+    def voice(self) -> Callable[[int, float], None]:
+        return self._voice
+
+    @voice.setter
+    def voice(self, voice: Callable[[int, float], None]) -> None:
+        self._voice, self.short, self.association.lane = voice, _no_way, None
 
     def _report_received(self, srtp: Srtp, length: int, now: float) -> None:
-        length = srtp.unprotect_report(length)
+        length = srtp.unprotect_report(self._slot, length)
         if not length:
             self.refused += 1
         elif self.sent is not None:
@@ -138,10 +153,19 @@ class BrowserLeg:
     def send(self, length: int) -> None:
         """Encrypt the RTP packet in the buffer and send it to the page."""
         srtp, remote = self.association.srtp, self._connection.remote
-        if srtp is not None and remote is not None and (length := srtp.protect(length)):
+        if srtp is not None and remote is not None and (length := srtp.protect(self._slot, length)):
             if remote is not self._remote:
                 self._meet(remote)
-            self._post(length, self._name)
+            self._post(self._slot, length, self._name)
+
+    def exit(self) -> Exit | None:
+        """How packets are sent, until `sent` is parted."""
+        srtp, remote = self.association.srtp, self._connection.remote
+        return None if srtp is None or remote is None else Exit(srtp, self._post, self.hub.name(remote))
+
+    def _changed(self) -> None:
+        if self.sent is not None:
+            self.sent.part()
 
     def report(self, now: float, *, goodbye: bool = False) -> None:
         """Send RTCP to the page; overwrites the buffer."""
@@ -150,8 +174,12 @@ class BrowserLeg:
             return
         data = self.reports.write(self.sent, now, goodbye=goodbye)
         self._view[: len(data)] = data
-        if length := srtp.protect_report(len(data)):
-            self._post(length, self.hub.name(remote))
+        if length := srtp.protect_report(self._slot, len(data)):
+            self._post(self._slot, length, self.hub.name(remote))
 
     def _meet(self, remote: Address) -> None:
         self._remote, self._name = remote, self.hub.name(remote)
+
+
+def _no_way() -> None:
+    """Whoever listens hears every packet."""

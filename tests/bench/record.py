@@ -31,6 +31,9 @@ class _Sink:
     def send(self, length: int) -> None:
         """Where the voice ends."""
 
+    def exit(self) -> None:
+        """The long way is what is measured."""
+
 
 async def measure(directory: Path, say: Say) -> list[Figure]:
     off, on = [], []

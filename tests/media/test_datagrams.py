@@ -15,6 +15,7 @@ from bridge.media.mmsg import MOST
 from bridge.media.packet import BUFFER_BYTES
 from bridge.media.poller import Poller
 from bridge.media.sdp import Address
+from bridge.media.slot import Slot
 
 ONLY_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="recvmmsg and sendmmsg are Linux'")
 
@@ -31,19 +32,19 @@ def bound() -> Iterator[tuple[socket.socket, Address]]:
 class Desk:
     """A socket of ours between two others."""
 
-    def __init__(self, stack: ExitStack, kind: Callable[[socket.socket, bytearray], Datagrams]) -> None:
-        self.buffer = bytearray(BUFFER_BYTES)
+    def __init__(self, stack: ExitStack, kind: Callable[[socket.socket, Slot], Datagrams]) -> None:
+        self.slot = Slot(bytearray(BUFFER_BYTES))
         self.ours, self.address = stack.enter_context(bound())
         self.peers = [stack.enter_context(bound()) for _ in range(2)]
-        self.datagrams = kind(self.ours, self.buffer)
+        self.datagrams = kind(self.ours, self.slot)
 
     def read(self) -> list[tuple[bytes, Address]]:
         """Until nothing is left."""
         found, before = list[tuple[bytes, Address]](), -1
         while len(found) != before:
             before = len(found)
-            for length, name in self.datagrams.receive():
-                found.append((bytes(self.buffer[:length]), self.datagrams.address(name)))
+            for slot, length, name in self.datagrams.receive():
+                found.append((bytes(slot.view[:length]), self.datagrams.address(name)))
         return found
 
     def gather(self) -> None:
@@ -56,10 +57,11 @@ class Desk:
         if isinstance(self.datagrams, Batched):
             self.datagrams.flush()
 
-    def post(self, data: bytes, to: Address) -> None:
-        self.buffer[: len(data)] = data
-        self.datagrams.post(len(data), self.datagrams.name(to))
-        self.buffer[: len(data)] = bytes(len(data))
+    def post(self, data: bytes, to: Address, *, copied: bool = True) -> None:
+        slot = self.slot if copied else self.datagrams.vacant
+        slot.view[: len(data)] = data
+        self.datagrams.post(slot, len(data), self.datagrams.name(to))
+        self.slot.view[: len(data)] = bytes(len(data))
 
 
 @pytest.fixture(params=["one by one", pytest.param("batched", marks=ONLY_LINUX)])
@@ -67,11 +69,15 @@ async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     poller = Poller()
     batched = request.param == "batched"
     with ExitStack() as stack:
-        desk = Desk(stack, partial(Batched, poller=poller) if batched else OneByOne)
+        desk = Desk(stack, partial(_batched, poller=poller) if batched else OneByOne)
         yield desk
         desk.datagrams.close()
     assert poller.gathers == []
     poller.close()
+
+
+def _batched(sock: socket.socket, slot: Slot, poller: Poller) -> Batched:
+    return Batched(sock, poller)
 
 
 def voice(number: int) -> bytes:
@@ -99,7 +105,7 @@ async def test_what_waits_comes_in_turn_with_whom_it_is_from(desk: Desk) -> None
 async def test_what_is_posted_goes_as_it_was_then_and_in_order(desk: Desk) -> None:
     desk.gather()
     for number in range(2 * MOST + 5):
-        desk.post(voice(number), desk.peers[number % 2][1])
+        desk.post(voice(number), desk.peers[number % 2][1], copied=number % 3 == 0)
     desk.flush()
     for at, (sock, _) in enumerate(desk.peers):
         assert heard(sock) == [voice(number) for number in range(at, 2 * MOST + 5, 2)]
@@ -124,7 +130,7 @@ async def test_what_waits_when_the_socket_closes_is_nobody_elses() -> None:
     """The descriptor's number may be another socket's by then."""
     poller = Poller()
     with ExitStack() as stack:
-        desk = Desk(stack, partial(Batched, poller=poller))
+        desk = Desk(stack, partial(_batched, poller=poller))
         desk.gather()
         desk.post(b"voice", desk.peers[0][1])
         descriptor = desk.ours.fileno()

@@ -29,6 +29,9 @@ class Outlet:
     def send(self, length: int) -> None:
         self.sent.append(Packet.read(bytes(self.buffer[:length])))
 
+    def exit(self) -> None:
+        """Each packet is seen."""
+
 
 class Line:
     """A relay between a page and a PBX that both speak every 20 ms."""

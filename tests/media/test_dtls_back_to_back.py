@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from bridge.media.dtls import Certificate, Dtls, State
+from bridge.media.slot import Slot
 from bridge.media.srtp import Srtp
 
 from .stage import rtp
@@ -55,12 +56,12 @@ def test_both_have_keys_with_which_each_understands_the_other() -> None:
     assert line.states == [State.UP, State.UP]
     packet = rtp(0, 1, 1, VOICE)
     for mine, other in (line.ends, reversed(line.ends)):
-        buffer = bytearray(2048)
-        buffer[: len(packet)] = packet
-        length = Srtp(buffer, mine.incoming, mine.outgoing).protect(len(packet))
-        assert bytes(buffer[: len(packet)]) != packet
-        assert Srtp(buffer, other.incoming, other.outgoing).unprotect(length) == len(packet)
-        assert buffer[: len(packet)] == packet
+        slot = Slot(bytearray(2048))
+        slot.view[: len(packet)] = packet
+        length = Srtp(mine.incoming, mine.outgoing).protect(slot, len(packet))
+        assert bytes(slot.view[: len(packet)]) != packet
+        assert Srtp(other.incoming, other.outgoing).unprotect(slot, length) == len(packet)
+        assert slot.view[: len(packet)] == packet
 
 
 def test_nobody_is_owed_an_answer_once_both_are_up() -> None:

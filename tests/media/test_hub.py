@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.media.datagrams import OneByOne
 from bridge.media.hub import Hub, bound_socket, stun_username
+from bridge.media.lane import Lane
 from bridge.media.packet import BUFFER_BYTES
 from bridge.media.poller import Poller
 from bridge.media.sdp import Address
@@ -22,6 +23,8 @@ from .stage import SOON, rtp
 
 
 class Leg:
+    lane: Lane | None = None
+
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.got: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()

@@ -110,6 +110,9 @@ class Wire:
     def send(self, length: int) -> None:
         pass
 
+    def exit(self) -> None:
+        """Each packet is seen."""
+
 
 SONG, SILENT, PBXS = MediaPolicy(music="song"), MediaPolicy(music=NO_MUSIC), MediaPolicy()
 

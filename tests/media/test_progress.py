@@ -161,7 +161,7 @@ def hears(found: PbxLeg, buffer: bytearray, sender: Session, index: int) -> bool
     assert found._srtp is not None
     raw = sender.protect(packet(THEIRS, index))
     buffer[: len(raw)] = raw
-    length = found._srtp.unprotect(len(raw))
+    length = found._srtp.unprotect(found._slot, len(raw))
     if length:
         found._hear(0, index & 0xFFFF, index * 160 & 0xFFFFFFFF, THEIRS, length, 0.0)
     return length > 0
