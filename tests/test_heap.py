@@ -21,11 +21,11 @@ def test_what_python_and_what_malloc_hold_are_told_apart() -> None:
     small = [str(number) + "x" for number in range(10_000)]
     large = [bytes(20_000 + number) for number in range(100)]
     after = heap()
-    assert after.blocks - before.blocks >= len(small)
+    assert after.blocks - before.blocks > 0.9 * len(small)
     assert before.malloc is not None
     assert after.malloc is not None
     taken = after.malloc.used + after.malloc.mapped - before.malloc.used - before.malloc.mapped
-    assert 2 * MB < taken < 4 * MB
+    assert 1.5 * MB < taken < 4 * MB
     assert len(large) == 100
 
 
