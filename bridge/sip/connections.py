@@ -263,13 +263,20 @@ class Connections:
         self._sweeping = None
         if self._closed or not self._standing:
             return
-        self.abandon_stranded()
+        self._abandon_stranded()
         now = self._now()
         for connection in list(self._standing.values()):
             self._look_after(connection, now)
         self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
-    def abandon_stranded(self) -> None:
+    def leave(self, host: str, own: str) -> None:
+        """Over with those to that host that we opened from another address of ours than this one."""
+        for connection in list(self._standing.values()):
+            from_elsewhere = connection.local is not None and connection.local[0] != own
+            if connection.ours and connection.flow.host == host and from_elsewhere:
+                connection.abandon("this machine has another address now")
+
+    def _abandon_stranded(self) -> None:
         """Nothing goes out from an address that is not ours any more, and nothing says so for half a minute."""
         ours: dict[str, bool] = {}
         for connection in list(self._standing.values()):

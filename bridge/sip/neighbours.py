@@ -217,6 +217,7 @@ class Neighbours:
                 peer.lost(flow, self._agent, Transport.now())
             for lamps in self.lamps.values():
                 lamps.lost(flow, self._agent, Transport.now())
+            self._look(flow.host)
             self._transport.flush()
 
     # ---- what we are called
@@ -236,19 +237,23 @@ class Neighbours:
         """Notice that this machine has another address towards a peer, and tell the peer."""
         while True:
             await asyncio.sleep(OWN_ADDRESS_SECONDS)
-            for host, before in list(self._own.items()):
-                with suppress(OSError):  # no way there at the moment: wait
-                    if (own := local_address(host)) != before:
-                        log.warning("sip_own_address_changed", towards=host, before=before, now=own)
-                        self._own[host] = own
-                        self._moved(host)
+            for host in list(self._own):
+                self._look(host)
 
-    def _moved(self, host: str) -> None:
+    def _look(self, host: str) -> None:
+        before = self._own.get(host)
+        with suppress(OSError):  # no way there at the moment: wait
+            if before is not None and (own := local_address(host)) != before:
+                log.warning("sip_own_address_changed", towards=host, before=before, now=own)
+                self._own[host] = own
+                self._moved(host, own)
+
+    def _moved(self, host: str, own: str) -> None:
         """Accounts are registered anew and calls offered anew, from where we are now."""
         agent, transport = self._agent, self._transport
         if agent is None or transport is None:
             return
-        transport.abandon_stranded()
+        transport.leave(host, own)
         now = transport.now()
         for _, registration in self.registrations:
             if registration.way is not None and registration.way.host == host:

@@ -139,9 +139,9 @@ class Transport:
         """The peer wants a sign of life so often on that stream, 0: as usual, and answers each (RFC 5626 4.4.1)."""
         self._connections.keep_flow(way, seconds)
 
-    def abandon_stranded(self) -> None:
-        """Connections whose address is not ours any more are over."""
-        self._connections.abandon_stranded()
+    def leave(self, host: str, own: str) -> None:
+        """Connections to that host from another address of ours than this one are over."""
+        self._connections.leave(host, own)
 
     def flush(self) -> None:
         """Send and report what the agent has ready, and set the timer anew."""

@@ -12,7 +12,7 @@ from bridge.sip.message import respond
 
 from .desks import Called
 from .parties import World, endings
-from .stream_pbx import TrunkRoom
+from .stream_pbx import TrunkRoom, stream_pbx
 from .test_back_to_back import begin, check_ends, nothing_is_left
 from .wire import OFFER, WirePbx, accepted
 
@@ -87,3 +87,22 @@ async def test_who_listens_everywhere_tells_its_newest_address(pbx: WirePbx, mon
         )
         await pbx.request("ACK")
         assert room.posted.empty(), "to the call nothing has happened"
+
+
+async def test_a_stream_from_the_old_address_is_left_although_that_is_still_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the system sends elsewhere by now may find no way back; and a REGISTER on it would be lost with it."""
+    own = "127.0.0.1"
+    monkeypatch.setattr(neighbours, "local_address", lambda host: own)
+    monkeypatch.setattr(neighbours, "OWN_ADDRESS_SECONDS", 0.02)
+    async with stream_pbx() as pbx:
+        room = TrunkRoom({"host": "0.0.0.0"}, {"server": f"127.0.0.1:{pbx.address[1]}", "transport": "tcp"})
+        async with room.trunks.running():
+            first = await pbx.line()
+            await first.registers()
+            await room.is_registered()
+            own = "127.0.0.2"
+            await (await pbx.line()).registers()
+            await first.ended.wait()
+            assert first.inbox.empty()
