@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
+from typing import Final
 
 from ..calls.commands import (
     PBX_MUSIC,
@@ -61,6 +62,9 @@ from .webrtc import BrowserLeg
 SURE = frozenset({"PCMU", "PCMA", "opus"})
 """Codecs that every browser has (RFC 7874): one is chosen before anybody knows which page will answer."""
 
+FULL_LOOK: Final = 5
+"""While the page is heard, only one look of so many is at everything."""
+
 
 class Conversation:
     """Voice of one call.
@@ -90,6 +94,7 @@ class Conversation:
         """The PBX has yet to be told our new address, once it has answered the offer with the old one."""
         self._asked: tuple[TabId, str] | None = None
         """Which page was asked for a new offer, and for which codec."""
+        self._looks = 0
         self._removal = Removal(call, equipment, self._pbx_legs, self._session)
         self._watch = Watch(call, equipment, self._pages, self._session)
         self._recording = Recording(
@@ -532,6 +537,9 @@ class Conversation:
     def look(self, now: float) -> bool:
         """Report who fell silent; True if the PBX must be sent frames of ours until voice comes."""
         if self._pbx is None or self._relay is None:
+            return False
+        self._looks += 1
+        if self._looks % FULL_LOOK and self.part is None and self._watch.speaks(self._relay, now):
             return False
         former = self._removal.former
         pbx = self._removal.look(self._pbx, self._relay, now)

@@ -55,6 +55,11 @@ class Watch:
         """It has spoken since the last look."""
         return leg.received != self._page_silence.count
 
+    def speaks(self, relay: Relay, now: float) -> bool:
+        """The page has spoken since the last look and is heard: nothing is to be done at once."""
+        page = self._pages.speaker
+        return page is not None and relay.talking and self._page_silence.passed(page.received, now) == 0
+
     def look(self, pbx: PbxLeg, relay: Relay, now: float) -> bool:
         """Report who fell silent; True if the PBX must be sent frames of ours until voice comes."""
         pages, patience = self._pages, self._equipment.patience

@@ -217,7 +217,7 @@ async def test_a_room_tells_how_a_call_sounds(monkeypatch: pytest.MonkeyPatch) -
     async with stage(Patience(look=0.01)) as here:
         page = await here.connect()
         await here.join(page)
-        for number in range(200):
+        for number in range(2000):
             here.pbx.send(rtp(0, number, number * 160, b"pbx"))
             await page.say(b"page")
             await page.next()
