@@ -105,7 +105,7 @@ class Batched:
     def post(self, slot: Slot, length: int, name: Name) -> None:
         vacant, out, at = self.vacant, self._out, self._waiting
         if slot is not vacant:
-            vacant.view[:length] = slot.view[:length]
+            vacant.copy(slot, length)
         out.wanted[at] = length
         out.names[at] = name  # type: ignore[assignment]  # ours are numbers
         self._waiting = at = at + 1

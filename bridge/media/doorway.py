@@ -20,17 +20,19 @@ class Doorway:
     `unsent(error)` is called for what the system did not take.
     """
 
-    __slots__ = ("_arrived", "_onward", "_receive_into", "_sendto", "_unsent", "lane", "source")
+    __slots__ = ("_arrived", "_buffer", "_onward", "_receive_into", "_sendto", "_unsent", "lane", "source")
 
     def __init__(
         self,
         sock: socket.socket,
+        buffer: Slot,
         onward: Datagrams,
         *,
         arrived: Callable[[Slot, int, Address, float], None],
         unsent: Callable[[OSError], None],
     ) -> None:
-        """`onward`: what most of it is sent on by."""
+        """`buffer`: where it is wanted while there is no lane; `onward`: what the lane's packets are sent on by."""
+        self._buffer = buffer
         self._receive_into: Final = sock.recvfrom_into
         self._sendto: Final = sock.sendto
         self._onward, self._arrived, self._unsent = onward, arrived, unsent
@@ -44,12 +46,12 @@ class Doorway:
 
     def read(self, now: float) -> int:
         """One datagram: the poller comes back for the next, which costs less than reading until nothing is left."""
-        slot = self._onward.vacant
+        lane = self.lane
+        slot = self._onward.vacant if lane is not None else self._buffer
         try:
             length, address = self._receive_into(slot.view, LONGEST_DATAGRAM)
         except OSError:  # nothing there, or an ICMP error that belongs to what we sent
             return 0
-        lane = self.lane
         if lane is None or address != self.source or not lane.carry(slot, length, now):
             self.lane = None
             self._arrived(slot, length, address, now)

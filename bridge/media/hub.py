@@ -132,7 +132,7 @@ class Hub:
                 if owner is not None and (lane := owner.lane) is not None and lane.carry(slot, length, now):
                     continue
                 if slot is not shared:
-                    self._view[:length] = slot.view[:length]
+                    shared.copy(slot, length)
                 if 127 < buffer[0] < 192 and length > HEADER:
                     owners[name].media_received(length, now)
                 else:

@@ -40,7 +40,11 @@ class RtpLeg(PbxLeg):
         self._address: Address = self._rtp.getsockname()
         self._inlet = self._view[:LONGEST_DATAGRAM]
         self._door = Doorway(
-            self._rtp, onward or OneByOne(self._rtp, self._slot), arrived=self._arrived, unsent=self._unsent
+            self._rtp,
+            self._slot,
+            onward or OneByOne(self._rtp, self._slot),
+            arrived=self._arrived,
+            unsent=self._unsent,
         )
         self._poller = poller
         self.source = Source()
@@ -170,7 +174,7 @@ class RtpLeg(PbxLeg):
 
     def _arrived(self, slot: Slot, length: int, address: Address, now: float) -> None:
         if slot is not self._slot:
-            self._view[:length] = slot.view[:length]
+            self._slot.copy(slot, length)
         raw = length
         first, second, sequence, timestamp, ssrc = RTP.unpack_from(self._buffer)
         if length <= HEADER or first & 0xC0 != 0x80 or 191 < second < 224:
