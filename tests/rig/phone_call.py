@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import re
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .asterisk import Asterisk
 
 CHALLENGES = {401, 407}
+SEVERAL_FRAMES = 0.2
+"""Seconds: with the first frame that nobody records the conversion ends."""
 
 
 class Reoffer(NamedTuple):
@@ -67,15 +70,16 @@ class Call:
         """
         for _ in range(int(PATIENCE)):
             with contextlib.suppress(AssertionError):
-                await wait_for(lambda: self.hears(hz), 1, f"{hz:g} Hz at the other side")
+                await wait_for(lambda: self.hears(hz), 1)
                 return
-            self._record_anew()
-        await wait_for(lambda: self.hears(hz), 1, f"{hz:g} Hz at the other side")
+            await self._record_anew()
+        await wait_for(lambda: self.hears(hz), what=f"{hz:g} Hz at the other side")
 
-    def _record_anew(self) -> None:
+    async def _record_anew(self) -> None:
         ear = self.pbx.channel_of(f"Ear {self.heard}")
         way = "t" if ear.startswith("Local/") else "r"
         self.pbx.act("StopMixMonitor", Channel=ear)
+        await asyncio.sleep(SEVERAL_FRAMES)
         self.pbx.act("MixMonitor", Channel=ear, Options=f"a{way}({self.heard})")
 
     def digits(self) -> str:
