@@ -56,17 +56,18 @@ class Stage:
 
     async def sign_in(self, user: int = ANNA, path: str = "/", browser: Chromium | None = None) -> Page:
         """A portal page of this user, clicked once as people do, its worker connected."""
-        before = len(await self.workers(user))
+        before = {tab["tab"] for tab in await self.workers(user)}  # some of which may just be going
         page = await (browser or self.browser).page(f"{self.portal.url}{path}?user={user}")
         await page.click("h1")
-        await self.online(user, before + 1)
+
+        async def come() -> bool:
+            return any(tab["tab"] not in before for tab in await self.workers(user))
+
+        await wait_for(come, what=f"a new worker page of user {user} at the bridge")
         return page
 
-    async def online(self, user: int = ANNA, workers: int = 1) -> None:
-        async def enough() -> bool:
-            return len(await self.workers(user)) >= workers
-
-        await wait_for(enough, what=f"{workers} worker page(s) of user {user} at the bridge")
+    async def online(self, user: int = ANNA) -> None:
+        await wait_for(lambda: self.workers(user), what=f"a worker page of user {user} at the bridge")
 
     async def workers(self, user: int = ANNA) -> list[dict[str, Any]]:
         mine = [tab for tab in await self.tabs() if tab["operator"].startswith(f"{user}@")]
