@@ -12,6 +12,7 @@ from . import sdp
 from .codecs.conversion import Conversion
 from .codecs.transcoder import Transcoder
 from .relay import Relay
+from .webrtc import BrowserLeg
 
 NARROW_OPUS: Final = "maxplaybackrate=8000;sprop-maxcapturerate=8000;useinbandfec=1"
 """RFC 7587, 6.1: what a telephone can't carry need not be encoded, sent and decoded, and losses are to be made up for."""
@@ -28,6 +29,13 @@ def choose(wanted: Sequence[str], page: sdp.Section, transcode: Transcode) -> sd
         other = page.codecs[0]
         return replace(other, fmtp=NARROW_OPUS) if other.name == "opus" else other
     return sdp.choose(wanted, page)
+
+
+def needed(page: BrowserLeg, pbx: str, transcode: Transcode) -> bool:
+    """This page and a PBX that speaks `pbx` can't speak the same, or shall not."""
+    speaks = page.codec.name
+    wishes_opus = transcode is Transcode.OPUS_TO_BROWSER and speaks == "opus"
+    return speaks != pbx and (wishes_opus or not page.offers(pbx))
 
 
 class Crossing:

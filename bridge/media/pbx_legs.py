@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 
 import structlog
 
-from ..calls.events import CallId, PbxFellSilent
+from ..calls.events import CallId, PbxFellSilent, PbxPressed
+from .digits import HeardKeys
 from .dtls_leg import DtlsLeg
 from .equipment import Equipment
+from .packet import HEADER
 from .pages import nobody
 from .pbx_leg import PbxLeg
 from .pbx_sdp import PbxDescription
@@ -20,10 +21,11 @@ log = structlog.get_logger()
 
 
 class PbxLegs:
-    """Opens them, under one certificate for all; `key` gets their telephone-events."""
+    """Opens them, under one certificate for all, and reports the keys that come on any of them."""
 
-    def __init__(self, call: CallId, equipment: Equipment, key: Callable[[int, int], None]) -> None:
-        self._call, self._equipment, self._key = call, equipment, key
+    def __init__(self, call: CallId, equipment: Equipment) -> None:
+        self._call, self._equipment = call, equipment
+        self._heard = HeardKeys()
         self._certificate = equipment.certificates.current(datetime.datetime.now(datetime.UTC))
         self.fingerprint = self._certificate.fingerprint
 
@@ -40,7 +42,7 @@ class PbxLegs:
             leg = DtlsLeg(equipment, self._certificate, pair, voice=nobody, failed=self._failed)
         else:
             leg = RtpLeg(pair, equipment.buffer, equipment.poller, voice=nobody, onward=equipment.hub.datagrams)
-        leg.event = self._key
+        leg.event = self._heard_key
         return leg
 
     def carrying(self, offer: PbxDescription | None, leg: PbxLeg) -> PbxLeg:
@@ -54,14 +56,10 @@ class PbxLegs:
             return leg
         return self.open(by_dtls=by_dtls, ipv6=ipv6, towards=offer.address[0] if offer.address else "")
 
-    def close(self) -> None:
-        """Nobody gets any keys any more; who got them owns this."""
-        self._key = _no_key
+    def _heard_key(self, timestamp: int, length: int) -> None:
+        if key := self._heard.take(timestamp, bytes(self._equipment.buffer[HEADER:length])):
+            self._equipment.post(PbxPressed(call=self._call, digits=key))
 
     def _failed(self, why: str) -> None:
         log.warning("pbx_voice_failed", call=self._call, why=why)
         self._equipment.post(PbxFellSilent(call=self._call))
-
-
-def _no_key(number: int, duration: int) -> None:
-    pass

@@ -147,29 +147,29 @@ class Voice:
             case OfferMedia():
                 conversation.offer()
             case KeepAddress():
-                conversation.keep_address()
+                conversation.path.stay()
             case SendDigits():
                 conversation.press(command)
             case StartRecording() | PauseRecording() | ResumeRecording():
-                conversation.record(command)
+                conversation.path.record(command)
             case JoinConference():
                 self._confer(conversation, command.other)
             case LeaveConference():
-                conversation.leave()
-        if conversation.mute:
+                conversation.path.leave()
+        if conversation.path.mute:
             self._fill_in(conversation)
 
     def _confer(self, conversation: Conversation, other: CallId) -> None:
         if other not in self._conversations:
             raise OursError("the voice of the other call is not here")
-        conversation.confer(other)
+        conversation.path.confer(other)
         self._introduce(conversation)
         self._fill_in(conversation)
 
     def _introduce(self, conversation: Conversation) -> None:
         """Let both parts of a conference hear one another, if both are there."""
-        part = conversation.part
-        peer = self._conversations[part.other].part if part and part.other in self._conversations else None
+        part = conversation.path.part
+        peer = self._conversations[part.other].path.part if part and part.other in self._conversations else None
         if part is not None and peer is not None and peer.other == conversation.call:
             part.peer, peer.peer = peer, part
 

@@ -293,7 +293,7 @@ class Stage:
     async def end_without_a_trace(self) -> None:
         """Ends the call: what it had is gone without the garbage collector, or TimeoutError."""
         conversation = self.voice._conversations[CALL]
-        had: list[object] = [conversation, conversation._pbx, conversation._removal.former or conversation._pbx]
+        had: list[object] = [conversation, conversation.path.pbx, conversation._removal.former or conversation.path.pbx]
         for leg in conversation.legs.values():
             had += [leg, leg.association, leg.association.connection, leg.association._dtls]
         del conversation, leg

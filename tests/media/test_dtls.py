@@ -68,7 +68,7 @@ async def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(here:
 
 
 def leg_of(here: Stage) -> DtlsLeg:
-    leg = here.voice._conversations[CALL]._pbx
+    leg = here.voice._conversations[CALL].path.pbx
     assert isinstance(leg, DtlsLeg)
     return leg
 
@@ -288,7 +288,7 @@ async def test_a_pbx_may_change_to_plain_rtp_and_back_where_that_is_allowed(here
         page = await called_by(here, pbx)
         await here.voice.perform(ReofferMedia(call=CALL, sdp=pbx_offer(here.pbx.port, "PCMU", version=2)))
         await here.mail.next(MediaReanswered)
-        here.pbx.bridge = here.voice._conversations[CALL]._pbx.address  # type: ignore[union-attr]
+        here.pbx.bridge = here.voice._conversations[CALL].path.pbx.address  # type: ignore[union-attr]
         await page.say(b"plain")
         await here.pbx.next_with(b"plain")
         here.pbx.send(rtp(0, 1, 160, b"plain too"))
@@ -350,7 +350,7 @@ async def test_reports_go_with_the_voice_both_ways() -> None:
     async with stage(Patience(report=0.05, browser=1000)) as here, dtls_pbx(here) as pbx:
         page = await called_by(here, pbx)
         await talk(page, pbx, b"one")
-        pbx.leg.sent = here.voice._conversations[CALL]._relay.up  # type: ignore[union-attr]
+        pbx.leg.sent = here.voice._conversations[CALL].path.relay.up  # type: ignore[union-attr]
         async with asyncio.timeout(5):
             while not pbx.leg.reports.heard or not leg_of(here).reports.heard:
                 pbx.leg.report(asyncio.get_running_loop().time())

@@ -195,7 +195,7 @@ async def test_keys_reach_the_pbx_in_the_stream_of_the_voice(held: bool) -> None
         if held:
             await hold(here, True)
         await here.voice.perform(SendDigits(call=CALL, digits="9#"))
-        relay = here.voice._conversations[CALL]._relay
+        relay = here.voice._conversations[CALL].path.relay
         assert relay
         read: list[tuple[int, int, int]] = []
         while len(read) < 14:

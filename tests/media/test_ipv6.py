@@ -124,7 +124,7 @@ async def pbx() -> AsyncIterator[Pbx]:
 
 
 def leg_of(here: Stage) -> PbxLeg:
-    leg = here.voice._conversations[CALL]._pbx
+    leg = here.voice._conversations[CALL].path.pbx
     assert leg is not None
     return leg
 

@@ -229,9 +229,9 @@ async def test_a_file_begins_anew_with_each_hold_and_again_after_its_end(file: s
                 pass
             assert (await here.pbx.next()).payload == song[1]
             await keep(here, False)
-        here.voice._conversations[CALL]._relay._turn = len(song) - 2  # type: ignore[union-attr]
+        here.voice._conversations[CALL].path.relay._turn = len(song) - 2  # type: ignore[union-attr]
         await keep(here, True)
-        here.voice._conversations[CALL]._relay._turn = len(song) - 2  # type: ignore[union-attr]
+        here.voice._conversations[CALL].path.relay._turn = len(song) - 2  # type: ignore[union-attr]
         while (await here.pbx.next()).payload != song[-1]:
             pass
         assert (await here.pbx.next()).payload == song[0]
@@ -299,7 +299,7 @@ async def test_who_waits_for_the_operators_next_page_hears_it_where_that_is_wish
         again = await talking(here, file, rejoin_music=wished, tab=OTHER)
         await again.say(b"back")
         await here.pbx.next_with(b"back")
-        assert here.voice._conversations[CALL]._relay._quiet == QUIET["PCMU"]  # type: ignore[union-attr]
+        assert here.voice._conversations[CALL].path.relay._quiet == QUIET["PCMU"]  # type: ignore[union-attr]
 
 
 async def test_what_is_said_while_the_music_plays_is_not_recorded(file: str, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ async def test_early_media_is_heard_and_the_final_answer_may_come_from_elsewhere
     async with stage() as here, pbx_socket() as far_end:
         page, _ = await here.dial("PCMU")
         here.pbx.send(rtp(0, 1, 160, b"before any answer"))
-        leg = here.voice._conversations[CALL]._pbx
+        leg = here.voice._conversations[CALL].path.pbx
         while not (leg and leg.strange):
             await asyncio.sleep(0.001)
         await answered(here, pbx_answer(here.pbx.port, "PCMU"))

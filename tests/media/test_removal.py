@@ -87,7 +87,7 @@ async def says(here: Stage, page: Page, word: bytes, source: str) -> int:
 async def turned(here: Stage) -> None:
     """Our voice leaves from the address that the PBX was told last."""
     call = conversation(here)
-    await wait_for(lambda: call._relay is not None and call._relay._pbx is call._pbx, 5, "the turn")
+    await wait_for(lambda: call.path.relay is not None and call.path.relay._pbx is call.path.pbx, 5, "the turn")
 
 
 async def left(here: Stage) -> None:
@@ -110,7 +110,7 @@ async def test_the_voice_follows_both_ways_and_not_a_packet_of_either_is_lost(he
     await hears(here, page, b"to the new one")
     await left(here)
     assert (await says(here, page, b"and on", NEW) - second) & 0xFFFF < 100
-    leg = conversation(here)._pbx
+    leg = conversation(here).path.pbx
     assert leg is not None
     assert leg.address == here.pbx.bridge != old
     assert leg.reports.reception.lost == 0
@@ -148,7 +148,7 @@ async def test_where_the_old_address_is_gone_the_voice_leaves_from_the_new_one_a
 ) -> None:
     monkeypatch.setattr(relocation, "AGAIN", 0.05)
     page = await talking(here)
-    leg = conversation(here)._pbx
+    leg = conversation(here).path.pbx
     assert leg is not None
     machine.address = ""
     leg.stranded = True
@@ -211,7 +211,7 @@ async def test_encrypted_voice_goes_on_under_the_same_keys_and_count(here: Stage
 async def test_a_pbx_that_speaks_dtls_is_met_anew_and_hears_one_stream(here: Stage, machine: Machine) -> None:
     async with dtls_pbx(here) as pbx:
         page = await called_by(here, pbx)
-        before = conversation(here)._relay
+        before = conversation(here).path.relay
         assert before is not None
         ssrc = before.up.ssrc
         told = await moved(here, machine)
@@ -239,13 +239,13 @@ async def test_a_place_that_the_pbx_did_not_follow_to_leaves_nothing_to_the_garb
 ) -> None:
     await talking(here)
     await moved(here, machine)
-    async with without_a_trace([conversation(here)._pbx]):
+    async with without_a_trace([conversation(here).path.pbx]):
         await here.voice.perform(KeepAddress(call=CALL))
 
 
 async def test_a_place_that_was_left_leaves_nothing_to_the_garbage_collector(here: Stage, machine: Machine) -> None:
     page = await talking(here)
-    old = conversation(here)._pbx
+    old = conversation(here).path.pbx
     told = await moved(here, machine)
     had = [old]
     del old

@@ -59,7 +59,7 @@ def conversation(here: Stage) -> Conversation:
 
 async def test_both_sides_get_reports_of_what_they_hear_and_of_what_they_send(here: Stage, control: Pbx) -> None:
     page = await talk(here)
-    leg, pbx = conversation(here).legs[next(iter(conversation(here).legs))], conversation(here)._pbx
+    leg, pbx = conversation(here).legs[next(iter(conversation(here).legs))], conversation(here).path.pbx
     assert leg.sent is not None
     assert pbx is not None
     assert pbx.sent is not None
@@ -76,7 +76,7 @@ async def test_both_sides_get_reports_of_what_they_hear_and_of_what_they_send(he
 
 async def test_what_either_side_reports_of_us_is_known_with_its_round_trip(here: Stage, control: Pbx) -> None:
     page = await talk(here)
-    leg, pbx = conversation(here).legs[next(iter(conversation(here).legs))], conversation(here)._pbx
+    leg, pbx = conversation(here).legs[next(iter(conversation(here).legs))], conversation(here).path.pbx
     assert pbx is not None
     assert pbx.sent is not None
     assert leg.sent is not None
@@ -137,7 +137,7 @@ async def test_a_call_that_ends_says_goodbye_on_both_legs(here: Stage, control: 
 
 async def test_reports_of_strangers_and_junk_count_for_nothing(here: Stage, control: Pbx) -> None:
     await talk(here)
-    pbx = conversation(here)._pbx
+    pbx = conversation(here).path.pbx
     assert pbx is not None
     assert pbx.sent is not None
     block = rtcp.Block(ssrc=pbx.sent.ssrc, fraction=255, lost=9, highest=9, jitter=9, last_report=0, delay=0)

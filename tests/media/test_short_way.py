@@ -14,8 +14,8 @@ from .stage import CALL, SOON, TAB, Page, Pbx, Stage, pbx_offer, pbx_socket, rtp
 
 def legs(here: Stage) -> tuple[BrowserLeg, RtpLeg]:
     conversation = here.voice._conversations[CALL]
-    assert isinstance(conversation._pbx, RtpLeg)
-    return conversation.legs[TAB], conversation._pbx
+    assert isinstance(conversation.path.pbx, RtpLeg)
+    return conversation.legs[TAB], conversation.path.pbx
 
 
 def open_lanes(here: Stage) -> tuple[bool, bool]:
