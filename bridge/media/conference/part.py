@@ -51,8 +51,9 @@ class Part:
             self._operator = self._mixing.voice(OPERATOR, page) if page else _nothing
 
     def close(self) -> None:
-        """Nothing that is under way is heard any more."""
+        """Nothing that is under way is heard any more, and nothing here waits for the garbage collector."""
         self._mixing = None
+        self.ear = self.onward = self._relay
         peer, self.peer = self.peer, None
         if peer is not None:
             peer.peer = None

@@ -28,7 +28,21 @@ from bridge.media.recording import tape
 from bridge.media.recording.recorder import Shelf
 
 from ..recording.test_recording import SLOW, tape_of
-from ..stage import CALL, PBX_TYPES, TAB, Packet, Page, Pbx, Stage, pbx_answer, pbx_offer, pbx_socket, rtp, stage
+from ..stage import (
+    CALL,
+    PBX_TYPES,
+    TAB,
+    Packet,
+    Page,
+    Pbx,
+    Stage,
+    pbx_answer,
+    pbx_offer,
+    pbx_socket,
+    rtp,
+    stage,
+    without_a_trace,
+)
 from ..tones import loudness, tone
 
 SECOND = CallId("call-2")
@@ -177,6 +191,17 @@ async def test_whoever_hangs_up_is_heard_no_more_and_the_other_goes_on_with_the_
         await met.hears(met.first, OPERATOR_HZ)
         await met.here.room.perform(LeaveConference(call=CALL))
         await met.hears(met.first, OPERATOR_HZ)
+
+
+async def test_a_call_that_ends_in_a_conference_leaves_nothing_to_the_garbage_collector() -> None:
+    async with meeting() as met:
+        await met.join()
+        await met.talk(0.1)
+        conversation = met.here.voice._conversations[CALL]
+        had = [conversation, conversation.path.pbx, conversation.path.part]
+        del conversation
+        async with without_a_trace(had):
+            await met.here.room.perform(CloseMedia(call=CALL))
 
 
 async def test_held_nobody_hears_anybody_and_resumed_they_all_do() -> None:
