@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-import socketio
 import structlog
 from aiohttp import web
 from pydantic import ValidationError
@@ -33,6 +30,7 @@ from .floor import Floor, Outlook
 from .page import Page
 from .presence import Tab
 from .protocol import FROM_PAGE, Ack, CallState, PageKind, Refusal
+from .socket_io import SocketIo
 from .turn import Turn
 from .wire import Wire, Wires, frame
 
@@ -66,35 +64,6 @@ class ClickedCards(Protocol):
 
     def claim(self, operator: Operator, card: str, number: str) -> bool:
         """True for the first who is to make the call of this card."""
-
-
-# The libraries log whole packets, tickets included, from INFO on.
-_library_log = logging.getLogger("bridge.operators.socketio")
-_library_log.setLevel(logging.ERROR)
-
-
-Heard = Callable[..., Awaitable[Ack]]
-"""Takes an event, whose it is by the library's id, and what was sent with it."""
-
-
-class _SocketIo(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
-    """The library's socket.io on our own engine.io."""
-
-    def __init__(self, heard: Heard, **options: Any) -> None:
-        super().__init__(**options)
-        self._heard = heard
-
-    def _engineio_server_class(self) -> type[Wires]:
-        return Wires
-
-    async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: list[Any]) -> None:
-        """All events have one taker: the library would look for others first, and make up each answer from scratch."""
-        sid = self.manager.sid_from_eio_sid(eio_sid, namespace or "/")
-        if not self.manager.is_connected(sid, namespace or "/"):
-            return
-        ack = await self._heard(data[0], sid, *data[1:])
-        if id is not None and (wire := self.eio.sockets.get(eio_sid)):
-            wire.write(frame(f"43{id}[{ack.model_dump_json(by_alias=True)}]"))
 
 
 class _Said(NamedTuple):
@@ -157,15 +126,8 @@ class Channel:
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._confirming: set[asyncio.Task[None]] = set()
-        self._sio = _SocketIo(
-            self._heard,
-            async_mode="aiohttp",
-            ping_interval=PING_SECONDS,
-            ping_timeout=PING_SECONDS,
-            max_http_buffer_size=MESSAGE_BYTES,
-            json=json,  # the library's own makes a decoder for each message
-            logger=_library_log,
-            engineio_logger=_library_log,
+        self._sio = SocketIo(
+            self._heard, ping_interval=PING_SECONDS, ping_timeout=PING_SECONDS, max_http_buffer_size=MESSAGE_BYTES
         )
         self._wires: Wires = self._sio.eio
         self._sio.on("connect", self._connected)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -126,6 +127,46 @@ async def test_a_malformed_hello_is_refused_as_a_bad_message(hello: Any) -> None
             hello = rig.hello("t1") | hello
         with pytest.raises(RefusedToConnectError, match="bad-message"):
             await rig.page_with("t1", hello)
+
+
+NONSENSE = [
+    "",
+    "2",
+    "2[]",
+    "2{}",
+    "2[{}]",
+    "2[[]]",
+    "2[1]",
+    '2["mute"',
+    "9",
+    "4",
+    '51-["x",{"_placeholder":true,"num":0}]',
+    b"2",
+]
+
+
+@pytest.mark.parametrize("words", NONSENSE)
+async def test_a_page_that_speaks_nonsense_is_cut_off_without_a_long_story_in_the_log(
+    words: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with room() as rig:
+        page, other = await rig.page("t1"), await rig.page("t2")
+        await page.client.eio.send(words)
+        await asyncio.wait_for(page.gone.wait(), PATIENCE)
+        assert (await other.say("renew"))["ok"]
+        assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("words", NONSENSE)
+async def test_a_stranger_who_speaks_nonsense_is_cut_off(words: str | bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with room() as rig, aiohttp.ClientSession() as client:
+        stranger = await client.ws_connect(f"{rig.url}socket.io/?EIO=4&transport=websocket")
+        await stranger.receive()
+        await (stranger.send_bytes(words) if isinstance(words, bytes) else stranger.send_str(f"4{words}"))
+        with contextlib.suppress(aiohttp.ClientError):
+            await asyncio.wait_for(stranger.receive(), PATIENCE)
+        assert stranger.closed
+        assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_a_tab_of_somebody_else_can_not_be_taken_over() -> None:
