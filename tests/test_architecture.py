@@ -25,7 +25,7 @@ FIGURE: dict[str, set[str]] = {
     "sip": {"addresses", "calls"},
     "addresses": set(),
     "logs": set(),
-    "media": {"calls", "heap", "logs"},
+    "media": {"addresses", "calls", "heap", "logs"},
     "operators": {"calls"},
     "portal": {"addresses", "store", "calls"},
     "telling": {"calls"},

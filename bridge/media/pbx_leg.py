@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from ..calls.commands import Latch
-from .lane import Exit, Way
+from .lane import Exit, Way, no_way
 from .peer import OurEnd
 from .progress import Progress
 from .reports import Reports
@@ -31,7 +31,7 @@ class PbxLeg(ABC):
         self._slot, self._buffer = Slot(buffer), buffer
         self._view = self._slot.view
         self._voice = voice
-        self.short: Callable[[], Way | None] = _no_way
+        self.short: Callable[[], Way | None] = no_way
         """How packets may go by without being heard, if they may."""
         self.event: Callable[[int, int], None] = _unheard
         """Gets the timestamp and length of each telephone-event, in the buffer."""
@@ -116,7 +116,7 @@ class PbxLeg(ABC):
 
     @voice.setter
     def voice(self, voice: Callable[[int, float], None]) -> None:
-        self._voice, self.short = voice, _no_way
+        self._voice, self.short = voice, no_way
         self._close_lane()
 
     @abstractmethod
@@ -157,7 +157,3 @@ def is_stranding(error: OSError) -> bool:
 
 def _unheard(timestamp: int, length: int) -> None:
     """Keys that nobody waits for yet."""
-
-
-def _no_way() -> None:
-    """Whoever listens hears every packet."""

@@ -11,7 +11,7 @@ from .association import Association
 from .datagrams import Name
 from .dtls import Certificate
 from .hub import Hub
-from .lane import Exit, Lane, Way
+from .lane import Exit, Lane, Way, no_way
 from .packet import RTP
 from .peer import Credentials, OurEnd
 from .reports import Reports
@@ -37,7 +37,7 @@ class BrowserLeg:
     ) -> None:
         self.hub = hub
         self._voice = voice
-        self.short: Callable[[], Way | None] = _no_way
+        self.short: Callable[[], Way | None] = no_way
         """How packets may go by without being heard, if they may."""
         self.codec: sdp.Codec
         self.ssrc = secrets.randbits(32)
@@ -141,7 +141,7 @@ class BrowserLeg:
 
     @voice.setter
     def voice(self, voice: Callable[[int, float], None]) -> None:
-        self._voice, self.short, self.association.lane = voice, _no_way, None
+        self._voice, self.short, self.association.lane = voice, no_way, None
 
     def _report_received(self, srtp: Srtp, length: int, now: float) -> None:
         length = srtp.unprotect_report(self._slot, length)
@@ -179,7 +179,3 @@ class BrowserLeg:
 
     def _meet(self, remote: Address) -> None:
         self._remote, self._name = remote, self.hub.name(remote)
-
-
-def _no_way() -> None:
-    """Whoever listens hears every packet."""

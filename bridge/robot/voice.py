@@ -64,9 +64,8 @@ class Leg:
 
     async def close(self) -> None:
         self._pc.remove_all_listeners("connectionstatechange")
-        await asyncio.shield(
-            self._pc.close()
-        )  # aiortc closes by itself when DTLS ends, and stumbles if who waits for that is cancelled
+        # aiortc closes by itself when DTLS ends, and stumbles if whoever waits for that is cancelled
+        await asyncio.shield(self._pc.close())
         if self._sender.track:
             self._sender.track.stop()
         if self._listening:

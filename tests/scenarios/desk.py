@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from bridge.demo.portal import Portal
 
+from ..rig.asterisk import TONE_HZ, Asterisk
+from ..rig.headset import TONE_HZ as HEADSET_HZ
 from ..rig.headset import Headset
+from ..rig.phone_call import OutboundCall, PhoneCall
 from ..rig.process import BridgeProcess
 from ..rig.waiting import wait_for
 
@@ -30,6 +33,18 @@ class Desk:
         """Anna hears the peer's tone, and the peer hears hers."""
         await wait_for(lambda: self.anna.hears(hz), what=f"{hz:g} Hz at the operator")
         await wait_for(peer_hears, what="the operator's tone at the peer")
+
+    async def talks_either_way(self, pbx: Asterisk, agent: str = "1001") -> tuple[PhoneCall, OutboundCall]:
+        """Somebody calls Anna and hangs up, then she calls the PBX's tone and does not; each time both hear each other."""
+        before = pbx.outbound(agent)
+        call = pbx.call(agent)
+        await self.hear_each_other(TONE_HZ, lambda: call.hears(HEADSET_HZ))
+        call.hang_up()
+        await self.anna.is_alone()
+        await self.anna.dials("601")
+        dialled = await pbx.dialled(agent, before)
+        await self.hear_each_other(TONE_HZ, lambda: dialled.hears(HEADSET_HZ))
+        return call, dialled
 
     async def presses(self, count: int) -> None:
         """The peer has pressed so many keys, as the journal tells, which keeps them to itself."""

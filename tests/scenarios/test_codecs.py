@@ -7,9 +7,7 @@ import pytest
 from bridge.operators.protocol import Ended
 
 from ..interop import ASTERISK, interop
-from ..rig.asterisk import TONE_HZ as THEIRS_HZ
 from ..rig.asterisk import Asterisk
-from ..rig.headset import TONE_HZ
 from .conftest import Desks
 
 
@@ -20,14 +18,7 @@ from .conftest import Desks
 async def test_a_codec_is_heard_both_ways_in_calls_of_either_side(asterisk: Asterisk, desks: Desks, codec: str) -> None:
     desk = await desks(asterisk.address, trunk={"codecs": [codec]})
     await asterisk.wait_registered("1001")
-    before = asterisk.outbound("1001")
-    call = asterisk.call("1001")
-    await desk.hear_each_other(THEIRS_HZ, lambda: call.hears(TONE_HZ))
-    call.hang_up()
-    await desk.anna.is_alone()
-    await desk.anna.dials("601")
-    dialled = await asterisk.dialled("1001", before)
-    await desk.hear_each_other(THEIRS_HZ, lambda: dialled.hears(TONE_HZ))
+    _, dialled = await desk.talks_either_way(asterisk)
     dialled.hang_up()
     await desk.records(("incoming", "200"), ("outgoing", "200"))
 

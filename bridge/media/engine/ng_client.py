@@ -7,13 +7,11 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
+from ...addresses import SocketName
 from .bencode import Value
 from .ng import Answer, Requests, Words
-
-SocketName = tuple[Any, ...]
-"""As the system gives it: host, port, and for IPv6 flow and scope."""
 
 
 class NgClient(asyncio.DatagramProtocol):
