@@ -16,7 +16,7 @@ from bridge.heap import Heap, Malloc
 from bridge.metrics import Metrics, Present, served
 
 from .calls.story import ANNA, ANSWERED, BORIS, ID, INVITED, READY, TAB, Story
-from .rig.asterisk import free_port
+from .rig.ports import free_port
 
 LOST = on.BrowserLost(call=ID, tab=TAB, why="closed")
 NOTHING = Present(calls=(), online=(), registrations=(), trunks={}, promises={}, full=False, dropped={})

@@ -13,7 +13,7 @@ from pathlib import Path
 from bridge.media.engine.ng import EngineError, EngineSilentError, Words
 from bridge.media.engine.ng_client import NgClient, ng_client
 
-from ..rig.asterisk import free_port
+from ..rig.ports import free_port
 from ..rig.waiting import wait_for
 from .load import Address
 

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..rig.asterisk import free_port
+from ..rig.ports import free_port
 from .figure import Figure
 from .proc import cpu_seconds
 from .site import Say, Site, account, site

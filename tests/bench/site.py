@@ -16,7 +16,7 @@ import aiohttp
 from bridge.control import ask
 from bridge.tickets import new_key
 
-from ..rig.asterisk import free_port
+from ..rig.ports import free_port, free_sip_port
 from ..rig.process import BridgeProcess
 from ..rig.waiting import wait_for
 from . import portal as sim
@@ -102,7 +102,7 @@ def account(user: int) -> str:
 @asynccontextmanager
 async def site(directory: Path, *, operators: int = 2) -> AsyncIterator[Site]:
     """Everything up; AssertionError with the last words of whatever did not come up."""
-    http, portal_port, pbx_port, sip = free_port(SOCK_STREAM), free_port(SOCK_STREAM), free_port(), free_port()
+    http, portal_port, pbx_port, sip = free_port(SOCK_STREAM), free_port(SOCK_STREAM), free_port(), free_sip_port()
     portal = sim.make(portal_port, http, operators)
     settings = _settings(portal.url, portal.oauth_url, http, sip, pbx_port, operators)
     secrets = {
@@ -130,7 +130,7 @@ def _settings(portal: str, oauth: str, http: int, sip: int, pbx: int, operators:
         "oauth_hosts": [oauth],
         "http": {"port": http, "public_url": f"http://bridge.localhost:{http}"},
         "sip": {"port": sip},
-        "media": {"browser_port": free_port(), "pbx_ports": [21000, 24999]},
+        "media": {"browser_port": free_port(), "pbx_ports": [30000, 32699]},
         "calls": {"ring_seconds": 120, "most": 4000, "most_cpu": 4},
         "portal": [{"url": portal, "client_id": sim.CLIENT_ID, "client_secret_env": "PORTAL_SECRET", "region": "DE"}],
         "trunk": [{"name": "pbx", "server": f"127.0.0.1:{pbx}", "expires": 3600, "codecs": ["PCMU"]}],

@@ -25,7 +25,7 @@ from bridge.media.recording.recorder import Shelf
 from bridge.media.session import Voice
 from bridge.media.workers.workers import Workers
 
-from ..rig.asterisk import lane_of
+from ..rig.ports import lane_of
 from ..rig.waiting import PATIENCE
 
 CALL = CallId("call-1")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import re
 import shutil
 import signal
@@ -23,6 +21,7 @@ from aioice.ice import get_host_addresses
 from . import manager, tones
 from .certificates import Authority, Pair
 from .phone_call import OutboundCall, PhoneCall
+from .ports import free_port, free_sip_port, lane_of
 from .sip_log import SipLog, SipMessage
 from .waiting import PATIENCE, wait_for
 
@@ -33,8 +32,6 @@ __all__ = [
     "Asterisk",
     "OutboundCall",
     "PhoneCall",
-    "free_port",
-    "free_sip_port",
     "is_unpacked",
 ]
 
@@ -59,50 +56,6 @@ def default_root() -> Path:
 
 def is_unpacked(root: Path | None = None) -> bool:
     return ((root or default_root()) / ".complete").exists()
-
-
-_LANES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-"""Processes that run tests side by side take every other port, so none takes what another has just found free."""
-
-
-def lane_of(first: int, last: int) -> tuple[int, int]:
-    """This process's part of a range of RTP ports, even to odd: what a bridge lets go of it takes back, not another's."""
-    pairs = (last + 1 - first) // 2 // _LANES
-    return first + 2 * pairs * _LANE, first + 2 * pairs * (_LANE + 1) - 1
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    """A port of 127.0.0.1 that nobody has at this moment, and that the kernel hands out to nobody who connects meanwhile."""
-    while True:
-        port = random.randrange(22_100 + _LANE, 26_000, _LANES)  # other parts have those around
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-def free_sip_port() -> int:
-    """A port of 127.0.0.1 that is free for UDP and TCP, below those that the kernel hands out to whoever connects."""
-    while True:
-        port = random.randrange(10_000 + _LANE, 20_000, _LANES)
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket() as tcp,
-        ):
-            udp.bind(("127.0.0.1", port))
-            tcp.bind(("127.0.0.1", port))
-            return port
-
-
-def free_block(ports: int) -> int:
-    """The first of that many neighbours, even, all of them free for UDP: for what takes its ports itself."""
-    while True:
-        first = random.randrange(10_000, 19_900, 2)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for port in range(first, first + ports):
-                stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("127.0.0.1", port))
-            return first
 
 
 class Asterisk:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .asterisk import free_block, free_sip_port
+from .ports import free_block, free_sip_port
 from .tones import share
 from .waiting import wait_for
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from .asterisk import free_port
+from .ports import free_port
 from .waiting import wait_for
 
 SECRET = "coturn-shared-secret"

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from .asterisk import free_port
+from .ports import free_port
 from .waiting import PATIENCE, wait_for
 
 PLUGIN = "janus.plugin.sip"

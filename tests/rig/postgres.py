@@ -18,7 +18,7 @@ from pathlib import Path
 from socket import SOCK_STREAM
 from typing import Any
 
-from .asterisk import free_port
+from .ports import free_port
 
 USER = "bridge"
 START_SECONDS = 60.0

@@ -14,7 +14,7 @@ from tempfile import gettempdir
 from bridge.media.engine.ng import EngineError, EngineSilentError
 from bridge.media.engine.ng_client import ng_client
 
-from .asterisk import free_port
+from .ports import free_port
 from .waiting import wait_for
 
 FIRST_PORT, PORTS, RANGES = 27_000, 200, 15

@@ -10,8 +10,8 @@ import pytest
 from bridge.config import load
 from bridge.tickets import new_key
 
-from .asterisk import free_port
 from .forge import Forge
+from .ports import free_port, free_sip_port
 from .process import BridgeProcess, render_toml
 from .waiting import PATIENCE
 
@@ -59,7 +59,7 @@ def test_a_forged_bridge_has_its_own_arguments_environment_log_and_exit_status(t
 async def test_a_bridge_stops_in_order_or_is_killed_and_either_is_told(tmp_path: Path, forge: Forge, how: str) -> None:
     settings = {
         "http": {"port": free_port(SOCK_STREAM)},
-        "sip": {"port": free_port()},
+        "sip": {"port": free_sip_port()},
         "media": {"browser_port": free_port()},
     }
     secrets = {"BRIDGE_SECRET_KEYS": new_key()}

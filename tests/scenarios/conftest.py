@@ -14,9 +14,10 @@ from bridge.robot import Orders
 
 from ..conftest import HasLog, needs
 from ..rig import contract
-from ..rig.asterisk import Asterisk, free_port
+from ..rig.asterisk import Asterisk
 from ..rig.headset import headset
 from ..rig.lossy import PbxWay
+from ..rig.ports import free_port
 from ..rig.router import Router
 from ..rig.rtpengine import rtpengine
 from .desk import Desk

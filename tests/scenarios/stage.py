@@ -14,11 +14,12 @@ from bridge.demo.portal import App, Call, Portal
 from bridge.errors import BridgeError
 from bridge.tickets import new_key
 
-from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall, free_port, free_sip_port, lane_of
+from ..rig.asterisk import TONE_HZ, Asterisk, PhoneCall
 from ..rig.chromium import MICROPHONE_HZ, Chromium
 from ..rig.lossy import PbxWay
 from ..rig.page import Frame, Page, PageError
 from ..rig.phone_call import OutboundCall
+from ..rig.ports import free_port, free_sip_port, lane_of
 from ..rig.process import BridgeProcess
 from ..rig.router import Router
 from ..rig.waiting import PATIENCE, wait_for

@@ -9,9 +9,9 @@ import pytest
 
 from ..conftest import HasLog, needs
 from ..interop import BARESIP, interop
-from ..rig.asterisk import free_sip_port
 from ..rig.baresip import Baresip
 from ..rig.headset import TONE_HZ
+from ..rig.ports import free_sip_port
 from ..rig.waiting import wait_for
 from .conftest import Desks
 

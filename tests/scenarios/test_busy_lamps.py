@@ -10,7 +10,8 @@ from bridge.calls.extension import ExtensionState
 
 from ..interop.features import ASTERISK
 from ..interop.recorder import interop
-from ..rig.asterisk import Asterisk, free_port
+from ..rig.asterisk import Asterisk
+from ..rig.ports import free_port
 from ..rig.waiting import wait_for
 from .test_sip_transports import SDP, room_to, seen
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from ..rig.asterisk import free_port
 from ..rig.chromium import MICROPHONE_HZ
+from ..rig.ports import free_port, free_sip_port
 from ..rig.process import ROOT
 from ..rig.waiting import PATIENCE, wait_for
 from .stage import ANSWER, PHONE, STOP, WORKER
@@ -23,7 +23,11 @@ from .stage import ANSWER, PHONE, STOP, WORKER
 
 @asynccontextmanager
 async def demo() -> AsyncIterator[str]:
-    ports = [f"--http-port={free_port(SOCK_STREAM)}", f"--portal-port={free_port(SOCK_STREAM)}", "--sip-port=25080"]
+    ports = [
+        f"--http-port={free_port(SOCK_STREAM)}",
+        f"--portal-port={free_port(SOCK_STREAM)}",
+        f"--sip-port={free_sip_port()}",
+    ]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bridge", "demo", *ports, cwd=ROOT, stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..conftest import needs
 from ..interop import ASTERISK, SIPP, interop
-from ..rig.asterisk import free_port
 from ..rig.chromium import MICROPHONE_HZ
 from ..rig.ear import Ear
+from ..rig.ports import free_port
 from ..rig.tones import write_tone
 from ..rig.waiting import wait_for
 from .conftest import Stages

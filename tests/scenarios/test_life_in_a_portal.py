@@ -20,8 +20,8 @@ import pytest
 from bridge.demo.portal import App, InstallError, Portal, User
 from bridge.tickets import new_key
 
-from ..rig.asterisk import free_port
 from ..rig.contract import check
+from ..rig.ports import free_port, free_sip_port
 from ..rig.process import ROOT, BridgeProcess
 from ..rig.waiting import wait_for
 
@@ -118,7 +118,7 @@ async def lives(bridges: Callable[..., Any]) -> AsyncIterator[Lives]:
                 {
                     "oauth_hosts": [portal.oauth_url],
                     "http": {"port": port, "public_url": url},
-                    "sip": {"port": free_port()},
+                    "sip": {"port": free_sip_port()},
                     "media": {"browser_port": free_port()},
                     "worker": worker or {},
                     "portal": [described],

@@ -12,7 +12,7 @@ from bridge.calls.events import PbxInvited
 
 from ..conftest import needs
 from ..interop import SIPP, interop
-from ..rig.asterisk import free_port
+from ..rig.ports import free_port
 from ..sip.stream_pbx import TrunkRoom
 from .test_sip_transports import seen
 

@@ -12,11 +12,12 @@ from bridge.robot import Orders
 
 from ..conftest import needs
 from ..interop import ASTERISK, SIPP, interop
-from ..rig.asterisk import EARLY_HZ, TONE_HZ, PhoneCall, free_port
+from ..rig.asterisk import EARLY_HZ, TONE_HZ, PhoneCall
 from ..rig.chromium import MICROPHONE_HZ
 from ..rig.ear import Ear
 from ..rig.headset import TONE_HZ as HEADSET_HZ
 from ..rig.headset import headset
+from ..rig.ports import free_port
 from ..rig.waiting import wait_for
 from .conftest import Stages
 from .stage import AGENTS, ANNA, BORIS, Stage

@@ -18,7 +18,8 @@ from bridge.sip import caller
 
 from ..conftest import needs
 from ..interop import ASTERISK, SIPP, interop
-from ..rig.asterisk import Asterisk, OutboundCall, PhoneCall, free_port
+from ..rig.asterisk import Asterisk, OutboundCall, PhoneCall
+from ..rig.ports import free_port
 from ..rig.waiting import PATIENCE, wait_for
 from ..sip.dns_server import dns_server
 from ..sip.stream_pbx import TrunkRoom

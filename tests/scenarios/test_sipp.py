@@ -29,7 +29,7 @@ from bridge.calls.events import (
 
 from ..conftest import needs
 from ..interop import SIPP, interop
-from ..rig.asterisk import free_sip_port
+from ..rig.ports import free_sip_port
 from ..rig.sipp import FAX, RINGING, ask, asked, called, gets, keeps_invite, reply, sdp, sipp, to_the_invite
 from ..rig.waiting import wait_for
 from ..sip.stream_pbx import TrunkRoom

@@ -8,7 +8,8 @@ from bridge.calls.commands import DialPbx, RefusePbx
 from bridge.calls.events import CallId, PbxAnswered, PbxInvited
 
 from ..interop import ASTERISK, interop
-from ..rig.asterisk import Asterisk, free_port
+from ..rig.asterisk import Asterisk
+from ..rig.ports import free_port
 from .test_sip_transports import SDP, room_to, seen
 
 

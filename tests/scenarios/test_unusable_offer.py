@@ -10,7 +10,7 @@ import pytest
 from ..conftest import needs
 from ..interop.features import SIPP
 from ..interop.recorder import interop
-from ..rig.asterisk import free_port
+from ..rig.ports import free_port
 from ..sip.stream_pbx import TrunkRoom
 from .test_sip_transports import CALL_SCRIPT, trunk_room
 

@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 import structlog
 
 from ..rig import contract
-from ..rig.asterisk import Asterisk, free_port
+from ..rig.asterisk import Asterisk
 from ..rig.leaks import leaks
+from ..rig.ports import free_port
 from ..rig.process import BridgeProcess
 from ..scenarios.stage import AGENTS, Stage, portal_for, secrets_for, settings_for
 from .chaos import chaos

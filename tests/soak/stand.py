@@ -17,7 +17,7 @@ from bridge.tickets import new_key
 from ..bench import portal as sim
 from ..bench.pbx import Pbx
 from ..bench.site import FIRST_ACCOUNT, Site
-from ..rig.asterisk import free_port
+from ..rig.ports import free_port, free_sip_port
 from ..rig.process import BridgeProcess
 from ..rig.waiting import wait_for
 from .portals import address, portals, process
@@ -54,7 +54,7 @@ class Stand:
 async def stand(directory: Path, *, operators: int, ring_seconds: float = 60) -> AsyncIterator[Stand]:
     """Everything up, nobody's page open."""
     each = -(-operators // PORTALS)
-    http, pbx_port, sip = free_port(SOCK_STREAM), free_port(), free_port()
+    http, pbx_port, sip = free_port(SOCK_STREAM), free_port(), free_sip_port()
     made = portals(http, each, [free_port(SOCK_STREAM) for _ in range(PORTALS)])
     settings = _settings(made, http, sip, pbx_port, each, ring_seconds)
     secrets = {"BRIDGE_SECRET_KEYS": new_key(), "PORTAL_SECRET": sim.CLIENT_SECRET, "PASSWORD": "never-asked-for"}
@@ -86,7 +86,7 @@ def _settings(made: Sequence[Portal], http: int, sip: int, pbx: int, each: int, 
         "oauth_hosts": [portal.oauth_url for portal in made],
         "http": {"port": http, "public_url": f"http://bridge.localhost:{http}"},
         "sip": {"port": sip},
-        "media": {"browser_port": free_port(), "pbx_ports": [21000, 24999]},
+        "media": {"browser_port": free_port(), "pbx_ports": [30000, 32699]},
         "calls": {"ring_seconds": ring_seconds, "most": CARRIED},
         "portal": [
             {
